@@ -1,0 +1,1 @@
+"""Words, values and rules every other package shares; no input or output."""

@@ -1,0 +1,1 @@
+"""The database: engines, dialect differences, migrations."""

@@ -1,0 +1,1 @@
+"""Carry tasks to one computing resource each."""

@@ -1,0 +1,94 @@
+"""The boundary to a computing resource: six bulk methods, frozen values in and out.
+
+An engine holds no truth. It may be killed at any line; when it starts again, `adopt` says what is out there with our keys,
+and the engine host reconciles. Nothing here talks to the server: the engine host (`loops.engine`) does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from nunatak.core.work import Outcome, Shape, TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What identifies one attempt out there: our address and lease, and the resource's own id."""
+
+    address: str  # with the attempt: 42/17/propagate#2
+    lease: str
+    external: str = ""  # process group, cluster.proc, job id
+
+
+class What(StrEnum):
+    """What changed."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One attempt began to run or ended. An end carries an outcome, made by the engine if the worker left none."""
+
+    handle: Handle
+    what: What
+    at: float  # seconds since the epoch
+    host: str = ""
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What changed since a cursor. Asking again with the same cursor gives the same changes, or more."""
+
+    cursor: str
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What the resource can take: `total` it has, `free` now, `queue` how many more attempts it wants (at most)."""
+
+    total: Shape
+    free: Shape
+    queue: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogPart:
+    """Bytes appended to a log of a running or ended attempt, from `offset`."""
+
+    handle: Handle
+    stream: str  # stdout, stderr
+    offset: int
+    data: bytes
+
+
+class Engine(Protocol):
+    """One computing resource. Every method is bulk and may be repeated."""
+
+    def submit(self, batch: Sequence[TaskSpec]) -> list[Handle]:
+        """Start attempts; one handle each, in order. A spec already known by its lease and address is not started twice.
+
+        A spec that can never run is not an error here: it becomes an ended change with reason `submit`.
+        Raises `Unavailable` if nothing was submitted and trying again may help.
+        """
+
+    def poll(self, cursor: str) -> Changes:
+        """Return what changed since `cursor` ("" = everything this engine still knows); the given cursor acknowledges."""
+
+    def cancel(self, handles: Sequence[Handle]) -> None:
+        """Ask for attempts to end, their whole process trees; unknown ones are ignored. The end comes by `poll`."""
+
+    def adopt(self) -> list[Handle]:
+        """Return every attempt of ours out there whose end has not been acknowledged."""
+
+    def capacity(self) -> Capacity:
+        """Return what the resource can take now."""
+
+    def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
+        """Return new bytes of logs; `offsets` maps (address, lease, stream) to what the caller already has."""

@@ -1,0 +1,1 @@
+"""Long-running processes: maintenance and engine hosts."""

@@ -1,0 +1,1 @@
+"""Tasks, attempts, leases and logs: from ready to a verdict."""

@@ -1,0 +1,1 @@
+"""Runs one attempt on a node; standard library only, Python 3.6 and later."""
