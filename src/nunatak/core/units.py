@@ -8,7 +8,17 @@ import re
 
 from nunatak.core.errors import Invalid
 
-_MEMORY = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_MEMORY = {
+    "B": 1,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+}
 _TIME = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _ALIASES = {
     "sec": "s", "second": "s", "seconds": "s", "minute": "min", "minutes": "min", "m": "min", "hour": "h", "hours": "h",

@@ -135,9 +135,7 @@ class TaskSpec:
         return cls(
             address=plain["address"],
             lease=plain["lease"],
-            commands=tuple(
-                Command(**{**command, "argv": tuple(command["argv"])}) for command in plain["commands"]
-            ),
+            commands=tuple(Command(**{**command, "argv": tuple(command["argv"])}) for command in plain["commands"]),
             environment=Environment(**plain["environment"]),
             inputs=tuple(Input(**item) for item in plain["inputs"]),
             outputs=tuple(Output(**item) for item in plain["outputs"]),

@@ -1,0 +1,249 @@
+"""Everything an installation can configure, listed once: arguments over environment over one TOML file over defaults.
+
+Read where servers start; `docs/reference/settings.md` is what `python -m nunatak.core.settings` prints.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Self
+from urllib.parse import quote
+
+from platformdirs import user_config_path, user_data_path
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from nunatak.core import units
+from nunatak.core.errors import Invalid, NotFound, NunatakError, Problem
+
+PREFIX = "NUNATAK_"
+FILE_VARIABLE = "NUNATAK_CONFIG"
+
+
+def _bytes(value: Any) -> Any:
+    """Read `8 MB`; a number is bytes."""
+    return _read(units.memory, value)
+
+
+def _seconds(value: Any) -> Any:
+    """Read `5 min`; a number is seconds and may have a fraction."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return _read(units.seconds, value)
+
+
+def _read(unit: Any, value: Any) -> Any:
+    try:
+        return unit(value) if isinstance(value, str) else value
+    except NunatakError as error:
+        raise ValueError(f"{error.message} ({error.hint})" if error.hint else error.message) from error
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _machine_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _setting(text: str, unit: str = "", *, shown: str = "", **constraints: Any) -> Any:
+    """Return a field with its description and unit; `shown` is the default in words, where it is found at start."""
+    return Field(description=text, json_schema_extra={"unit": unit, "shown": shown}, **constraints)
+
+
+Bytes = Annotated[int, BeforeValidator(_bytes)]
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+
+
+class Settings(BaseSettings):
+    """The settings of one installation. Use `load`, which says what is wrong in the words of Nunatak."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    data: Path = _setting(
+        "Directory that holds everything not placed elsewhere: database, files, logs, the local token.",
+        shown="the user's data directory (XDG), `~/.local/share/nunatak` on Linux",
+        default_factory=lambda: user_data_path("nunatak"),
+    )
+    database: str = _setting(
+        "Database: `sqlite:///PATH` or `postgresql://USER@HOST/NAME`.",
+        shown="`sqlite:///<data>/nunatak.db`",
+        default="",
+    )
+    store: str = _setting("URL that `{store}` stands for in recipes.", shown="`file://<data>/store`", default="")
+    blobs: Path = _setting("Directory of the files sent along with datasets.", shown="`<data>/blobs`", default=Path())
+    logs: Path = _setting("Directory of the logs of attempts.", shown="`<data>/logs`", default=Path())
+
+    host: str = _setting(
+        "Address the server listens on; others than loopback are reachable from outside.", default="127.0.0.1"
+    )
+    port: int = _setting("Port the server listens on; 0 takes a free one.", default=8642, ge=0, le=65535)
+    body_limit: Bytes = _setting("Largest body of a request.", "bytes", default=8_000_000, ge=100_000)
+    upload_limit: Bytes = _setting("Largest file sent along with a dataset.", "bytes", default=1_000_000_000, gt=0)
+    recipe_limit: Bytes = _setting("Largest recipe.", "bytes", default=1_000_000, gt=0)
+    token_lifetime: Seconds = _setting("How long a new token is valid.", "seconds", default=90 * 86400.0, ge=60)
+    metrics: bool = _setting("Whether `/metrics` is served.", default=True)
+
+    log_limit: Bytes = _setting(
+        "What is kept of stdout and of stderr of an attempt, half from its head and half from its tail.",
+        "bytes", default=10_000_000, ge=1024, le=10**9,
+    )  # fmt: skip
+    log_retention: Seconds = _setting(
+        "How long logs are kept after an attempt ended.", "seconds", default=90 * 86400.0, gt=0
+    )
+
+    lease: Seconds = _setting(
+        "How long an engine may be silent before its attempts are given to others.", "seconds", default=300.0, gt=0
+    )
+    heartbeat: Seconds = _setting(
+        "How often an engine renews its leases; at most half a lease.", "seconds", default=60.0, gt=0
+    )
+    claim_limit: int = _setting("Most tasks given to an engine in one request.", "tasks", default=500, ge=1, le=10_000)
+    report_limit: int = _setting("Most outcomes taken in one request.", "outcomes", default=500, ge=1, le=10_000)
+    engine_interval: Seconds = _setting(
+        "Pause between two looks of an engine at its attempts.", "seconds", default=0.2, gt=0
+    )
+    idle_interval: Seconds = _setting("Longest pause of an engine that finds no work.", "seconds", default=2.0, gt=0)
+    loop_interval: Seconds = _setting(
+        "Pause between two rounds of the loops that make rows, reap leases and delete what is over.", "seconds",
+        default=0.5, gt=0,
+    )  # fmt: skip
+    cores: int = _setting(
+        "Cores the local engine may use.", "cores", shown="those of the machine", default_factory=_cores, ge=1
+    )
+    memory: Bytes = _setting(
+        "Memory the local engine may use.", "bytes", shown="that of the machine", default_factory=_machine_memory, gt=0
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _below_data(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Place what was not placed elsewhere below the data directory."""
+        data = Path(values.get("data") or user_data_path("nunatak")).expanduser().absolute()
+        below = {
+            "database": f"sqlite:///{data}/nunatak.db",
+            "store": f"file://{quote(str(data), safe='/')}/store",
+            "blobs": data / "blobs",
+            "logs": data / "logs",
+        }
+        return {**below, **{key: value for key, value in values.items() if value not in ("", None)}, "data": data}
+
+    @model_validator(mode="after")
+    def _heartbeat_within_lease(self) -> Self:
+        if self.heartbeat > self.lease / 2:
+            raise ValueError(f"heartbeat ({self.heartbeat:g} s) must be at most half of lease ({self.lease:g} s)")
+        return self
+
+
+class Described(NamedTuple):
+    """One setting, as the documentation shows it."""
+
+    name: str
+    env: str
+    default: str
+    unit: str
+    description: str
+
+
+def load(file: Path | None = None, **arguments: Any) -> Settings:
+    """Return the settings; arguments that are None count as not given.
+
+    The file is `file`, or what NUNATAK_CONFIG names, or `nunatak.toml` in the user's configuration directory if it
+    exists. Raises `NotFound` for a named file that is missing, and `Invalid` with every problem at once.
+    """
+    given = {key: value for key, value in arguments.items() if value is not None}
+    path = _file(file)
+    written = _written(path) if path else {}
+    problems = [*_unknown(written, str(path)), *_unknown(given, "")]
+    if problems:
+        raise _invalid(problems)
+    environment = {key.upper() for key, value in os.environ.items() if value}
+    below = {key: value for key, value in written.items() if PREFIX + key.upper() not in environment}
+    try:
+        return Settings(**{**below, **given})
+    except ValidationError as error:
+        raise _invalid([_problem(item, given, below, path) for item in error.errors()]) from error
+
+
+def describe() -> list[Described]:
+    """Return every setting with its environment variable, default, unit and description, in their order here."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        extra = field.json_schema_extra
+        assert isinstance(extra, dict)
+        default = str(extra["shown"]) or f"`{_plain(field.default)}`"
+        rows.append(Described(name, PREFIX + name.upper(), default, str(extra["unit"]), field.description or ""))
+    return rows
+
+
+def page() -> str:
+    """Return the reference page of the settings, in Markdown."""
+    lines = [
+        "# Settings",
+        "",
+        "A setting is taken from the command line, else from the environment, else from one TOML file; else it has its",
+        f"default. The file is the one that `{FILE_VARIABLE}` names, or `nunatak.toml` in the user's configuration",
+        "directory (`~/.config/nunatak` on Linux). Its keys are the names below; an unknown one is an error.",
+        'Bytes may be written as `"8 MB"` and seconds as `"5 min"`.',
+        "",
+        "| name | environment | default | unit | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [f"| `{row.name}` | `{row.env}` | {row.default} | {row.unit} | {row.description} |" for row in describe()]
+    return "\n".join(lines) + "\n"
+
+
+def _file(file: Path | None) -> Path | None:
+    named = file or (Path(os.environ[FILE_VARIABLE]) if os.environ.get(FILE_VARIABLE) else None)
+    if named is None:
+        usual = user_config_path("nunatak") / "nunatak.toml"
+        return usual if usual.is_file() else None
+    if not named.is_file():
+        raise NotFound(f"there is no settings file {named}", code="no-settings-file", hint=f"see {FILE_VARIABLE}")
+    return named
+
+
+def _written(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _invalid([Problem(f"not valid TOML: {error}", file=str(path))]) from error
+
+
+def _unknown(values: dict[str, Any], file: str) -> list[Problem]:
+    problems = []
+    for key in sorted(values.keys() - Settings.model_fields.keys()):
+        near = difflib.get_close_matches(key.lower().replace("-", "_"), Settings.model_fields, 1, 0.5)
+        hint = f'did you mean "{near[0]}"?' if near else "docs/reference/settings.md lists all of them"
+        problems.append(Problem("there is no such setting", path=key, hint=hint, file=file))
+    return problems
+
+
+def _problem(item: Any, given: dict[str, Any], below: dict[str, Any], path: Path | None) -> Problem:
+    """Return one complaint of pydantic, with the place the value came from."""
+    name = str(item["loc"][0]) if item["loc"] else ""
+    message = item["msg"].removeprefix("Value error, ")
+    if not name or name in given:
+        return Problem(message, path=name)
+    if name in below:
+        return Problem(message, path=name, file=str(path))
+    return Problem(message, path=PREFIX + name.upper())
+
+
+def _invalid(problems: list[Problem]) -> Invalid:
+    return Invalid("; ".join(map(str, problems)), code="bad-settings", problems=problems)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value).removesuffix(".0")
+
+
+if __name__ == "__main__":
+    print(page(), end="")

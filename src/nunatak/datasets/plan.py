@@ -1,0 +1,168 @@
+"""A recipe after checking: typed, complete, positions gone. What the server stores and every later step reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Self
+
+from nunatak.core.errors import NotFound
+from nunatak.core.work import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When to try a task again: `tries` in all, a first `delay` in seconds that doubles, memory raised by a factor up to a cap."""
+
+    tries: int = 3
+    delay: float = 10.0
+    memory_factor: float = 2.0
+    memory_most: int = 0  # bytes; 0 = never raise
+
+
+@dataclass(frozen=True, slots=True)
+class CommandPlan:
+    """One command as templates: argument words, each expanded on its own, or one text for a shell."""
+
+    words: tuple[str, ...]
+    shell: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+    stdin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InputPlan:
+    """A file a task reads. Exactly one source: another task's output, a storage URL, or a file of the submitter."""
+
+    name: str  # template: where it lies in the sandbox
+    task: str = ""  # the task that makes it
+    output: str = ""  # template: the name of that task's output
+    url: str = ""  # template
+    file: str = ""  # template: a name in the plan's `files`
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPlan:
+    """A file a task makes; `url` is a template, "" for the usual place in the store."""
+
+    name: str
+    url: str = ""
+    optional: bool = False
+    temporary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlan:
+    """One node of the job's graph; `once` = done once a dataset. `needs` holds templates where they depend on the job."""
+
+    name: str
+    once: bool
+    after: tuple[str, ...]
+    commands: tuple[CommandPlan, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    inputs: tuple[InputPlan, ...] = ()
+    outputs: tuple[OutputPlan, ...] = ()
+    needs: Mapping[str, Any] = field(default_factory=dict)  # cpu, gpu, memory, disk, time, platform, features
+    shape: Shape | None = None  # None: depends on the job
+    variables: Mapping[str, str] = field(default_factory=dict)
+    setup: str = ""
+    image: str = ""
+    requirements: str = ""
+    retry: Retry = field(default_factory=Retry)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of the submitter. `url` = "" means stored by content hash with the dataset, else it stays where it is."""
+
+    sha256: str
+    size: int
+    mode: int = 0o644
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked recipe. Tasks are in topological order; a task's index here is its number in the database."""
+
+    name: str
+    jobs: int
+    tasks: tuple[TaskPlan, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    items: tuple[Mapping[str, Any], ...] = ()  # foreach: the names each job adds; job j has items[j % len(items)]
+    files: Mapping[str, StoredFile] = field(default_factory=dict)
+    description: str = ""
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Map a task's name to its index."""
+        return {task.name: number for number, task in enumerate(self.tasks)}
+
+    @cached_property
+    def parents(self) -> tuple[tuple[int, ...], ...]:
+        """Return each task's parents, as indices."""
+        return tuple(tuple(self.index[name] for name in task.after) for task in self.tasks)
+
+    @cached_property
+    def children(self) -> tuple[tuple[int, ...], ...]:
+        """Return each task's children, as indices."""
+        return tuple(
+            tuple(child for child, parents in enumerate(self.parents) if number in parents)
+            for number in range(len(self.tasks))
+        )
+
+    def number(self, name: str) -> int:
+        """Return a task's index. Raises `NotFound` naming the tasks there are."""
+        if name not in self.index:
+            raise NotFound(f"no task {name!r} in this recipe", code="no-task", hint=f"it has {', '.join(self.index)}")
+        return self.index[name]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary."""
+        plain = asdict(self)
+        for task in plain["tasks"]:
+            if task["shape"]:
+                task["shape"]["features"] = list(task["shape"]["features"])
+        return plain
+
+    @cached_property
+    def text(self) -> str:
+        """Return the canonical JSON."""
+        return json.dumps(self.to_plain(), sort_keys=True, separators=(",", ":"))
+
+    @cached_property
+    def digest(self) -> str:
+        """Return the content hash (SHA-256) by which a recipe is stored."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Read what `to_plain` wrote."""
+        return cls(
+            **{
+                **plain,
+                "tasks": tuple(_task(task) for task in plain["tasks"]),
+                "items": tuple(plain["items"]),
+                "files": {name: StoredFile(**entry) for name, entry in plain["files"].items()},
+            }
+        )
+
+
+def _task(plain: Mapping[str, Any]) -> TaskPlan:
+    return TaskPlan(
+        **{
+            **plain,
+            "after": tuple(plain["after"]),
+            "commands": tuple(CommandPlan(**{**item, "words": tuple(item["words"])}) for item in plain["commands"]),
+            "files": tuple(plain["files"]),
+            "inputs": tuple(InputPlan(**item) for item in plain["inputs"]),
+            "outputs": tuple(OutputPlan(**item) for item in plain["outputs"]),
+            "shape": Shape.from_plain(plain["shape"]) if plain["shape"] else None,
+            "retry": Retry(**plain["retry"]),
+        }
+    )

@@ -1,0 +1,151 @@
+"""Kept counts: how many tasks and jobs are in each state. Moved in the transaction that changes the states."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from sqlalchemy import Connection
+
+from nunatak.core.states import OPEN_STATES, Derived, TaskState, derive
+from nunatak.datasets import store
+
+LIVE = (TaskState.READY, TaskState.QUEUED, TaskState.RUNNING)
+
+
+class Moves:
+    """Changes of counts, gathered during a transaction and applied at its end, in one order for every transaction.
+
+    The rows of counts are the only ones that all reports of a dataset share; touching them last keeps the wait short, and
+    touching them in order keeps transactions from waiting for each other in a circle.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._tasks: dict[tuple[int, int, int], dict[str, int]] = defaultdict(lambda: dict.fromkeys(store.STATES, 0))
+        self._jobs: dict[int, dict[str, int]] = defaultdict(
+            lambda: dict.fromkeys(("total", "done", "failed", "held"), 0)
+        )
+        self._settle: set[int] = set()
+
+    def task(
+        self, dataset: int, task: int, shape: int, before: TaskState | None, after: TaskState | None, n: int = 1
+    ) -> None:
+        """Move `n` tasks from one state to another; None is nowhere (new, or given up)."""
+        counts = self._tasks[dataset, task, shape]
+        if before is not None:
+            counts[before] -= n
+        if after is not None:
+            counts[after] += n
+
+    def job(self, dataset: int, before: Derived | None, after: Derived | None, n: int = 1) -> None:
+        """Move `n` jobs from one state to another; None is nowhere."""
+        counts = self._jobs[dataset]
+        for state, change in ((before, -n), (after, n)):
+            if state is not None:
+                counts["total"] += change
+                if state is not Derived.OPEN:
+                    counts[state] += change
+
+    def new_jobs(self, dataset: int, n: int, done: int = 0) -> None:
+        """Count `n` new jobs (fewer, if negative), `done` of which have nothing to do."""
+        self._jobs[dataset]["total"] += n
+        self._jobs[dataset]["done"] += done
+
+    def set_jobs(self, dataset: int, counts: Mapping[str, int]) -> None:
+        """Count jobs where there are no kept counts yet."""
+        self._jobs[dataset].update(counts)
+
+    def settle(self, dataset: int) -> None:
+        """Ask for the dataset's state to be derived anew even if its counts do not suggest it."""
+        self._settle.add(dataset)
+
+    def apply(self, tx: Connection, now: float) -> None:
+        """Write the changes and derive anew the state of each dataset in which something ran out or came to life."""
+        rows = [
+            (*key, *(counts[state] for state in store.STATES))
+            for key, counts in sorted(self._tasks.items())
+            if any(counts.values())
+        ]
+        settle = set(self._settle)
+        if rows:
+            for row in store.MOVE_TASKS(tx, moves=rows):
+                if not any(getattr(row, state) for state in LIVE):
+                    settle.add(row.dataset)
+            settle.update(row[0] for row in rows if row[3 + store.STATES.index("ready")] > 0 and _from_rest(row))
+        jobs = [(dataset, *counts.values()) for dataset, counts in sorted(self._jobs.items()) if any(counts.values())]
+        if jobs:
+            store.MOVE_JOBS(tx, moves=jobs)
+        for dataset in sorted(settle):
+            settle_state(tx, dataset, now)
+
+
+def _from_rest(row: tuple[int, ...]) -> bool:
+    """Tell whether tasks left done, failed or held: the dataset may be open again."""
+    counts = dict(zip(store.STATES, row[3:], strict=True))
+    return counts["done"] < 0 or counts["failed"] < 0 or counts["held"] < 0
+
+
+def settle_state(tx: Connection, dataset: int, now: float) -> Derived:
+    """Derive a dataset's state from its counts, under its lock, and keep it for lists."""
+    row = store.LOCK_DATASET(tx, dataset=dataset)[0]
+    state = dataset_state(sums(tx, dataset), held=bool(row.held))
+    if state != row.state:
+        ended = now if state is Derived.DONE else None
+        store.SET_STATE(tx, dataset=dataset, state=state, ended=ended, now=now)
+        store.ADD_EVENT(
+            tx, dataset=dataset, job=None, task=None, actor="nunatak", verb=f"is {state}", detail=None, now=now
+        )
+    return state
+
+
+def dataset_state(counts: Mapping[str, int], *, held: bool) -> Derived:
+    """Derive a dataset's state: a hold on the dataset shows unless all is done."""
+    state = derive(counts)
+    return Derived.HELD if held and state is not Derived.DONE else state
+
+
+def sums(tx: Connection, dataset: int) -> dict[str, int]:
+    """Return how many tasks of a dataset are in each state."""
+    row = store.STATE_SUMS(tx, dataset=dataset)[0]
+    return {state: int(getattr(row, state)) for state in store.STATES}
+
+
+def job_state(failed: int, held: int, sinks: int, of: int) -> Derived:
+    """Derive a job's state from its marks: failed and held tasks, and how many of its last tasks are done."""
+    if failed:
+        return Derived.FAILED
+    if held:
+        return Derived.HELD
+    return Derived.DONE if sinks >= of else Derived.OPEN
+
+
+def mark_jobs(
+    tx: Connection, moves: Moves, marks: Mapping[tuple[int, int], tuple[int, int, int]], last: Mapping[int, int]
+) -> list[tuple[int, int]]:
+    """Add (sinks, failed, held) to jobs keyed (dataset, job) and move the counts of jobs.
+
+    `last` tells how many last tasks a job of each dataset has. Returns the jobs that became done.
+    """
+    done = []
+    rows = [(*key, *value) for key, value in sorted(marks.items()) if any(value)]
+    for row in store.MARK_JOBS(tx, marks=rows) if rows else ():
+        sinks, failed, held = marks[row.dataset, row.job]
+        of = last[row.dataset]
+        before = job_state(row.failed - failed, row.held - held, row.sinks - sinks, of)
+        after = job_state(row.failed, row.held, row.sinks, of)
+        if before is not after:
+            moves.job(row.dataset, before, after)
+            if after is Derived.DONE:
+                done.append((row.dataset, row.job))
+    return done
+
+
+def total(counts: Mapping[str, int]) -> int:
+    """Return the number of tasks."""
+    return sum(counts[state] for state in store.STATES)
+
+
+def unfinished(counts: Mapping[str, int]) -> int:
+    """Return the number of tasks that may still run by themselves."""
+    return sum(counts[state] for state in OPEN_STATES)

@@ -1,0 +1,108 @@
+"""All SQL on recipes, datasets and their counts."""
+
+from __future__ import annotations
+
+from nunatak.db.statement import Statement
+
+STATES = ("waiting", "ready", "queued", "running", "done", "failed", "held")
+
+ADD_RECIPE = Statement(
+    "INSERT INTO recipes (digest, plan, source, filename, created) VALUES (:digest, :plan, :source, :filename, :now)"
+    " ON CONFLICT (digest) DO NOTHING"
+)
+RECIPE = Statement("SELECT plan, source, filename FROM recipes WHERE digest = :digest")
+ADD_DATASET = Statement(
+    "INSERT INTO datasets (name, owner, team, recipe, priority, created, changed)"
+    " VALUES (:name, :owner, :team, :recipe, :priority, :now, :now) RETURNING dataset"
+)
+ADD_REVISION = Statement(
+    "INSERT INTO revisions (dataset, revision, recipe, author, at) VALUES (:dataset, :revision, :recipe, :author, :now)"
+)
+REVISIONS = Statement("SELECT revision, recipe, author, at FROM revisions WHERE dataset = :dataset ORDER BY revision")
+ADD_FRONTIER = Statement("INSERT INTO frontier (dataset, next_job, total) VALUES (:dataset, :next_job, :total)")
+DROP_TASK_COUNTS = Statement("DELETE FROM task_counts WHERE dataset = :dataset")
+DROP_JOB_COUNTS = Statement("DELETE FROM job_counts WHERE dataset = :dataset")
+ADD_JOB_COUNTS = Statement("INSERT INTO job_counts (dataset, total, done) VALUES (:dataset, :total, :done)")
+
+DATASET = Statement("SELECT * FROM datasets WHERE dataset = :dataset")
+LOCK_DATASET = Statement("SELECT * FROM datasets WHERE dataset = :dataset {wait}")
+SET_STATE = Statement(
+    "UPDATE datasets SET state = :state, ended = :ended, changed = :now WHERE dataset = :dataset AND state <> :state"
+)
+SET_FLAGS = Statement(
+    "UPDATE datasets SET held = :held, closed = :closed, reason = :reason, changed = :now WHERE dataset = :dataset"
+)
+SET_PRIORITY = Statement(
+    "UPDATE datasets SET priority = :priority, name = :name, changed = :now WHERE dataset = :dataset"
+)
+PLANS = Statement(
+    "SELECT d.dataset, d.recipe FROM {wanted} JOIN datasets d ON d.dataset = wanted.dataset", wanted="dataset int"
+)
+
+LOCK_FRONTIER = Statement(
+    "SELECT next_job, total FROM frontier WHERE dataset = :dataset {wait}",
+)
+TRY_FRONTIER = Statement("SELECT next_job, total FROM frontier WHERE dataset = :dataset {lock}")
+FRONTIER = Statement("SELECT next_job, total FROM frontier WHERE dataset = :dataset")
+SET_FRONTIER = Statement("UPDATE frontier SET next_job = :next_job, total = :total WHERE dataset = :dataset")
+
+MOVE_TASKS = Statement(
+    f"INSERT INTO task_counts (dataset, task, shape, {', '.join(STATES)})"
+    f" SELECT dataset, task, shape, {', '.join(STATES)} FROM {{moves}} WHERE true ORDER BY dataset, task, shape"
+    " ON CONFLICT (dataset, task, shape) DO UPDATE SET "
+    + ", ".join(f"{state} = task_counts.{state} + excluded.{state}" for state in STATES)
+    + f" RETURNING dataset, task, shape, {', '.join(STATES)}",
+    moves=", ".join(["dataset int", "task int", "shape int", *(f"{state} int" for state in STATES)]),
+)
+MOVE_JOBS = Statement(
+    "INSERT INTO job_counts (dataset, total, done, failed, held)"
+    " SELECT dataset, total, done, failed, held FROM {moves} WHERE true ORDER BY dataset"
+    " ON CONFLICT (dataset) DO UPDATE SET total = job_counts.total + excluded.total, done = job_counts.done + excluded.done,"
+    " failed = job_counts.failed + excluded.failed, held = job_counts.held + excluded.held",
+    moves="dataset int, total int, done int, failed int, held int",
+)
+MARK_JOBS = Statement(
+    "INSERT INTO jobs (dataset, job, sinks, failed, held)"
+    " SELECT dataset, job, sinks, failed, held FROM {marks} WHERE true ORDER BY dataset, job"
+    " ON CONFLICT (dataset, job) DO UPDATE SET sinks = jobs.sinks + excluded.sinks,"
+    " failed = jobs.failed + excluded.failed, held = jobs.held + excluded.held"
+    " RETURNING dataset, job, sinks, failed, held",
+    marks="dataset int, job int, sinks int, failed int, held int",
+)
+CANCEL_JOBS = Statement(
+    "INSERT INTO jobs (dataset, job, cancelled) SELECT dataset, job, cancelled = 1 FROM {marks} WHERE true"
+    " ON CONFLICT (dataset, job) DO UPDATE SET cancelled = excluded.cancelled",
+    marks="dataset int, job int, cancelled int",
+)
+CANCELLED_JOBS = Statement("SELECT job FROM jobs WHERE dataset = :dataset AND cancelled")
+TROUBLED_JOBS = Statement(
+    "SELECT job, failed, held FROM jobs WHERE dataset = :dataset AND (failed > 0 OR held > 0) AND job > :after"
+    " ORDER BY job LIMIT :n"
+)
+JOB_MARKS = Statement(
+    "SELECT jobs.job, sinks, failed, held, cancelled FROM {wanted} JOIN jobs"
+    " ON jobs.dataset = :dataset AND jobs.job = wanted.job",
+    wanted="job int",
+)
+
+TASK_COUNTS = Statement(
+    f"SELECT task, shape, {', '.join(STATES)} FROM task_counts WHERE dataset = :dataset ORDER BY task, shape"
+)
+STATE_SUMS = Statement(
+    f"SELECT {', '.join(f'COALESCE(SUM({state}), 0) AS {state}' for state in STATES)}"
+    " FROM task_counts WHERE dataset = :dataset"
+)
+JOB_COUNTS = Statement("SELECT total, done, failed, held FROM job_counts WHERE dataset = :dataset")
+DEMAND = Statement(
+    "SELECT c.dataset, c.task, c.shape, c.ready, d.priority, d.owner, d.team FROM datasets d"
+    " JOIN task_counts c ON c.dataset = d.dataset WHERE d.state = 'open' AND NOT d.held AND c.ready > 0"
+    " ORDER BY c.dataset, c.task DESC, c.shape"
+)
+ADD_EVENT = Statement(
+    "INSERT INTO events (at, dataset, job, task, actor, verb, detail)"
+    " VALUES (:now, :dataset, :job, :task, :actor, :verb, :detail)"
+)
+EVENTS = Statement(
+    "SELECT event, at, job, task, actor, verb, detail FROM events WHERE dataset = :dataset AND event > :after"
+    " ORDER BY event LIMIT :n"
+)

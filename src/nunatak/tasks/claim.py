@@ -1,0 +1,123 @@
+"""Claims: an engine takes a set of ready tasks; each gets an attempt number and a lease in the same transaction."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from nunatak.core.address import ONCE
+from nunatak.core.states import TaskState
+from nunatak.core.work import Shape
+from nunatak.datasets import store as datasets_store
+from nunatak.datasets.expand import Recorded
+from nunatak.datasets.progress import Moves
+from nunatak.tasks import store
+from nunatak.tasks.choose import Demand, choose
+from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.unfold import take_fresh
+
+S = TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One task leased to an engine; `inputs` are the recorded outputs of its parents."""
+
+    dataset: int
+    job: int
+    task: int
+    attempt: int
+    lease: int
+    shape: int
+    inputs: tuple[Recorded, ...] = ()
+
+
+def demand(tx: Connection) -> list[Demand]:
+    """Return what is ready, by dataset, task and shape, of datasets that are open and not held."""
+    return [Demand(row.dataset, row.task, row.shape, row.ready, row.priority) for row in datasets_store.DEMAND(tx)]
+
+
+def claim(
+    tx: Connection,
+    contexts: Contexts,
+    engine: int,
+    offer: Shape,
+    limit: int,
+    wanted: Sequence[Demand],
+    *,
+    lease: int,
+    now: float,
+) -> list[Claimed]:
+    """Lease up to `limit` tasks that fit `offer`. `wanted` may be a little old: then fewer are found, never wrong ones."""
+    shapes = contexts.book.shapes(tx, {item.shape for item in wanted})
+    allotments = choose(wanted, shapes, offer, limit)
+    known = contexts.of(tx, {item.dataset for item in allotments})
+    moves = Moves()
+    claimed: list[Claimed] = []
+    for item in allotments:
+        context = known[item.dataset]
+        rows = store.CLAIM(tx, dataset=item.dataset, shape=item.shape, n=item.n, now=now, lease=lease, engine=engine)
+        for row in rows:
+            moves.task(item.dataset, row.task, item.shape, S.READY, S.QUEUED)
+            claimed.append(Claimed(item.dataset, row.job, row.task, row.attempt, lease, item.shape))
+        if len(rows) < item.n and (item.shape == 0 or item.shape in _root_shapes(context)):
+            rest = item.n - len(rows)
+            fresh = take_fresh(tx, contexts, context, item.shape, rest, moves, lease=lease, engine=engine, now=now)
+            claimed += [Claimed(item.dataset, job, task, 1, lease, item.shape) for job, task in fresh]
+    moves.apply(tx, now)
+    return with_inputs(tx, known, claimed)
+
+
+def _root_shapes(context: Context) -> set[int]:
+    return {context.base[task] for task in context.graph.roots}
+
+
+def with_inputs(tx: Connection, known: dict[int, Context], claimed: Sequence[Claimed]) -> list[Claimed]:
+    """Add to each task the recorded outputs of the parents it reads, with their checksums."""
+    needs = {(item.dataset, item.task): _reads(known[item.dataset], item.task) for item in claimed}
+    if not any(needs.values()):
+        return list(claimed)
+    single, whole = set(), set()
+    for item in claimed:
+        for parent in needs[item.dataset, item.task]:
+            tasks = known[item.dataset].plan.tasks
+            if item.job == ONCE and not tasks[parent].once:
+                whole.add((item.dataset, parent))
+            else:
+                single.add((item.dataset, ONCE if tasks[parent].once else item.job, parent))
+    rows = list(store.PARENT_OUTPUTS(tx, v=sorted(single))) if single else []
+    for dataset, parent in sorted(whole):
+        rows += store.ALL_OUTPUTS(tx, dataset=dataset, task=parent)
+    outputs: dict[tuple[int, int], dict[int, list[Recorded]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        name = known[row.dataset].plan.tasks[row.task].name
+        outputs[row.dataset, row.task][row.job] += [
+            Recorded(name, row.job, record["name"], record["url"], record["size"], record["sha256"])
+            for record in json.loads(row.outputs or "[]")
+        ]
+    return [_with(known[item.dataset], item, needs[item.dataset, item.task], outputs) for item in claimed]
+
+
+def _with(
+    context: Context,
+    item: Claimed,
+    parents: Sequence[int],
+    outputs: dict[tuple[int, int], dict[int, list[Recorded]]],
+) -> Claimed:
+    found: list[Recorded] = []
+    for parent in parents:
+        by_job = outputs[item.dataset, parent]
+        once = context.plan.tasks[parent].once
+        jobs = [ONCE] if once else (sorted(by_job) if item.job == ONCE else [item.job])
+        for job in jobs:
+            found += by_job[job]
+    return Claimed(item.dataset, item.job, item.task, item.attempt, item.lease, item.shape, tuple(found))
+
+
+def _reads(context: Context, task: int) -> list[int]:
+    names = {source.task for source in context.plan.tasks[task].inputs if source.task}
+    return sorted(context.plan.index[name] for name in names)

@@ -1,0 +1,273 @@
+"""Read models that explain: what happened (history), why something is as it is, and what went wrong (errors)."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from nunatak.core.address import ONCE, Address
+from nunatak.core.clock import iso
+from nunatak.core.states import LEASED_STATES, TaskState
+from nunatak.core.work import Shape
+from nunatak.datasets import store as datasets_store
+from nunatak.tasks import look_store as store
+from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.judge import KINDS
+from nunatak.tasks.look import Page, Plain, dataset_status, job_status, locate, name_of, task_status
+
+S = TaskState
+GROUPS_MOST = 200
+SCANNED_MOST = 20_000
+ADVICE = {kind: (whose, advice) for kind, whose, advice in KINDS.values()}
+
+
+def history(tx: Connection, context: Context, address: Address, *, after: str = "", limit: int = 100) -> Page:
+    """Return what happened, oldest first: of a dataset the actions, of a job or task also every attempt."""
+    actions = [
+        _action(context, row)
+        for row in store.EVENTS(
+            tx, dataset=context.dataset, after=int(after or 0) if address.level == "dataset" else 0, n=limit + 1
+        )
+        if _concerns(row, address)
+    ]
+    if address.level == "dataset":
+        following = actions[limit - 1]["event"] if len(actions) > limit else None
+        return {"items": actions[:limit], "next": str(following) if following else None}
+    if address.task is None:
+        rows = store.JOB_ATTEMPTS(tx, dataset=context.dataset, job=address.job)
+        current = store.JOB(tx, dataset=context.dataset, job=address.job)
+    else:
+        job, task = locate(context, address)
+        rows = store.ATTEMPTS(tx, dataset=context.dataset, job=job, task=task)
+        current = store.TASK(tx, dataset=context.dataset, job=job, task=task)
+    items = [*actions, *(step for row in rows for step in _steps(context, row))]
+    for row in current:
+        if row.state in LEASED_STATES:
+            items += _open_steps(context, row)
+    items.sort(key=lambda item: (item["at"], item["what"] != "claimed"))
+    if address.attempt is not None:
+        items = [item for item in items if item["address"].endswith(f"#{address.attempt}")]
+    start = int(after or 0)
+    following = start + limit if len(items) > start + limit else None
+    return {"items": items[start : start + limit], "next": str(following) if following else None}
+
+
+def _concerns(row: Row[Any], address: Address) -> bool:
+    """Tell whether an action touched an address: itself, what is above it or what is below it."""
+    if address.level == "dataset" or (row.job is None and row.task is None):
+        return True
+    if row.job != address.job:
+        return False
+    return address.task is None or row.task in (None, address.task)
+
+
+def _action(context: Context, row: Row[Any]) -> Plain:
+    address = Address(context.dataset, row.job, row.task)
+    detail = json.loads(row.detail or "{}")
+    return {
+        "event": row.event,
+        "at": iso(row.at),
+        "what": row.verb,
+        "address": str(address),
+        "actor": row.actor,
+        **{key: value for key, value in detail.items() if value not in ("", None)},
+    }
+
+
+def _steps(context: Context, row: Row[Any]) -> list[Plain]:
+    name = name_of(context, row.job, row.task, row.attempt)
+    steps: list[Plain] = [{"at": iso(row.claimed), "what": "claimed", "address": name, "engine": row.engine_name}]
+    if row.started is not None:
+        steps.append({"at": iso(row.started), "what": "started", "address": name, "host": row.host})
+    end: Plain = {"at": iso(row.ended), "what": row.verdict, "address": name, "action": row.action, "host": row.host}
+    if row.message:
+        end["message"] = row.message
+    return [*steps, end]
+
+
+def _open_steps(context: Context, row: Row[Any]) -> list[Plain]:
+    name = name_of(context, row.job, row.task, row.attempt)
+    steps: list[Plain] = [{"at": iso(row.claimed), "what": "claimed", "address": name}]
+    if row.started is not None:
+        steps.append({"at": iso(row.started), "what": "started", "address": name, "host": row.host})
+    return steps
+
+
+def why(tx: Connection, contexts: Contexts, context: Context, address: Address, now: float) -> Plain:
+    """Say in words why a dataset, job or task is as it is."""
+    if address.level == "dataset":
+        return _why_dataset(tx, contexts, context)
+    if address.level == "job":
+        return _why_job(tx, contexts, context, address, now)
+    plain = task_status(tx, contexts, context, address, now)
+    reasons = _task_reasons(tx, context, address, plain, now)
+    return {"address": plain["address"], "state": plain["state"], "sentence": reasons[0], "reasons": reasons}
+
+
+def _why_dataset(tx: Connection, contexts: Contexts, context: Context) -> Plain:
+    plain = dataset_status(tx, contexts, context.dataset)
+    counts, reasons = plain["tasks"], []
+    if plain["held"]:
+        reasons.append(f"nothing is started: {plain['reason']}")
+    if plain["closed"]:
+        reasons.append(f"no new jobs: {plain['reason']}")
+    if counts["running"] or counts["queued"]:
+        reasons.append(f"{counts['running']} tasks are running and {counts['queued']} are with an engine")
+    if counts["ready"]:
+        reasons.append(f"{counts['ready']} tasks are ready and wait for a free engine")
+    if counts["failed"]:
+        reasons.append(f"{counts['failed']} tasks failed and need you: nunatak errors {context.dataset}")
+    if counts["held"]:
+        reasons.append(f"{counts['held']} tasks are held: nunatak release ADDRESS lets them go on")
+    if counts["waiting"]:
+        reasons.append(f"{counts['waiting']} tasks wait for others to be done")
+    if plain["state"] == "done":
+        reasons.append("every task is done")
+    return {"address": str(context.dataset), "state": plain["state"], "sentence": reasons[0], "reasons": reasons}
+
+
+def _why_job(tx: Connection, contexts: Contexts, context: Context, address: Address, now: float) -> Plain:
+    plain = job_status(tx, context, address.job or 0)
+    order = (S.FAILED, S.HELD, S.RUNNING, S.QUEUED, S.READY, S.WAITING)
+    first = next((name for state in order for name, found in plain["per_task"].items() if found == state), None)
+    if first is None:
+        return {**{key: plain[key] for key in ("address", "state")}, "sentence": "every task is done", "reasons": []}
+    task = Address(address.dataset, address.job, first)
+    found = why(tx, contexts, context, task, now)
+    reasons = [f"{found['address']} is {found['state']}: {reason}" for reason in found["reasons"]]
+    return {"address": plain["address"], "state": plain["state"], "sentence": reasons[0], "reasons": reasons}
+
+
+def _task_reasons(tx: Connection, context: Context, address: Address, plain: Plain, now: float) -> list[str]:
+    state = plain["state"]
+    head = datasets_store.DATASET(tx, dataset=context.dataset)[0]
+    reasons: list[str] = []
+    if state == S.WAITING:
+        reasons += _unfinished_parents(tx, context, address)
+    elif state == S.READY:
+        if head.held:
+            reasons.append(f"dataset {context.dataset} is held: {head.reason}")
+        if plain["not_before"]:
+            reasons.append(f"it is tried again at {plain['not_before']}: {plain['reason']}")
+        reasons.append(_engine_reason(tx, plain, now))
+    elif state == S.QUEUED:
+        reasons.append(f"engine {plain['engine']} has it and starts it when there is room")
+    elif state == S.RUNNING:
+        reasons.append(f"it runs on {plain['host']} since {plain['since']}")
+    elif state == S.DONE:
+        reasons.append(f"done by attempt {plain['attempt']}")
+    else:
+        reasons.append(str(plain["reason"] or f"it is {state}"))
+        verb = "retry" if state == S.FAILED else "release"
+        reasons.append(f"your move: nunatak {verb} {plain['address']}")
+    for attempt in plain["attempts"]:
+        if attempt["verdict"] not in (None, "ok"):
+            text = f"attempt {attempt['number']} of {plain['tries_most']}: {attempt['verdict']}: {attempt['message']}"
+            reasons.append(text)
+    return reasons
+
+
+def _unfinished_parents(tx: Connection, context: Context, address: Address) -> list[str]:
+    job, task = locate(context, address)
+    graph, reasons = context.graph, []
+    of_job = {row.task: row.state for row in store.JOB(tx, dataset=context.dataset, job=job)}
+    once = {row.task: row.state for row in store.JOB(tx, dataset=context.dataset, job=ONCE)}
+    for parent in context.plan.parents[task]:
+        if parent in graph.gathers[task]:
+            counts = _sum_of(tx, context, parent)
+            reasons.append(f"{context.plan.tasks[parent].name} is done in {counts['done']} of {counts['total']} jobs")
+            continue
+        state = (once if parent in graph.once else of_job).get(parent, S.WAITING)
+        if state != S.DONE:
+            parent_job = ONCE if parent in graph.once else job
+            reasons.append(f"it waits for {name_of(context, parent_job, parent)}, which is {state}")
+    return reasons or ["it is about to become ready"]
+
+
+def _sum_of(tx: Connection, context: Context, task: int) -> dict[str, int]:
+    rows = [row for row in datasets_store.TASK_COUNTS(tx, dataset=context.dataset) if row.task == task]
+    total = sum(getattr(row, state) for row in rows for state in datasets_store.STATES)
+    return {"done": sum(row.done for row in rows), "total": total}
+
+
+def _engine_reason(tx: Connection, plain: Plain, now: float) -> str:
+    engines = store.ENGINES(tx)
+    alive = [row for row in engines if row.lease_until > now]
+    if not alive:
+        return "no engine is running: start one with nunatak up or nunatak serve engine"
+    shape = Shape.from_plain(plain["shape"]) if plain["shape"] else Shape()
+    able = [row.name for row in alive if shape.fits(Shape.from_plain(json.loads(row.capacity)["total"]))]
+    if not able:
+        biggest = max((json.loads(row.capacity)["total"] for row in alive), key=lambda total: total["memory"])
+        return f"no running engine is large enough: it asks for {plain['shape']}, the largest has {biggest}"
+    return f"it waits for room on {', '.join(able)}"
+
+
+def errors(tx: Connection, context: Context, address: Address) -> list[Plain]:
+    """Group what failed below an address by verdict and message, numbers aside; the largest group first.
+
+    Looks at the tasks that need a person now, at most `SCANNED_MOST` of them, and keeps at most `GROUPS_MOST` groups.
+    """
+    groups: dict[tuple[str, str], Plain] = {}
+    for row in _failing(tx, context, address):
+        last = store.LAST_ATTEMPTS(tx, v=[(context.dataset, item.job, item.task, item.attempt) for item in row])
+        for item in last:
+            message = item.message or f"exit code {item.exit}"
+            key = (item.verdict, signature(message))
+            if key not in groups and len(groups) >= GROUPS_MOST:
+                key = ("other", "many different messages")
+            _add(groups, key, context, item, message)
+    return sorted(groups.values(), key=lambda group: -group["count"])
+
+
+def _failing(tx: Connection, context: Context, address: Address) -> list[list[Row[Any]]]:
+    if address.level != "dataset":
+        job = address.job if address.job is not None else ONCE
+        rows = store.JOB(tx, dataset=context.dataset, job=job)
+        wanted = None if address.task is None else context.plan.number(address.task)
+        bad = [row for row in rows if row.state in (S.FAILED, S.HELD) and wanted in (None, row.task)]
+        return [bad] if bad else []
+    pages = []
+    for state in (S.FAILED, S.HELD):
+        job, task, seen = -2, 0, 0
+        while seen < SCANNED_MOST:
+            page = list(store.TROUBLE(tx, dataset=context.dataset, state=state, job=job, task=task, n=1000))
+            if not page:
+                break
+            pages.append(page)
+            job, task, seen = page[-1].job, page[-1].task, seen + len(page)
+    return pages
+
+
+def _add(
+    groups: dict[tuple[str, str], Plain], key: tuple[str, str], context: Context, item: Row[Any], message: str
+) -> None:
+    whose, advice = ADVICE.get(key[0], ("", ""))
+    ended = iso(item.ended)
+    example = name_of(context, item.job, item.task, item.attempt)
+    group = groups.setdefault(
+        key,
+        {
+            "kind": key[0],
+            "message": message,
+            "count": 0,
+            "example": example,
+            "first": ended,
+            "last": ended,
+            "whose": whose,
+            "advice": advice.replace("ADDRESS", example),
+        },
+    )
+    group["count"] += 1
+    group["first"], group["last"] = min(group["first"], ended), max(group["last"], ended)
+
+
+_VARYING = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{12,}\b|\d+(?:\.\d+)?|(?:/[\w.+-]+)+")
+
+
+def signature(message: str) -> str:
+    """Return a message without what varies from try to try: numbers, hexadecimal, paths."""
+    return _VARYING.sub("~", message)[:200]

@@ -1,0 +1,121 @@
+"""Engines as the server sees them: registration, heartbeat, the leases they hold, and what happens when one falls silent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from nunatak.core.errors import Conflict
+from nunatak.core.states import TaskState
+from nunatak.datasets.progress import Moves
+from nunatak.tasks import ledger, store
+from nunatak.tasks.report import Key
+
+S = TaskState
+PAGE = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """An engine's number and until when its leases hold unless it is heard of again (seconds since the epoch)."""
+
+    engine: int
+    until: float
+
+
+def register(
+    tx: Connection, name: str, kind: str, site: str, session: str, capacity: dict[str, Any], lease: float, now: float
+) -> Registration:
+    """Enter an engine process. Raises `Conflict` while another process of the same name is alive."""
+    rows = store.ENGINE(tx, name=name)
+    values = {"kind": kind, "site": site, "session": session, "capacity": json.dumps(capacity)}
+    if not rows:
+        number = store.ADD_ENGINE(tx, name=name, now=now, until=now + lease, **values)[0].engine
+        return Registration(number, now + lease)
+    row = rows[0]
+    if row.session != session and now - row.seen < lease / 4:
+        raise Conflict(
+            f"engine {name} is already running: it was heard of {now - row.seen:.0f} s ago",
+            code="engine-running",
+            hint=f"stop the other process, or wait {lease / 4:.0f} s after its end",
+        )
+    store.RENEW_ENGINE(tx, engine=row.engine, now=now, until=now + lease, **values)
+    return Registration(row.engine, now + lease)
+
+
+def beat(tx: Connection, name: str, session: str, capacity: dict[str, Any], lease: float, now: float) -> int:
+    """Renew all leases of an engine; returns its number. Raises `Conflict` if another process took its name."""
+    rows = store.BEAT(tx, name=name, session=session, capacity=json.dumps(capacity), now=now, until=now + lease)
+    if not rows:
+        raise Conflict(f"engine {name} has another session", code="engine-session", hint="register again")
+    return int(rows[0].engine)
+
+
+def number_of(tx: Connection, name: str, session: str) -> int:
+    """Return an engine's number. Raises `Conflict` if it is not registered with this session."""
+    rows = store.ENGINE_NUMBER(tx, name=name, session=session)
+    if not rows:
+        raise Conflict(f"engine {name} has another session, or none", code="engine-session", hint="register again")
+    return int(rows[0].engine)
+
+
+def stops(tx: Connection, engine: int, limit: int = 1000) -> list[Key]:
+    """Return attempts the engine has to end; they are repeated until it reports their end or no longer has them."""
+    return [tuple(row) for row in store.STOPS(tx, engine=engine, n=limit)]
+
+
+def clear_stops(tx: Connection, engine: int, keys: Sequence[Key]) -> None:
+    """Forget stops that the engine has carried out or never had."""
+    if keys:
+        store.CLEAR_STOPS(tx, engine=engine, v=[key[:4] for key in keys])
+
+
+def leases(tx: Connection, engine: int, after: int = 0, limit: int = PAGE) -> list[Row[Any]]:
+    """Return attempts that the server believes the engine holds, of datasets after a number: whole datasets at a time."""
+    rows: list[Row[Any]] = []
+    for row in store.LEASING_DATASETS(tx):
+        if row.dataset > after:
+            rows += store.LEASES_OF(tx, dataset=row.dataset, engine=engine, n=10_000_000)
+            if len(rows) >= limit:
+                break
+    return rows
+
+
+def give_back(tx: Connection, engine: int, keys: Sequence[Key], reason: str, now: float) -> int:
+    """Take back attempts that the engine never started or that vanished: ready again, free of charge. Returns how many."""
+    rows = store.OPEN_ATTEMPTS(tx, v=sorted(set(keys))) if keys else ()
+    rows = [row for row in rows if row.engine == engine]
+    release(tx, rows, "lost", reason or "the engine does not have it", now)
+    clear_stops(tx, engine, keys)
+    return len(rows)
+
+
+def reap(tx: Connection, now: float, limit: int = PAGE) -> int:
+    """Take back the leases of engines that fell silent: their tasks are ready again, free of charge. Returns how many."""
+    taken = 0
+    for engine in store.LATE_ENGINES(tx, now=now):
+        for row in store.LEASING_DATASETS(tx):
+            if taken >= limit:
+                return taken
+            held = store.LEASES_OF(tx, dataset=row.dataset, engine=engine.engine, n=limit - taken)
+            release(tx, held, "lease-expired", f"engine {engine.name} was not heard of in time", now)
+            taken += len(held)
+    return taken
+
+
+def release(tx: Connection, rows: Sequence[Row[Any]], kind: str, message: str, now: float) -> None:
+    """Make leased tasks ready again, free of charge; their keys become void."""
+    if not rows:
+        return
+    moves = Moves()
+    ledger.close_open(tx, rows, kind, "again", message, now)
+    store.CHANGE(
+        tx, v=[(row.dataset, row.job, row.task, S.READY, row.pending, row.tries, message) for row in rows], now=now
+    )
+    for row in rows:
+        moves.task(row.dataset, row.task, row.shape, TaskState(row.state), S.READY)
+    moves.apply(tx, now)

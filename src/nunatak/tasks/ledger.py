@@ -1,0 +1,72 @@
+"""The ledger of attempts: one row for each that ended, written in the transaction that ends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from nunatak.core.work import FileRecord, Outcome, Reason
+from nunatak.tasks import store
+from nunatak.tasks.judge import Verdict
+
+
+def entry(row: Row[Any], lease: int, shape: int, outcome: Outcome, verdict: Verdict, now: float) -> tuple[Any, ...]:
+    """Return the ledger's row for an attempt that was open as `row` says."""
+    usage = outcome.usage
+    started = outcome.started if outcome.started is not None else row.started
+    return (
+        row.dataset,
+        row.job,
+        row.task,
+        row.attempt,
+        lease,
+        row.engine,
+        shape,
+        outcome.host or row.host,
+        row.claimed,
+        started,
+        outcome.ended if outcome.ended is not None else now,
+        outcome.reason,
+        verdict.kind,
+        verdict.action,
+        verdict.message if verdict.kind != "ok" else None,
+        outcome.exit,
+        outcome.signal,
+        usage.wall,
+        usage.cpu,
+        usage.memory,
+        usage.disk,
+        usage.gpu,
+        _files(outcome.inputs),
+        _files(outcome.outputs),
+        json.dumps(outcome.detail) if outcome.detail else None,
+    )
+
+
+def _files(records: Sequence[FileRecord]) -> str | None:
+    return json.dumps([asdict(record) for record in records]) if records else None
+
+
+_identity = attrgetter("dataset", "job", "task", "attempt", "lease", "engine", "shape", "host", "claimed", "started")
+
+
+def close_open(tx: Connection, rows: Sequence[Row[Any]], kind: str, action: str, message: str, now: float) -> None:
+    """Write down open attempts that we end ourselves, and tell their engines to stop them.
+
+    `rows` have the columns of a task with its open attempt. The caller changes the tasks.
+    """
+    if not rows:
+        return
+    nothing = (None,) * 10  # exit, signal, usage, files, detail: the engine may still report them, too late to count
+    store.ADD_ATTEMPTS(
+        tx,
+        [(*_identity(row), now, Reason.TERMINATED, kind, action, message, *nothing) for row in rows],
+    )
+    store.ADD_STOPS(
+        tx, v=[(row.engine, row.dataset, row.job, row.task, row.attempt, row.lease) for row in rows], now=now
+    )

@@ -1,0 +1,299 @@
+"""Keeps stdout and stderr of attempts on disk, outside the database: live while they run, compressed when they ended.
+
+One process may append while another compresses or deletes; each log is locked by a file of its stripe.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from nunatak.core.address import Address, parse
+from nunatak.core.clock import Clock, system_clock
+from nunatak.core.errors import Invalid, Unavailable
+from nunatak.tasks.log_files import DAMAGE, SMALLEST_LIMIT, Extent, LiveLog, PackedLog, compress
+
+STREAMS = ("stdout", "stderr")
+LAST_OFFSET = 2**53
+"""Offsets end here: beyond what any log can reach, within what JSON numbers hold exactly."""
+
+_STRIPES = 256
+_SEGMENT = 3600
+_LINES = 1 << 16
+
+Part = tuple[Address, str, int, bytes]
+"""Bytes of one log: the attempt, `stdout` or `stderr`, the sender's offset of the first byte, the bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSlice:
+    """Bytes of a log from position `offset` of `total`; ask on from `next`. `complete`: nothing is expected any more.
+
+    `offset` is beyond the one asked for where the middle of the log was dropped; a line in `data` says how much.
+    """
+
+    data: bytes
+    offset: int
+    total: int
+    complete: bool
+
+    @property
+    def next(self) -> int:
+        """Return the position after `data`."""
+        return self.offset + len(self.data)
+
+
+class LogStore:
+    """The logs of attempts below one directory. Every method may be repeated, and killed at any line.
+
+    Raises `Invalid` for an address that is not that of an attempt, and `Unavailable` when the disk is full or fails.
+    """
+
+    def __init__(
+        self, root: Path, limit: int = 10_000_000, retention: float = 90 * 86400, clock: Clock = system_clock
+    ) -> None:
+        """Keep `limit` bytes of each stream, for `retention` seconds after the attempt ended. Raises `Invalid`."""
+        if limit < SMALLEST_LIMIT:
+            raise Invalid(
+                f"a log limit of {limit} bytes is too small", code="bad-limit", hint=f"at least {SMALLEST_LIMIT}"
+            )
+        self.root, self.retention, self.clock = root, retention, clock
+        self._empty = Extent.for_limit(limit)
+
+    def append(self, parts: Sequence[Part]) -> None:
+        """Add bytes to logs, each in the order given.
+
+        Bytes that are there already are skipped; where bytes are missing, a line says how many. Bytes that come after
+        the attempt's logs were compressed are still added.
+        """
+        logs: dict[Path, tuple[Address, list[tuple[int, bytes]]]] = {}
+        for address, stream, offset, data in parts:
+            path = _path(self.root, address, stream)
+            if not 0 <= offset <= LAST_OFFSET:
+                raise Invalid(f"{address} {stream}: a log cannot begin at {offset}", code="bad-offset")
+            if data:
+                logs.setdefault(path, (address, []))[1].append((offset, data))
+        with _disk():
+            for path, (address, pieces) in logs.items():
+                with self._locked(address):
+                    self._append(path, pieces)
+
+    def finish(self, addresses: Sequence[Address]) -> None:
+        """Compress the logs of attempts that ended; from now on their retention counts."""
+        with _disk():
+            growing = [a for a in addresses if any(_live(_path(self.root, a, s)).exists() for s in STREAMS)]
+            self._remember(growing)
+            for address in growing:
+                with self._locked(address):
+                    for stream in STREAMS:
+                        self._pack(_path(self.root, address, stream))
+
+    def read(self, address: Address, stream: str, offset: int = 0, length: int = 1 << 20) -> LogSlice:
+        """Return at most `length` bytes from position `offset`; a log without bytes is empty and never `complete`."""
+        if offset < 0 or length < 1:
+            raise Invalid(f"cannot read {length} bytes from {offset}", code="bad-range", hint="offsets count from 0")
+        return self._slice(address, stream, lambda _: offset, length)
+
+    def tail(self, address: Address, stream: str, n_bytes: int) -> LogSlice:
+        """Return the last `n_bytes` of a log, or the whole of its kept end if that is shorter."""
+        if n_bytes < 1:
+            raise Invalid(f"cannot read the last {n_bytes} bytes", code="bad-range", hint="ask for at least 1")
+        return self._slice(address, stream, lambda extent: _tail_offset(extent, n_bytes), n_bytes)
+
+    def expire(self, now: float, most: int = 1000) -> int:
+        """Take up at most `most` attempts whose retention is over and delete their logs; return how many were taken up.
+
+        An attempt's logs go within an hour after their time. Ask again until the answer is 0.
+        """
+        with _disk(), self._locked(None):
+            for segment in sorted(self._ended().glob("[0-9]*"), key=lambda path: int(path.name)):
+                if (int(segment.name) + 1) * _SEGMENT + self.retention > now:
+                    break
+                if done := self._expire(segment, most):
+                    return done
+        return 0
+
+    def _append(self, path: Path, parts: Iterable[tuple[int, bytes]]) -> None:
+        packed = self._packed(path)
+        if packed is None:
+            with _open_live(_live(path), self._empty) as live:
+                _add(live, parts)
+            return
+        parts = [(offset, data) for offset, data in parts if offset + len(data) > packed.extent.end]
+        if not parts:
+            return
+        try:
+            with _open_live(_live(path), self._empty) as live:
+                try:
+                    packed.unpack(live)
+                except DAMAGE:
+                    live.begin(self._empty)
+                _add(live, parts)
+                compress(live, _gz(path), self.clock())
+        finally:
+            _live(path).unlink(missing_ok=True)
+
+    def _pack(self, path: Path) -> None:
+        if self._packed(path) is None:
+            with suppress(FileNotFoundError), LiveLog(_live(path), self._empty, create=False) as live:
+                compress(live, _gz(path), self.clock())
+        _live(path).unlink(missing_ok=True)
+
+    def _packed(self, path: Path) -> PackedLog | None:
+        """Return the compressed log. Where it exists, a live file is what a killed process left behind."""
+        try:
+            return PackedLog(_gz(path))
+        except (FileNotFoundError, *DAMAGE):
+            return None
+
+    def _slice(self, address: Address, stream: str, offset: Callable[[Extent], int], length: int) -> LogSlice:
+        path = _path(self.root, address, stream)
+        with _disk(), ExitStack() as stack:
+            stack.enter_context(self._locked(address, fcntl.LOCK_SH))
+            log: LiveLog | PackedLog | None = self._packed(path)
+            complete = log is not None
+            if log is None:
+                with suppress(FileNotFoundError):
+                    log = stack.enter_context(LiveLog(_live(path), self._empty, create=False))
+            if log is None:
+                return LogSlice(b"", 0, 0, False)
+            start = log.extent.seek(offset(log.extent))
+            stop = log.extent.stop(start, length)
+            return LogSlice(log.read(start, stop), start, log.extent.total, complete)
+
+    def _remember(self, addresses: Sequence[Address]) -> None:
+        """Note when attempts ended, before their logs are compressed: then no log is ever forgotten."""
+        if not addresses:
+            return
+        lines = "".join(f"{address}\n" for address in addresses).encode()
+        with self._locked(None):
+            self._ended().mkdir(parents=True, exist_ok=True)
+            with (self._ended() / str(int(self.clock() // _SEGMENT))).open("a+b") as journal:
+                journal.write(b"\n" + lines if _torn(journal) else lines)
+
+    def _expire(self, segment: Path, most: int) -> int:
+        """Delete the logs of the last attempts noted in `segment`, then shorten it; it goes when it is empty."""
+        with segment.open("r+b") as journal:
+            size = journal.seek(0, os.SEEK_END)
+            start = max(0, size - _LINES)
+            journal.seek(start)
+            lines = journal.read().splitlines(keepends=True)
+            chosen = (lines[1:] if start else lines)[-most:]
+            directories = {path for line in chosen for path in self._delete(line.decode("utf-8", "replace").strip())}
+            _prune(directories, self.root)
+            left = size - sum(len(line) for line in chosen)
+            journal.truncate(left)
+        if left == 0:
+            segment.unlink()
+        return len(chosen)
+
+    def _delete(self, text: str) -> Iterator[Path]:
+        try:
+            address = parse(text)
+            paths = [_path(self.root, address, stream) for stream in STREAMS]
+        except Invalid:
+            return  # a line cut short by a crash: the attempt was noted again
+        with self._locked(address):
+            for path in paths:
+                for file in (_live(path), _gz(path), path.with_name(path.name + ".gz.part")):
+                    file.unlink(missing_ok=True)
+        yield paths[0].parent
+
+    def _ended(self) -> Path:
+        return self.root / "ended"
+
+    @contextmanager
+    def _locked(self, address: Address | None, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+        """Hold the lock of an attempt's stripe, or of the journal (None). Lock files are never deleted."""
+        name = "ended" if address is None else f"{zlib.crc32(str(address).encode()) % _STRIPES:02x}"
+        path = self.root / "locks" / name
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(fd, how)
+            yield
+        finally:
+            os.close(fd)
+
+
+def _path(root: Path, address: Address, stream: str) -> Path:
+    """Return where a log is, without its suffix; a directory has the logs of at most 100 jobs. Raises `Invalid`."""
+    checked = parse(str(address))
+    if checked.level != "attempt":
+        raise Invalid(f"{address} is not an attempt", code="bad-address", hint="write 42/17/propagate#2")
+    if stream not in STREAMS:
+        raise Invalid(f"{stream!r} is not a log", code="bad-stream", hint="stdout or stderr")
+    dataset = root / "logs" / str(checked.dataset // 1000) / str(checked.dataset)
+    if checked.job is None:
+        return dataset / "once" / f"{checked.task}.{checked.attempt}.{stream}"
+    group = dataset / str(checked.job // 10_000) / str(checked.job // 100 % 100)
+    return group / f"{checked.job}.{checked.task}.{checked.attempt}.{stream}"
+
+
+def _live(path: Path) -> Path:
+    return path.with_name(path.name + ".live")
+
+
+def _gz(path: Path) -> Path:
+    return path.with_name(path.name + ".gz")
+
+
+def _open_live(path: Path, empty: Extent) -> LiveLog:
+    """Open or begin a live log; its directory may just have been deleted with the last log in it."""
+    for _ in range(10):
+        with suppress(FileNotFoundError):
+            return LiveLog(path, empty, create=True)
+        with suppress(FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    raise FileNotFoundError(errno.ENOENT, "the directory vanished", str(path.parent))
+
+
+def _add(live: LiveLog, parts: Iterable[tuple[int, bytes]]) -> None:
+    for offset, data in parts:
+        live.append(offset, data)
+
+
+def _torn(journal: BinaryIO) -> bool:
+    """Tell whether a crash cut the last line short; it then stays alone."""
+    if journal.seek(0, os.SEEK_END) == 0:
+        return False
+    journal.seek(-1, os.SEEK_END)
+    return journal.read(1) != b"\n"
+
+
+def _tail_offset(extent: Extent, n_bytes: int) -> int:
+    return max(extent.tail_start if extent.capped else 0, extent.total - n_bytes)
+
+
+def _prune(directories: set[Path], root: Path) -> None:
+    """Remove directories that have become empty, and their parents."""
+    for directory in directories:
+        with suppress(OSError):
+            for path in (directory, *directory.parents):
+                if path == root:
+                    break
+                path.rmdir()
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """Raise what the operating system says as `Unavailable`: logs can be sent again."""
+    try:
+        yield
+    except (OSError, *DAMAGE) as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise Unavailable(
+            f"the log store failed: {getattr(error, 'strerror', None) or error}",
+            code="disk-full" if full else "log-store",
+            hint="free space, or lower the log limit or retention" if full else "look at the disk of the server",
+        ) from error

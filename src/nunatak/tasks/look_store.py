@@ -1,0 +1,77 @@
+"""SQL of the read models: what people look at. Every list is paged by key."""
+
+from __future__ import annotations
+
+from nunatak.db.statement import Statement
+
+HEADS = Statement(
+    "SELECT d.*, j.total, j.done, j.failed, j.held AS held_jobs FROM datasets d"
+    " JOIN job_counts j ON j.dataset = d.dataset WHERE d.dataset < :after"
+    " AND (:state = '' OR d.state = :state) AND (:owner = '' OR d.owner = :owner)"
+    " AND (:name = '' OR d.name LIKE :name) ORDER BY d.dataset DESC LIMIT :n"
+)
+HEAD = Statement(
+    "SELECT d.*, j.total, j.done, j.failed, j.held AS held_jobs FROM datasets d"
+    " JOIN job_counts j ON j.dataset = d.dataset WHERE d.dataset = :dataset"
+)
+SUMS = Statement(
+    "SELECT c.dataset, SUM(waiting) AS waiting, SUM(ready) AS ready, SUM(queued) AS queued, SUM(running) AS running,"
+    " SUM(done) AS done, SUM(failed) AS failed, SUM(held) AS held FROM {v} JOIN task_counts c ON c.dataset = v.dataset"
+    " GROUP BY c.dataset",
+    v="dataset int",
+)
+ROW = (
+    "SELECT t.dataset, t.job, t.task, t.state, t.shape, t.pending, t.attempt, t.tries, t.not_before, t.since, t.reason,"
+    " t.lease, t.engine, t.claimed, t.started, t.host FROM tasks t WHERE t.dataset = :dataset"
+)
+JOB = Statement(ROW + " AND t.job = :job ORDER BY t.task")
+TASK = Statement(ROW + " AND t.job = :job AND t.task = :task")
+UNFINISHED = Statement(
+    ROW + " AND t.state = :state AND (t.job, t.task) > (:job, :task)"
+    " AND t.state IN ('waiting', 'queued', 'running', 'failed', 'held') ORDER BY t.job, t.task LIMIT :n"
+)
+READY = Statement(ROW + " AND t.state = 'ready' AND (t.job, t.task) > (:job, :task) ORDER BY t.job, t.task LIMIT :n")
+TOUCHED = Statement(ROW + " AND (t.job, t.task) > (:job, :task) ORDER BY t.job, t.task LIMIT :n")
+JOBS = Statement(
+    "SELECT job, SUM(CASE WHEN state = 'done' THEN 1 ELSE 0 END) AS done,"
+    " SUM(CASE WHEN state = 'failed' THEN 1 ELSE 0 END) AS failed, SUM(CASE WHEN state = 'held' THEN 1 ELSE 0 END) AS held"
+    " FROM tasks WHERE dataset = :dataset AND job > :after AND job <= :last GROUP BY job ORDER BY job"
+)
+ATTEMPTS = Statement(
+    "SELECT a.*, e.name AS engine_name, e.site FROM attempts a LEFT JOIN engines e ON e.engine = a.engine"
+    " WHERE a.dataset = :dataset AND a.job = :job AND a.task = :task ORDER BY a.attempt"
+)
+JOB_ATTEMPTS = Statement(
+    "SELECT a.*, e.name AS engine_name, e.site FROM attempts a LEFT JOIN engines e ON e.engine = a.engine"
+    " WHERE a.dataset = :dataset AND a.job = :job ORDER BY a.ended, a.task, a.attempt"
+)
+TROUBLE = Statement(
+    "SELECT t.job, t.task, t.state, t.attempt, t.reason, t.since, t.engine, t.host FROM tasks t WHERE t.dataset = :dataset"
+    " AND t.state = :state AND (t.job, t.task) > (:job, :task)"
+    " AND t.state IN ('waiting', 'queued', 'running', 'failed', 'held') ORDER BY t.job, t.task LIMIT :n"
+)
+DATASET_ATTEMPTS = Statement(
+    "SELECT a.*, e.name AS engine_name, e.site FROM attempts a LEFT JOIN engines e ON e.engine = a.engine"
+    " WHERE a.dataset = :dataset AND (a.job, a.task, a.attempt) > (:job, :task, :attempt)"
+    " ORDER BY a.job, a.task, a.attempt LIMIT :n"
+)
+LAST_ATTEMPTS = Statement(
+    "SELECT a.job, a.task, a.attempt, a.verdict, a.message, a.ended, a.exit, a.host, a.reason FROM {v}"
+    " JOIN attempts a ON a.dataset = v.dataset AND a.job = v.job AND a.task = v.task AND a.attempt = v.attempt",
+    v="dataset int, job int, task int, attempt int",
+)
+EVENTS = Statement(
+    "SELECT event, at, job, task, actor, verb, detail FROM events WHERE dataset = :dataset AND event > :after"
+    " ORDER BY event LIMIT :n"
+)
+FILES = Statement(
+    "SELECT t.job, t.task, a.outputs FROM tasks t JOIN attempts a ON a.dataset = t.dataset AND a.job = t.job"
+    " AND a.task = t.task AND a.attempt = t.attempt WHERE t.dataset = :dataset AND t.state = 'done'"
+    " AND (t.job, t.task) > (:job, :task) AND t.job <= :last ORDER BY t.job, t.task LIMIT :n"
+)
+ENGINES = Statement("SELECT * FROM engines ORDER BY name")
+ENGINE_LOAD = Statement(
+    "SELECT engine, state, COUNT(*) AS n FROM tasks WHERE dataset = :dataset AND state IN ('queued', 'running')"
+    " GROUP BY engine, state"
+)
+LEASING = Statement("SELECT DISTINCT dataset FROM task_counts WHERE queued > 0 OR running > 0")

@@ -1,0 +1,193 @@
+"""Reports of engines: attempts that began and attempts that ended. Batches, idempotent; a stale key changes nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from nunatak.core.states import TaskState
+from nunatak.core.work import Outcome, Reason, Shape
+from nunatak.datasets import progress
+from nunatak.datasets.progress import Moves
+from nunatak.tasks import ledger, store
+from nunatak.tasks.advance import advance
+from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.expire import expire_temporary
+from nunatak.tasks.judge import Action, History, Verdict, judge
+
+S = TaskState
+Key = tuple[int, int, int, int, int]  # dataset, job, task, attempt, lease
+
+NO_HISTORY = History(0, Shape())
+
+AFTER: Mapping[Action, TaskState] = {
+    Action.DONE: S.DONE,
+    Action.AGAIN: S.READY,
+    Action.FAILED: S.FAILED,
+    Action.HELD: S.HELD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An attempt began to run on `host` at `at` (seconds since the epoch)."""
+
+    key: Key
+    at: float
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt ended with an outcome."""
+
+    key: Key
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How many reports were taken, and which came with a key that is not (or no longer) open."""
+
+    taken: int
+    stale: tuple[Key, ...]
+
+
+def report(
+    tx: Connection,
+    contexts: Contexts,
+    engine: int,
+    started: Sequence[Started],
+    ended: Sequence[Ended],
+    now: float,
+) -> Receipt:
+    """Take a batch of reports in one transaction: states, ledger, children, counts and derived states move together."""
+    known = contexts.of(tx, {item.key[0] for item in started} | {item.key[0] for item in ended})
+    moves = Moves()
+    taken = _start(tx, started, moves) if started else 0
+    unique = {item.key: item.outcome for item in ended}
+    if unique:
+        closed = _end(tx, contexts, known, unique, moves, now)
+        stale = _stale(tx, engine, unique, closed, now)
+        taken += len(unique) - len(stale)
+    else:
+        stale = ()
+    moves.apply(tx, now)
+    if unique:
+        store.CLEAR_STOPS(tx, engine=engine, v=[key[:4] for key in unique])
+    return Receipt(taken, stale)
+
+
+def _start(tx: Connection, started: Sequence[Started], moves: Moves) -> int:
+    rows = {item.key: (*item.key, item.at, item.host) for item in started}
+    changed = store.START(tx, v=sorted(rows.values()))
+    for row in changed:
+        moves.task(row.dataset, row.task, row.shape, S.QUEUED, S.RUNNING)
+    return len(rows)
+
+
+def _end(
+    tx: Connection,
+    contexts: Contexts,
+    known: Mapping[int, Context],
+    ended: Mapping[Key, Outcome],
+    moves: Moves,
+    now: float,
+) -> set[Key]:
+    """End attempts whose key is open. Returns the keys that were."""
+    verdicts, old_shapes = _judge(tx, contexts, known, ended)
+    wanted = {verdict.shape for verdict in verdicts.values() if verdict.shape}
+    numbers = contexts.book.numbers(tx, wanted) if wanted else {}
+    rows = []
+    for key, verdict in sorted(verdicts.items()):
+        shape = numbers[verdict.shape] if verdict.shape else 0
+        not_before = now + verdict.delay if verdict.action is Action.AGAIN else 0.0
+        reason = None if verdict.action is Action.DONE else verdict.message
+        rows.append((*key, AFTER[verdict.action], shape, int(verdict.counts), not_before, reason))
+    keys = {key[:4]: key for key in verdicts}
+    closed = {keys[tuple(row[:4])]: row for row in store.END(tx, v=rows, now=now)}
+    _write(tx, closed, verdicts, old_shapes, ended, moves, now)
+    _mark(tx, known, closed, verdicts, moves)
+    done = [key[:3] for key in closed if verdicts[key].action is Action.DONE]
+    jobs_done = advance(tx, contexts, known, done, moves, now) if done else []
+    expire_temporary(tx, known, jobs_done, now)
+    return set(closed)
+
+
+def _judge(
+    tx: Connection, contexts: Contexts, known: Mapping[int, Context], ended: Mapping[Key, Outcome]
+) -> tuple[dict[Key, Verdict], dict[Key, int]]:
+    """Judge each outcome; the history is read only for those that did not go well."""
+    bad = [key for key, outcome in ended.items() if outcome.reason is not Reason.OK]
+    rows = {tuple(row[:5]): row for row in store.OPEN_ATTEMPTS(tx, v=sorted(bad))} if bad else {}
+    shapes = contexts.book.shapes(tx, {row.shape for row in rows.values()})
+    verdicts: dict[Key, Verdict] = {}
+    for key, outcome in ended.items():
+        row = rows.get(key)
+        if row is None and outcome.reason is not Reason.OK:
+            continue  # stale
+        retry = known[key[0]].plan.tasks[key[2]].retry
+        history = History(row.tries, shapes[row.shape]) if row is not None else NO_HISTORY
+        free = row.attempt - 1 - row.tries if row is not None else 0
+        verdicts[key] = judge(outcome, history, retry, free_tries=free)
+    return verdicts, {key: row.shape for key, row in rows.items()}
+
+
+def _write(
+    tx: Connection,
+    closed: Mapping[Key, Row[Any]],
+    verdicts: Mapping[Key, Verdict],
+    old_shapes: Mapping[Key, int],
+    ended: Mapping[Key, Outcome],
+    moves: Moves,
+    now: float,
+) -> None:
+    entries = []
+    for key, row in closed.items():
+        verdict = verdicts[key]
+        shape = old_shapes.get(key, row.shape)
+        entries.append(ledger.entry(row, key[4], shape, ended[key], verdict, now))
+        before = S.QUEUED if row.started is None else S.RUNNING
+        after = AFTER[verdict.action]
+        if shape == row.shape:
+            moves.task(row.dataset, row.task, shape, before, after)
+        else:
+            moves.task(row.dataset, row.task, shape, before, None)
+            moves.task(row.dataset, row.task, row.shape, None, after)
+    if entries:
+        store.ADD_ATTEMPTS(tx, entries)
+
+
+def _mark(
+    tx: Connection,
+    known: Mapping[int, Context],
+    closed: Mapping[Key, Row[Any]],
+    verdicts: Mapping[Key, Verdict],
+    moves: Moves,
+) -> None:
+    """Mark the jobs of tasks that failed or were held."""
+    marks: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for key in closed:
+        action = verdicts[key].action
+        if key[1] >= 0 and action in (Action.FAILED, Action.HELD):
+            marks[key[:2]][1 if action is Action.FAILED else 2] += 1
+    if marks:
+        of = {dataset: len(context.graph.sinks) for dataset, context in known.items()}
+        progress.mark_jobs(tx, moves, {key: (a, b, c) for key, (a, b, c) in marks.items()}, of)
+
+
+def _stale(tx: Connection, engine: int, ended: Mapping[Key, Outcome], closed: set[Key], now: float) -> tuple[Key, ...]:
+    """Return the keys that were not open, leaving a record; one that ended just so before is a repetition, not stale."""
+    late = sorted(ended.keys() - closed)
+    if not late:
+        return ()
+    again = {tuple(row) for row in store.ENDED_BEFORE(tx, v=late)}
+    stale = [key for key in late if (*key[:4], ended[key].reason) not in again]
+    if stale:
+        rows = [(*key, ended[key].reason, ended[key].usage.wall, ended[key].usage.cpu) for key in stale]
+        store.ADD_STALE(tx, v=rows, engine=engine, now=now)
+    return tuple(stale)

@@ -1,0 +1,173 @@
+"""All SQL on tasks, attempts, shapes and leases."""
+
+from __future__ import annotations
+
+from nunatak.db.statement import Addition, Statement
+
+# Rows are found by their primary key, and a lease is null unless it is open: naming the state too would let the planner
+# of PostgreSQL go through the partial indexes, which look small to it while they churn.
+KEY = "tasks.dataset = v.dataset AND tasks.job = v.job AND tasks.task = v.task"
+
+ADD_SHAPES = Statement(
+    "INSERT INTO shapes (key) SELECT key FROM {v} WHERE true ON CONFLICT (key) DO NOTHING", v="key text"
+)
+SHAPES_BY_KEY = Statement(
+    "SELECT s.shape, s.key FROM {v} JOIN shapes s ON s.key = v.key ORDER BY s.shape", v="key text"
+)
+SHAPES = Statement("SELECT s.shape, s.key FROM {v} JOIN shapes s ON s.shape = v.shape", v="shape int")
+
+NEW = "dataset int, job int, task int, state text, shape int, pending int"
+ADD = Statement(
+    "INSERT INTO tasks (dataset, job, task, state, shape, pending, attempt, tries, not_before, since)"
+    " SELECT dataset, job, task, state, shape, pending, 0, 0, 0, :now FROM {v} WHERE true"
+    " ON CONFLICT (dataset, job, task) DO NOTHING RETURNING dataset, job, task",
+    v=NEW,
+)
+ADD_CLAIMED = Statement(
+    "INSERT INTO tasks (dataset, job, task, state, shape, pending, attempt, tries, not_before, since, lease, engine, claimed)"
+    " SELECT dataset, job, task, state, shape, pending, 1, 0, 0, :now, :lease, :engine, :now FROM {v} WHERE true"
+    " ON CONFLICT (dataset, job, task) DO NOTHING RETURNING dataset, job, task",
+    v=NEW,
+)
+
+CLAIM = Statement(
+    "WITH picked AS MATERIALIZED (SELECT job, task FROM tasks WHERE dataset = :dataset AND shape = :shape"
+    " AND state = 'ready' AND not_before <= :now ORDER BY not_before, job, task LIMIT :n {lock})"
+    " UPDATE tasks SET state = 'queued', attempt = attempt + 1, since = :now, reason = NULL, lease = :lease,"
+    " engine = :engine, claimed = :now, started = NULL, host = NULL FROM picked"
+    " WHERE tasks.dataset = :dataset AND tasks.job = picked.job AND tasks.task = picked.task"
+    " RETURNING tasks.job, tasks.task, tasks.attempt"
+)
+
+REPORTED = "dataset int, job int, task int, attempt int, lease big"
+START = Statement(
+    "UPDATE tasks SET state = 'running', since = v.at, started = v.at, host = v.host FROM {v}"
+    f" WHERE {KEY} AND tasks.attempt = v.attempt AND tasks.lease = v.lease AND tasks.started IS NULL"
+    " RETURNING tasks.dataset, tasks.job, tasks.task, tasks.shape",
+    v=REPORTED + ", at real, host text",
+)
+OPEN_ATTEMPTS = Statement(
+    "SELECT tasks.dataset, tasks.job, tasks.task, tasks.attempt, tasks.lease, tasks.shape, tasks.tries, tasks.state,"
+    " tasks.pending, tasks.engine, tasks.claimed, tasks.started, tasks.host"
+    f" FROM {{v}} JOIN tasks ON {KEY} AND tasks.attempt = v.attempt AND tasks.lease = v.lease",
+    v=REPORTED,
+)
+END = Statement(
+    "UPDATE tasks SET state = v.state, shape = CASE WHEN v.shape = 0 THEN tasks.shape ELSE v.shape END,"
+    " tries = tasks.tries + v.tried, not_before = v.not_before, since = :now, reason = v.reason, lease = NULL FROM {v}"
+    f" WHERE {KEY} AND tasks.attempt = v.attempt AND tasks.lease = v.lease"
+    " RETURNING tasks.dataset, tasks.job, tasks.task, tasks.attempt, tasks.shape, tasks.engine, tasks.claimed,"
+    " tasks.started, tasks.host",
+    v=REPORTED + ", state text, shape int, tried int, not_before real, reason text",
+)
+ADD_ATTEMPTS = Addition(
+    "attempts",
+    "dataset, job, task, attempt, lease, engine, shape, host, claimed, started, ended, reason, verdict, action, message,"
+    " exit, signal, wall, cpu, memory, disk, gpu, inputs, outputs, detail",
+)
+ADD_STALE = Statement(
+    "INSERT INTO stale_reports (at, engine, dataset, job, task, attempt, lease, reason, wall, cpu)"
+    " SELECT :now, :engine, dataset, job, task, attempt, lease, reason, wall, cpu FROM {v}",
+    v=REPORTED + ", reason text, wall real, cpu real",
+)
+ENDED_BEFORE = Statement(
+    "SELECT a.dataset, a.job, a.task, a.attempt, a.reason FROM {v} JOIN attempts a ON a.dataset = v.dataset AND a.job = v.job"
+    " AND a.task = v.task AND a.attempt = v.attempt AND a.lease = v.lease",
+    v=REPORTED,
+)
+
+FREED = "dataset int, job int, task int, state text, shape int, pending int, freed int, open int"
+FREE_CHILDREN = Statement(
+    "UPDATE tasks SET pending = tasks.pending - v.freed,"
+    " state = CASE WHEN tasks.state = 'waiting' AND tasks.pending - v.freed = 0 AND v.open = 1 THEN 'ready' ELSE tasks.state END,"
+    " since = CASE WHEN tasks.state = 'waiting' AND tasks.pending - v.freed = 0 AND v.open = 1 THEN :now ELSE tasks.since END"
+    f" FROM {{v}} WHERE {KEY} RETURNING tasks.dataset, tasks.job, tasks.task, tasks.state, tasks.pending, tasks.shape",
+    v=FREED,
+)
+OPEN_GATE = Statement(
+    "UPDATE tasks SET state = 'ready', since = :now WHERE dataset = :dataset AND task = :task AND state = 'waiting'"
+    " AND pending = 0 AND job >= 0 RETURNING job, shape"
+)
+LAST_TOUCHED = Statement("SELECT MAX(job) AS job FROM tasks WHERE dataset = :dataset")
+TOUCHED_BEYOND = Statement(
+    "SELECT COUNT(*) AS n FROM tasks WHERE dataset = :dataset AND job >= :first AND task = :task"
+)
+ONCE_DONE = Statement("SELECT task FROM tasks WHERE dataset = :dataset AND job = -1 AND state = 'done'")
+
+ROWS = Statement(
+    "SELECT tasks.dataset, tasks.job, tasks.task, tasks.state, tasks.shape, tasks.pending, tasks.attempt, tasks.tries,"
+    " tasks.lease, tasks.engine, tasks.claimed, tasks.started, tasks.host, tasks.since, tasks.reason, tasks.not_before"
+    f" FROM {{v}} JOIN tasks ON {KEY} ORDER BY tasks.job, tasks.task {{wait}}".replace("{wait}", ""),
+    v="dataset int, job int, task int",
+)
+LOCKED_ROWS = Statement(
+    "SELECT dataset, job, task, state, shape, pending, attempt, tries, lease, engine, claimed, started, host FROM tasks"
+    " WHERE dataset = :dataset AND job = :job ORDER BY task {wait}"
+)
+LOCKED_ROWS_OF = Statement(
+    "SELECT dataset, job, task, state, shape, pending, attempt, tries, lease, engine, claimed, started, host FROM tasks"
+    " WHERE dataset = :dataset AND state = :state AND (job, task) > (:job, :task) ORDER BY job, task LIMIT :n {wait}"
+)
+CHANGE = Statement(
+    "UPDATE tasks SET state = v.state, pending = v.pending, reason = v.reason, tries = v.tries, not_before = 0, since = :now,"
+    f" lease = NULL FROM {{v}} WHERE {KEY}",
+    v="dataset int, job int, task int, state text, pending int, tries int, reason text",
+)
+ADD_PENDING = Statement(
+    "UPDATE tasks SET pending = pending + v.more FROM {v} WHERE tasks.dataset = v.dataset AND tasks.job = -1"
+    " AND tasks.task = v.task RETURNING tasks.task, tasks.pending, tasks.state",
+    v="dataset int, task int, more int",
+)
+ADD_STOPS = Statement(
+    "INSERT INTO stops (engine, dataset, job, task, attempt, lease, at)"
+    " SELECT engine, dataset, job, task, attempt, lease, :now FROM {v} WHERE true"
+    " ON CONFLICT (engine, dataset, job, task, attempt) DO NOTHING",
+    v="engine int, dataset int, job int, task int, attempt int, lease big",
+)
+STOPS = Statement("SELECT dataset, job, task, attempt, lease FROM stops WHERE engine = :engine ORDER BY at LIMIT :n")
+CLEAR_STOPS = Statement(
+    "DELETE FROM stops WHERE (engine, dataset, job, task, attempt) IN"
+    " (SELECT :engine, dataset, job, task, attempt FROM {v})",
+    v="dataset int, job int, task int, attempt int",
+)
+
+PARENT_OUTPUTS = Statement(
+    "SELECT a.dataset, a.job, a.task, a.outputs FROM {v} JOIN tasks t ON t.dataset = v.dataset AND t.job = v.job"
+    " AND t.task = v.task AND t.state = 'done' JOIN attempts a ON a.dataset = t.dataset AND a.job = t.job"
+    " AND a.task = t.task AND a.attempt = t.attempt",
+    v="dataset int, job int, task int",
+)
+ALL_OUTPUTS = Statement(
+    "SELECT a.dataset, a.job, a.task, a.outputs FROM tasks t JOIN attempts a ON a.dataset = t.dataset AND a.job = t.job"
+    " AND a.task = t.task AND a.attempt = t.attempt WHERE t.dataset = :dataset AND t.task = :task AND t.job >= 0"
+    " AND t.state = 'done' ORDER BY a.job"
+)
+EXPIRE_FILES = Statement(
+    "INSERT INTO expired_files (url, dataset, at) SELECT url, dataset, :now FROM {v} WHERE true"
+    " ON CONFLICT (url) DO NOTHING",
+    v="url text, dataset int",
+)
+
+ENGINE = Statement("SELECT * FROM engines WHERE name = :name {wait}")
+ENGINES = Statement("SELECT * FROM engines ORDER BY engine")
+ENGINE_NUMBER = Statement("SELECT engine FROM engines WHERE name = :name AND session = :session")
+ADD_ENGINE = Statement(
+    "INSERT INTO engines (name, kind, site, session, capacity, seen, lease_until)"
+    " VALUES (:name, :kind, :site, :session, :capacity, :now, :until) RETURNING engine"
+)
+RENEW_ENGINE = Statement(
+    "UPDATE engines SET session = :session, kind = :kind, site = :site, capacity = :capacity, seen = :now,"
+    " lease_until = :until WHERE engine = :engine"
+)
+BEAT = Statement(
+    "UPDATE engines SET capacity = :capacity, seen = :now, lease_until = :until"
+    " WHERE name = :name AND session = :session RETURNING engine"
+)
+LATE_ENGINES = Statement("SELECT engine, name FROM engines WHERE lease_until < :now")
+LEASES_OF = Statement(
+    "SELECT dataset, job, task, attempt, lease, state, engine, claimed, started, shape, tries, host, pending FROM tasks"
+    " WHERE dataset = :dataset AND state IN ('queued', 'running') AND engine = :engine ORDER BY job, task LIMIT :n"
+)
+LEASING_DATASETS = Statement(
+    "SELECT DISTINCT dataset FROM task_counts WHERE queued > 0 OR running > 0 ORDER BY dataset"
+)

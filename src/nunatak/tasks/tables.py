@@ -1,0 +1,152 @@
+"""Tables of tasks, attempts, shapes and engines. Times are seconds since the epoch (UTC)."""
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, SmallInteger, String, Table, Text, text
+
+from nunatak.db.schema import metadata
+
+shapes = Table(
+    "shapes",
+    metadata,
+    Column("shape", Integer, primary_key=True, autoincrement=True),
+    Column("key", Text, nullable=False, unique=True),  # canonical JSON of the resource vector
+)
+
+# A row appears when a task is first touched. `lease` is null unless the task is leased; the columns after it describe the
+# last attempt.
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("dataset", Integer, primary_key=True, autoincrement=False),
+    Column("job", Integer, primary_key=True, autoincrement=False),  # -1: once a dataset
+    Column("task", Integer, primary_key=True, autoincrement=False),  # the task's number in the plan
+    Column("state", String(8), nullable=False),
+    Column("shape", Integer, nullable=False),
+    Column("pending", Integer, nullable=False),  # parents not done
+    Column("attempt", Integer, nullable=False),  # number of the last attempt
+    Column("tries", Integer, nullable=False),  # attempts that count against the retry policy
+    Column("not_before", Float, nullable=False),
+    Column("since", Float, nullable=False),  # when the state began
+    Column("reason", Text),
+    Column("lease", BigInteger),
+    Column("engine", Integer),
+    Column("claimed", Float),
+    Column("started", Float),
+    Column("host", String(255)),
+    postgresql_with={"fillfactor": "70", "autovacuum_vacuum_scale_factor": "0.02"},
+    sqlite_with_rowid=False,
+)
+Index(
+    "ix_tasks_ready",
+    tasks.c.dataset,
+    tasks.c.shape,
+    tasks.c.not_before,
+    tasks.c.job,
+    tasks.c.task,
+    postgresql_where=text("state = 'ready'"),
+    sqlite_where=text("state = 'ready'"),
+)
+_OPEN = "state IN ('waiting', 'queued', 'running', 'failed', 'held')"
+Index(
+    "ix_tasks_unfinished",
+    tasks.c.dataset,
+    tasks.c.state,
+    tasks.c.job,
+    tasks.c.task,
+    postgresql_where=text(_OPEN),
+    sqlite_where=text(_OPEN),
+)
+
+# Every ended attempt, kept for good; rows are only ever added.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("dataset", Integer, primary_key=True, autoincrement=False),
+    Column("job", Integer, primary_key=True, autoincrement=False),
+    Column("task", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("lease", BigInteger, nullable=False),
+    Column("engine", Integer, nullable=False),
+    Column("shape", Integer, nullable=False),
+    Column("host", String(255)),
+    Column("claimed", Float, nullable=False),
+    Column("started", Float),
+    Column("ended", Float, nullable=False),
+    Column("reason", String(16), nullable=False),  # core.work.Reason
+    Column("verdict", String(24), nullable=False),
+    Column("action", String(8), nullable=False),  # done, again, failed, held
+    Column("message", Text),
+    Column("exit", SmallInteger),
+    Column("signal", SmallInteger),
+    Column("wall", Float),
+    Column("cpu", Float),
+    Column("memory", BigInteger),
+    Column("disk", BigInteger),
+    Column("gpu", Float),
+    Column("inputs", Text),  # JSON
+    Column("outputs", Text),  # JSON
+    Column("detail", Text),  # JSON
+    sqlite_with_rowid=False,
+)
+
+# Reports that came with another key than the open attempt's: they change nothing.
+stale_reports = Table(
+    "stale_reports",
+    metadata,
+    Column("report", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("engine", Integer, nullable=False),
+    Column("dataset", Integer, nullable=False),
+    Column("job", Integer, nullable=False),
+    Column("task", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("lease", BigInteger, nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("wall", Float),
+    Column("cpu", Float),
+)
+Index("ix_stale_reports_dataset", stale_reports.c.dataset, stale_reports.c.job, stale_reports.c.task)
+
+engines = Table(
+    "engines",
+    metadata,
+    Column("engine", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("kind", String(32), nullable=False),
+    Column("site", String(64), nullable=False),
+    Column("session", String(32), nullable=False),  # a second process of the same name is refused
+    Column("capacity", Text, nullable=False),
+    Column("seen", Float, nullable=False),
+    Column("lease_until", Float, nullable=False),
+)
+
+# Attempts that an engine has to end: their leases are already void.
+stops = Table(
+    "stops",
+    metadata,
+    Column("engine", Integer, primary_key=True, autoincrement=False),
+    Column("dataset", Integer, primary_key=True, autoincrement=False),
+    Column("job", Integer, primary_key=True, autoincrement=False),
+    Column("task", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("lease", BigInteger, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# Leases of the maintenance loops: one leader each.
+leaders = Table(
+    "leaders",
+    metadata,
+    Column("loop", String(32), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("until", Float, nullable=False),
+)
+
+# Temporary outputs whose job is done, to be deleted.
+expired_files = Table(
+    "expired_files",
+    metadata,
+    Column("url", Text, primary_key=True),
+    Column("dataset", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("given_up", Boolean, nullable=False, server_default=text("false")),
+)

@@ -1,0 +1,204 @@
+"""Datasets unfold into jobs and tasks: rows appear when first touched, and untouched jobs cost nothing."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import Connection
+
+from nunatak.core.address import ONCE
+from nunatak.core.errors import Conflict, NotFound
+from nunatak.core.states import TaskState
+from nunatak.datasets import store as datasets_store
+from nunatak.datasets.graph import Graph
+from nunatak.datasets.plan import Plan
+from nunatak.datasets.progress import Moves
+from nunatak.tasks import store
+from nunatak.tasks.advance import expect
+from nunatak.tasks.context import Context, Contexts
+
+S = TaskState
+
+
+def submit(
+    tx: Connection,
+    contexts: Contexts,
+    plan: Plan,
+    *,
+    source: str,
+    filename: str,
+    owner: str,
+    team: str,
+    now: float,
+    priority: float = 1.0,
+) -> int:
+    """Accept a checked plan as a new dataset and return its number. The cost does not depend on the number of jobs."""
+    datasets_store.ADD_RECIPE(tx, digest=plan.digest, plan=plan.text, source=source, filename=filename, now=now)
+    dataset: int = datasets_store.ADD_DATASET(
+        tx, name=plan.name, owner=owner, team=team, recipe=plan.digest, priority=priority, now=now
+    )[0].dataset
+    datasets_store.ADD_REVISION(tx, dataset=dataset, revision=1, recipe=plan.digest, author=owner, now=now)
+    graph = Graph(plan)
+    idle = 0 if graph.per_job else plan.jobs  # jobs of a plan in which everything is done once have nothing to do
+    datasets_store.ADD_FRONTIER(tx, dataset=dataset, next_job=idle, total=plan.jobs)
+    datasets_store.ADD_JOB_COUNTS(tx, dataset=dataset, total=plan.jobs, done=idle)
+    context = contexts.one(tx, dataset)
+    moves = Moves()
+    _add_once(tx, contexts, context, plan.jobs, moves, now)
+    _count_untouched(context, moves, plan.jobs, frozenset())
+    moves.apply(tx, now)
+    datasets_store.ADD_EVENT(
+        tx,
+        dataset=dataset,
+        job=None,
+        task=None,
+        actor=owner,
+        verb="submit",
+        detail=json.dumps({"jobs": plan.jobs}),
+        now=now,
+    )
+    return dataset
+
+
+def _add_once(tx: Connection, contexts: Contexts, context: Context, jobs: int, moves: Moves, now: float) -> None:
+    graph = context.graph
+    shapes = contexts.shape_numbers(tx, context, [(ONCE, task) for task in graph.once])
+    rows = []
+    for task in graph.once:
+        pending = graph.pending_once(task, jobs)
+        state = S.WAITING if pending else S.READY
+        rows.append((context.dataset, ONCE, task, state, shapes[ONCE, task], pending))
+        moves.task(context.dataset, task, shapes[ONCE, task], None, state)
+    if rows:
+        store.ADD(tx, v=rows, now=now)
+
+
+def _count_untouched(context: Context, moves: Moves, jobs: int, once_done: frozenset[int]) -> None:
+    """Count the tasks of `jobs` new jobs: first tasks whose gates are open are ready, all others wait."""
+    opened = context.graph.open_tasks(once_done)
+    for task in context.graph.per_job:
+        ready = task in context.graph.roots and task in opened
+        moves.task(context.dataset, task, context.base[task], None, S.READY if ready else S.WAITING, jobs)
+
+
+def once_done(tx: Connection, dataset: int) -> frozenset[int]:
+    """Return which once-tasks of a dataset are done."""
+    return frozenset(row.task for row in store.ONCE_DONE(tx, dataset=dataset))
+
+
+def take_fresh(
+    tx: Connection,
+    contexts: Contexts,
+    context: Context,
+    shape: int,
+    n: int,
+    moves: Moves,
+    *,
+    lease: int,
+    engine: int,
+    now: float,
+) -> list[tuple[int, int]]:
+    """Open new jobs and claim their first tasks of one shape; returns the (job, task) that were claimed, n or fewer.
+
+    First tasks of other shapes become ready or wait. Another transaction opening jobs of this dataset right now is not
+    waited for. At least 64 jobs are opened at a time, so that single claims seldom meet here.
+    """
+    graph = context.graph
+    limits = datasets_store.TRY_FRONTIER(tx, dataset=context.dataset) if graph.roots else ()
+    if not limits or limits[0].next_job >= limits[0].total:
+        return []
+    opened = graph.open_tasks(once_done(tx, context.dataset)) if graph.gated else frozenset(graph.per_job)
+    wanted = [task for task in graph.roots if task in opened and context.base[task] in (shape, 0)]
+    if not wanted:
+        return []
+    first, total = limits[0].next_job, limits[0].total
+    last = min(total, first + max(-(-n // len(wanted)), 64))
+    datasets_store.SET_FRONTIER(tx, dataset=context.dataset, next_job=last, total=total)
+    keys = [(job, task) for job in range(first, last) for task in graph.roots]
+    shapes = contexts.shape_numbers(tx, context, keys)
+    claimed: list[tuple[int, int, int, str, int, int]] = []
+    ready: list[tuple[int, int, int, str, int, int]] = []
+    for job, task in keys:
+        number = shapes[job, task]
+        if task in opened and number == shape and len(claimed) < n:
+            claimed.append((context.dataset, job, task, S.QUEUED, number, 0))
+        else:
+            ready.append((context.dataset, job, task, S.READY if task in opened else S.WAITING, number, 0))
+    got = store.ADD_CLAIMED(tx, v=claimed, lease=lease, engine=engine, now=now) if claimed else ()
+    added = store.ADD(tx, v=ready, now=now) if ready else ()
+    states = {(job, task): TaskState(state) for _, job, task, state, _, _ in ready}
+    for new in got:
+        _known(moves, context, new.task, S.READY, S.QUEUED, shapes[new.job, new.task])
+    for new in added:
+        state = states[new.job, new.task]
+        _known(moves, context, new.task, state, state, shapes[new.job, new.task])
+    return [(new.job, new.task) for new in got]
+
+
+def _known(
+    moves: Moves, context: Context, task: int, before: TaskState, after: TaskState, shape: int, n: int = 1
+) -> None:
+    """Move untouched tasks of a kind to a state, now that their shape is known."""
+    if context.base[task] == shape:
+        if before is not after:
+            moves.task(context.dataset, task, shape, before, after, n)
+    else:
+        moves.task(context.dataset, task, context.base[task], before, None, n)
+        moves.task(context.dataset, task, shape, None, after, n)
+
+
+def count_touched(moves: Moves, context: Context, task: int, state: TaskState, shape: int, *, was: TaskState) -> None:
+    """Count a task that got its row just now: it was counted as untouched in state `was`."""
+    _known(moves, context, task, was, state, shape)
+
+
+def touch(tx: Connection, contexts: Contexts, context: Context, job: int, moves: Moves, now: float) -> None:
+    """Give every task of a job its row, so that it can be held, changed or looked at by itself.
+
+    Raises `NotFound` for a job the dataset does not have.
+    """
+    graph = context.graph
+    total = datasets_store.FRONTIER(tx, dataset=context.dataset)[0].total
+    if not 0 <= job < total:
+        raise NotFound(
+            f"dataset {context.dataset} has no job {job}", code="no-job", hint=f"its jobs are 0 to {total - 1}"
+        )
+    have = {row.task: row for row in store.LOCKED_ROWS(tx, dataset=context.dataset, job=job)}
+    missing = [task for task in graph.per_job if task not in have]
+    if not missing:
+        return
+    opened = graph.open_tasks(once_done(tx, context.dataset)) if graph.gated else frozenset(graph.per_job)
+    shapes = contexts.shape_numbers(tx, context, [(job, task) for task in missing])
+    rows = []
+    for task in missing:
+        pending = sum(1 for parent in graph.local[task] if parent not in have or have[parent].state != S.DONE)
+        state = S.READY if pending == 0 and task in opened else S.WAITING
+        rows.append((context.dataset, job, task, state, shapes[job, task], pending))
+    states = {row[2]: row[3] for row in rows}
+    for added in store.ADD(tx, v=rows, now=now):
+        state = states[added.task]
+        count_touched(moves, context, added.task, state, shapes[job, added.task], was=state)
+
+
+def more(tx: Connection, context: Context, jobs: int, actor: str, now: float) -> int:
+    """Add jobs at the end of a dataset and return its new total. Tasks that gather all jobs wait again.
+
+    Raises `Conflict` if the dataset is closed.
+    """
+    dataset = context.dataset
+    limits = datasets_store.LOCK_FRONTIER(tx, dataset=dataset)[0]
+    if datasets_store.DATASET(tx, dataset=dataset)[0].closed:
+        raise Conflict(f"dataset {dataset} is closed", code="closed", hint="submit the recipe as a new dataset")
+    graph = context.graph
+    idle = 0 if graph.per_job else jobs
+    datasets_store.SET_FRONTIER(tx, dataset=dataset, next_job=limits.next_job + idle, total=limits.total + jobs)
+    moves = Moves()
+    _count_untouched(context, moves, jobs, once_done(tx, dataset) if graph.gated else frozenset())
+    expect(tx, context, dict.fromkeys(graph.gathered, jobs), moves, now)
+    moves.new_jobs(dataset, jobs, idle)
+    moves.settle(dataset)
+    moves.apply(tx, now)
+    datasets_store.ADD_EVENT(
+        tx, dataset=dataset, job=None, task=None, actor=actor, verb="more", detail=json.dumps({"jobs": jobs}), now=now
+    )
+    return int(limits.total + jobs)

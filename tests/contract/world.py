@@ -1,0 +1,175 @@
+"""A database with the verbs of the domains around it, and plans to try them on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from nunatak.core.address import Address, parse
+from nunatak.core.clock import ManualClock
+from nunatak.core.work import FileRecord, Outcome, Reason, Shape, Usage
+from nunatak.datasets.plan import CommandPlan, InputPlan, OutputPlan, Plan, Retry, TaskPlan
+from nunatak.db.database import Database
+from nunatak.tasks import claim, control, fleet, invariants, look, report, unfold
+from nunatak.tasks.claim import Claimed
+from nunatak.tasks.context import Contexts
+from nunatak.tasks.tables import attempts, tasks
+
+BIG = Shape(cpu=64, gpu=8, memory=10**12, disk=10**13, time=10**7, platform="linux/x86_64")
+SMALL = Shape().rounded()
+
+
+def task(
+    name: str, *after: str, once: bool = False, inputs: Sequence[str] = (), outputs: Sequence[str] = (), **more
+) -> TaskPlan:
+    """A task that runs `true`; inputs are written as task/name."""
+    sources = [item.split("/") for item in inputs]
+    return TaskPlan(
+        name=name,
+        once=once,
+        after=after,
+        commands=(CommandPlan(("true",)),),
+        inputs=tuple(InputPlan(name=f"{a}-{b}", task=a, output=b) for a, b in sources),
+        outputs=tuple(OutputPlan(item) for item in outputs),
+        needs={"cpu": 1},
+        shape=more.pop("shape", SMALL),
+        retry=more.pop("retry", Retry(tries=3, delay=0.0)),
+        **more,
+    )
+
+
+def chain(jobs: int, length: int = 5) -> Plan:
+    """Tasks one after the other."""
+    names = [f"t{number}" for number in range(length)]
+    return Plan("chain", jobs, tuple(task(name, *names[max(0, n - 1) : n]) for n, name in enumerate(names)))
+
+
+def diamond(jobs: int) -> Plan:
+    """One task, two after it, one after both, and another end."""
+    return Plan(
+        "diamond",
+        jobs,
+        (task("a"), task("b", "a"), task("c", "a"), task("d", "b", "c"), task("side", "b")),
+    )
+
+
+def campaign(jobs: int) -> Plan:
+    """Once before all jobs, a chain with a gate in the middle, once after all jobs."""
+    return Plan(
+        "campaign",
+        jobs,
+        (
+            task("tables", once=True, outputs=["tables.npz"]),
+            task("reference", once=True),
+            task("generate", "tables", inputs=["tables/tables.npz"], outputs=["gen.npz"]),
+            task("filter", "generate", "reference", inputs=["generate/gen.npz"], outputs=["l2.npz"]),
+            task("analyze", "filter", "tables", once=True, inputs=["filter/l2.npz", "tables/tables.npz"]),
+        ),
+    )
+
+
+class World:
+    """One installation without its edges."""
+
+    def __init__(self, database: Database, clock: ManualClock) -> None:
+        self.database = database
+        self.clock = clock
+        self.contexts = Contexts()
+        self.keys = itertools.count(1000)
+        self.engine = self.register("local")
+
+    def register(self, name: str, session: str = "s") -> int:
+        capacity = {"total": BIG.to_plain()}
+        return self.database.run(
+            lambda tx: fleet.register(tx, name, "simulated", "here", session, capacity, 300.0, self.clock()).engine
+        )
+
+    def submit(self, plan: Plan, owner: str = "alice") -> int:
+        return self.database.run(
+            lambda tx: unfold.submit(
+                tx, self.contexts, plan, source="", filename="r.yaml", owner=owner, team="", now=self.clock()
+            )
+        )
+
+    def claim(self, limit: int = 1000, offer: Shape = BIG, engine: int | None = None) -> list[Claimed]:
+        return self.database.run(
+            lambda tx: claim.claim(
+                tx,
+                self.contexts,
+                engine or self.engine,
+                offer,
+                limit,
+                claim.demand(tx),
+                lease=next(self.keys),
+                now=self.clock(),
+            )
+        )
+
+    def start(self, items: Sequence[Claimed]) -> report.Receipt:
+        started = [report.Started(key(item), self.clock(), "node1") for item in items]
+        return self._report(started, [])
+
+    def end(self, items: Sequence[Claimed], reason: Reason = Reason.OK, message: str = "") -> report.Receipt:
+        return self._report([], [report.Ended(key(item), self.outcome(item, reason, message)) for item in items])
+
+    def _report(self, started, ended) -> report.Receipt:
+        return self.database.run(lambda tx: report.report(tx, self.contexts, self.engine, started, ended, self.clock()))
+
+    def outcome(self, item: Claimed, reason: Reason, message: str) -> Outcome:
+        with self.database.read() as tx:
+            plan = self.contexts.one(tx, item.dataset).plan
+        name = plan.tasks[item.task].name
+        outputs = [
+            FileRecord(out.name, f"file:///s/{item.dataset}/{item.job}/{name}/{out.name}", 10, "ab" * 32, out.temporary)
+            for out in plan.tasks[item.task].outputs
+        ]
+        return Outcome(
+            str(Address(item.dataset, None if item.job < 0 else item.job, name, item.attempt)),
+            f"{item.lease:x}",
+            reason,
+            message,
+            usage=Usage(wall=2.0, cpu=1.5, memory=10**8, disk=10**6),
+            outputs=tuple(outputs) if reason is Reason.OK else (),
+        )
+
+    def act(self, verb: str, address: str, reason: str = "") -> int:
+        order = control.Order(verb, parse(address), "alice", reason)
+        return self.database.run(lambda tx: control.act(tx, self.contexts, order, self.clock()))
+
+    def more(self, dataset: int, jobs: int) -> int:
+        return self.database.run(
+            lambda tx: unfold.more(tx, self.contexts.one(tx, dataset), jobs, "alice", self.clock())
+        )
+
+    def status(self, address: str) -> dict:
+        with self.database.read() as tx:
+            return look.status(tx, self.contexts, parse(address), self.clock())
+
+    def faults(self) -> list[str]:
+        with self.database.read() as tx:
+            return invariants.check(tx, self.contexts)
+
+    def run_to_end(self, limit: int = 1000, most: int = 200) -> int:
+        """Claim, start and finish until nothing is left; returns how many attempts ran."""
+        ran = 0
+        for _ in range(most):
+            items = self.claim(limit)
+            if not items:
+                break
+            self.start(items)
+            self.end(items)
+            ran += len(items)
+        return ran
+
+    def rows(self, table=tasks) -> list:
+        with self.database.read() as tx:
+            return list(tx.execute(select(table)))
+
+    def ledger(self) -> list:
+        return self.rows(attempts)
+
+
+def key(item: Claimed) -> report.Key:
+    return (item.dataset, item.job, item.task, item.attempt, item.lease)

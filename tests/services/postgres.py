@@ -1,0 +1,95 @@
+"""A real PostgreSQL server for tests and benchmarks: its own data directory, loopback and socket only."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+
+def _binary(name: str) -> str:
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    path = str(found[-1]) if found else shutil.which(name)
+    if not path:
+        raise RuntimeError(f"PostgreSQL's {name} is not installed: apt-get install postgresql")
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Postgres:
+    """One running server. PostgreSQL refuses to run as root: then it runs as the user `postgres`."""
+
+    directory: Path
+    port: int
+    user: str
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    @classmethod
+    def start(cls, *, fsync: bool = False, settings: dict[str, str] | None = None) -> Postgres:
+        """Make a data directory and start the server; `fsync` as in production, or off for speed of tests."""
+        directory = Path(tempfile.mkdtemp(prefix="nunatak-pg-"))
+        user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        server = cls(directory, _free_port(), user)
+        if os.geteuid() == 0:
+            shutil.chown(directory, user)
+            directory.chmod(0o755)
+        data = str(directory / "data")
+        server._run([_binary("initdb"), "-D", data, "-A", "trust", "-U", "nunatak", "-E", "UTF8", "--locale=C"])
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(server.port),
+            "unix_socket_directories": str(directory),
+            "fsync": "on" if fsync else "off",
+            "synchronous_commit": "on" if fsync else "off",
+            "max_connections": "60",
+            "shared_buffers": "128MB",
+            **(settings or {}),
+        }
+        lines = "".join(f"{key} = '{value}'\n" for key, value in options.items())
+        conf = directory / "data" / "postgresql.conf"
+        server._run(["/bin/sh", "-c", 'cat >> "$0"', str(conf)], text=lines)
+        server._run([_binary("pg_ctl"), "-D", data, "-l", str(directory / "log"), "-w", "start"])
+        return server
+
+    def _run(self, command: list[str], text: str = "") -> None:
+        demote = {"user": self.user, "extra_groups": []} if os.geteuid() == 0 else {}
+        done = subprocess.run(
+            command, input=text, capture_output=True, text=True, check=False, cwd=self.directory, **demote
+        )
+        if done.returncode:
+            raise RuntimeError(f"{command[0]} failed: {done.stdout}{done.stderr}")
+
+    def url(self, name: str) -> str:
+        """Return the address of a database on this server."""
+        return f"postgresql+psycopg://nunatak@127.0.0.1:{self.port}/{name}"
+
+    def new_database(self) -> str:
+        """Create an empty database and return its address."""
+        name = f"test_{next(self._numbers)}"
+        with psycopg.connect(host="127.0.0.1", port=self.port, user="nunatak", dbname="postgres", autocommit=True) as c:
+            c.execute(f'CREATE DATABASE "{name}"'.encode())
+        return self.url(name)
+
+    def pg_ctl(self, *words: str) -> None:
+        """Run pg_ctl on this server: `stop -m immediate`, `start`, `restart`."""
+        data = str(self.directory / "data")
+        self._run([_binary("pg_ctl"), "-D", data, "-l", str(self.directory / "log"), "-w", *words])
+
+    def stop(self) -> None:
+        """Stop the server and remove its files."""
+        self.pg_ctl("stop", "-m", "immediate")
+        shutil.rmtree(self.directory, ignore_errors=True)
