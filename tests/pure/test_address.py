@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +36,9 @@ def test_a_task_done_once_has_no_job_in_its_address() -> None:
     assert Address(42, 17, "filter").of(2) == Address(42, 17, "filter", 2)
 
 
-@pytest.mark.parametrize("text", ["", "0", "042", "42/", "42/x/y/z", "42/17#2", "42/17/1a", "42/17/a#0", "x/17", "42//a", "-1"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "042", "42/", "42/x/y/z", "42/17#2", "42/17/1a", "42/17/a#0", "x/17", "42//a", "-1"]
+)
 def test_anything_else_is_refused_with_examples(text: str) -> None:
     with pytest.raises(Invalid) as caught:
         parse(text)
@@ -54,7 +58,5 @@ def test_writing_and_reading_give_the_same(dataset: int, job: int | None, task: 
 
 @given(st.text(max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
+    with contextlib.suppress(Invalid):
         assert parse(str(parse(text))) == parse(text)
-    except Invalid as error:
-        assert error.code == "bad-address"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -88,6 +89,8 @@ def test_templates_give_typed_values(text: str, expected: Any) -> None:
         ("{[0] * 100000}", "a list would be over 10000 long", ""),
         ("{range(10**9)}", "a list is over 10000 values", ""),
         ("{1 / 0}", "a division by zero", ""),
+        ("{flux[[1]]}", "a table is looked up by text, not by a list", ""),
+        ("{[[[]] * 9999, [[]] * 9999]}", "a list is over 10000 values", ""),
         ("{(0 - 1) ** 0.5}", "a number is not real", "a root of a negative number?"),
         ("{1e308 * 10}", "a number is not finite", ""),
         ("{'a' + 1}", "cannot add text and a number", "str(...) makes text of a number"),
@@ -97,7 +100,11 @@ def test_templates_give_typed_values(text: str, expected: Any) -> None:
         ("x{energies}", "a list cannot be part of a text", 'make it a word of its own, or write join(LIST, ",")'),
         ("{min()}", '"min()" has the wrong number of values', "write min(a, b, ...) or min(list)"),
         ("{" + "+".join(["1"] * 150) + "}", "an expression is over its cost limit", "split it over parameters"),
-        ("{" + "(" * 60 + "-" * 60 + "1" + ")" * 60 + "}", "an expression is over its cost limit", "split it over parameters"),
+        (
+            "{" + "(" * 60 + "-" * 60 + "1" + ")" * 60 + "}",
+            "an expression is over its cost limit",
+            "split it over parameters",
+        ),
         ("{" + "1" * 1100 + "}", "an expression is over 1000 characters", "split it over parameters"),
     ],
 )
@@ -137,7 +144,12 @@ def test_a_task_parameter_may_build_on_the_datasets() -> None:
 
 def test_seeds_depend_on_the_address_and_salt_alone() -> None:
     assert value("{seed()}") == value("{seed()}") == 425859610
-    others = [value("{seed()}", job=18), value("{seed()}", dataset=43), value("{seed()}", task="x"), value("{seed('a')}")]
+    others = [
+        value("{seed()}", job=18),
+        value("{seed()}", dataset=43),
+        value("{seed()}", task="x"),
+        value("{seed('a')}"),
+    ]
     assert len({425859610, *others}) == 5
     assert value("{seed()}", attempt=1) == value("{seed()}", attempt=2)
     assert value("{choice(['p', 'Fe'])}") == value("{choice(['p', 'Fe'])}")
@@ -179,7 +191,9 @@ def test_arithmetic_agrees_with_python(text: str) -> None:
     try:
         found = compile_expression(text).evaluate({})
     except Invalid as error:
-        inner = "over" in error.message or "finite" in error.message or "large" in error.message or "real" in error.message
+        inner = (
+            "over" in error.message or "finite" in error.message or "large" in error.message or "real" in error.message
+        )
         assert refused or inner
         return
     assume(not refused)
@@ -189,11 +203,8 @@ def test_arithmetic_agrees_with_python(text: str) -> None:
 
 @given(st.text(max_size=60) | st.text(alphabet="{}[]()+-*/%.:,'\"0123456789jobl =<>!ifelsenotandor", max_size=60))
 def test_any_text_gives_a_value_or_a_plain_error(text: str) -> None:
-    try:
+    with contextlib.suppress(Invalid):
         found = compile_value(text).evaluate(scope())
-    except Invalid as error:
-        assert error.message
-    else:
         assert isinstance(found, str | int | float | bool | list | tuple | dict) or found is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from nunatak.datasets.recipe import Manifest, compile_recipe
 from nunatak.datasets.yaml_source import MOST_BYTES
 
 ONE = "name: x\ntasks:\n  a:\n    run: echo\n"
+NOTHING = Manifest()
 
 
-def problems(text: str | bytes, manifest: Manifest = Manifest(), **options: object) -> list[str]:
+def problems(text: str | bytes, manifest: Manifest = NOTHING, **options: object) -> list[str]:
     with pytest.raises(Invalid) as caught:
         compile_recipe(text, filename="muons.yaml", manifest=manifest, **options)  # type: ignore[arg-type]
     assert caught.value.code == "bad-recipe"
@@ -32,32 +34,132 @@ def problems(text: str | bytes, manifest: Manifest = Manifest(), **options: obje
             'muons.yaml:6:15 tasks.a.needs.memory: "2 GX" is not an amount of memory (did you mean "2 GB"?)',
             id="bad unit",
         ),
-        pytest.param(ONE + "    needs: {memory: -2 GB}\n", 'muons.yaml:5:21 tasks.a.needs.memory: "-2 GB" must be more than zero', id="negative amount"),
-        pytest.param(ONE + "    needs: {time: 5000 d}\n", 'muons.yaml:5:19 tasks.a.needs.time: "5000 d" is more than a year (check the unit)', id="absurd amount"),
-        pytest.param(ONE + "    needs: {memory: 2}\n", 'muons.yaml:5:21 tasks.a.needs.memory: "2" is only 2 bytes (did you mean "2 GB"?)', id="forgotten unit"),
-        pytest.param(ONE + "    needs: {cpu: 0}\n", "muons.yaml:5:18 tasks.a.needs.cpu: 0 is not from 1 to 1024", id="no cpu"),
-        pytest.param(ONE + "    needs: {cpu: 1.5}\n", "muons.yaml:5:18 tasks.a.needs.cpu: expected a whole number from 1 to 1024, found a number (1.5)", id="half a cpu"),
-        pytest.param(ONE + "    needs: {platform: linux/x86}\n", 'muons.yaml:5:23 tasks.a.needs.platform: "linux/x86" is not a platform (did you mean "linux/x86_64"?)', id="platform"),
-        pytest.param(ONE + "    needs: {memory: \"{job} GB\"}\n", 'muons.yaml:5:21 tasks.a.needs.memory: "0 GB" must be more than zero', id="amount of a job"),
-        pytest.param(ONE + "    retry: {memory: x2}\n", 'muons.yaml:5:21 tasks.a.retry.memory: "x2" is not a raise of memory (write it as "x2 up to 16 GB")', id="raise"),
-        pytest.param(ONE + "    retry: {memory: x2 up to 1 MB}\n", "muons.yaml:5:21 tasks.a.retry.memory: memory is raised up to 1 MB, but the task needs 1 GB at first (raise the limit)", id="raise below need"),
-        pytest.param(ONE + "    afetr: b\n", 'muons.yaml:5:5 tasks.a.afetr: unknown key "afetr" (did you mean "after"?)', id="unknown key in a task"),
-        pytest.param("nmae: y\n" + ONE, 'muons.yaml:1:1 nmae: unknown key "nmae" (did you mean "name"?)', id="unknown key at the top"),
-        pytest.param(ONE + "    environment: {varaibles: {}}\n", 'muons.yaml:5:19 tasks.a.environment.varaibles: unknown key "varaibles" (did you mean "variables"?)', id="unknown key inside"),
-        pytest.param(ONE + "    outputs: [{nam: x, name: y}]\n", 'muons.yaml:5:16 tasks.a.outputs[0].nam: unknown key "nam" (did you mean "name"?)', id="unknown key in a list"),
-        pytest.param(ONE + "    once: yes\n", 'muons.yaml:5:11 tasks.a.once: expected true or false, found "yes" (write true or false)', id="yes is text"),
-        pytest.param(ONE + "    outputs: 3\n", "muons.yaml:5:14 tasks.a.outputs: expected a file name or a table or a list of them, found a number (3)", id="wrong type"),
-        pytest.param(ONE + "    outputs: [{stem}]\n", "muons.yaml:5:15 tasks.a.outputs[0]: expected a table, found names in braces (text that begins with { needs quotes)", id="braces without quotes"),
+        pytest.param(
+            ONE + "    needs: {memory: -2 GB}\n",
+            'muons.yaml:5:21 tasks.a.needs.memory: "-2 GB" must be more than zero',
+            id="negative amount",
+        ),
+        pytest.param(
+            ONE + "    needs: {time: 5000 d}\n",
+            'muons.yaml:5:19 tasks.a.needs.time: "5000 d" is more than a year (check the unit)',
+            id="absurd amount",
+        ),
+        pytest.param(
+            ONE + "    needs: {memory: 2}\n",
+            'muons.yaml:5:21 tasks.a.needs.memory: "2" is only 2 bytes (did you mean "2 GB"?)',
+            id="forgotten unit",
+        ),
+        pytest.param(
+            ONE + "    needs: {cpu: 0}\n",
+            "muons.yaml:5:18 tasks.a.needs.cpu: 0 is not from 1 to 1024",
+            id="no cpu",
+        ),
+        pytest.param(
+            ONE + "    needs: {cpu: 1.5}\n",
+            "muons.yaml:5:18 tasks.a.needs.cpu: expected a whole number from 1 to 1024, found a number (1.5)",
+            id="half a cpu",
+        ),
+        pytest.param(
+            ONE + "    needs: {platform: linux/x86}\n",
+            'muons.yaml:5:23 tasks.a.needs.platform: "linux/x86" is not a platform (did you mean '
+            '"linux/x86_64"?)',
+            id="platform",
+        ),
+        pytest.param(
+            ONE + "    needs: {memory: \"{job} GB\"}\n",
+            'muons.yaml:5:21 tasks.a.needs.memory: "0 GB" must be more than zero',
+            id="amount of a job",
+        ),
+        pytest.param(
+            ONE + "    retry: {memory: x2}\n",
+            'muons.yaml:5:21 tasks.a.retry.memory: "x2" is not a raise of memory (write it as "x2 up to 16 GB")',
+            id="raise",
+        ),
+        pytest.param(
+            ONE + "    retry: {memory: x2 up to 1 MB}\n",
+            "muons.yaml:5:21 tasks.a.retry.memory: memory is raised up to 1 MB, but the task needs 1 GB at "
+            "first (raise the limit)",
+            id="raise below need",
+        ),
+        pytest.param(
+            ONE + "    afetr: b\n",
+            'muons.yaml:5:5 tasks.a.afetr: unknown key "afetr" (did you mean "after"?)',
+            id="unknown key in a task",
+        ),
+        pytest.param(
+            "nmae: y\n" + ONE,
+            'muons.yaml:1:1 nmae: unknown key "nmae" (did you mean "name"?)',
+            id="unknown key at the top",
+        ),
+        pytest.param(
+            ONE + "    environment: {varaibles: {}}\n",
+            'muons.yaml:5:19 tasks.a.environment.varaibles: unknown key "varaibles" (did you mean "variables"?)',
+            id="unknown key inside",
+        ),
+        pytest.param(
+            ONE + "    outputs: [{nam: x, name: y}]\n",
+            'muons.yaml:5:16 tasks.a.outputs[0].nam: unknown key "nam" (did you mean "name"?)',
+            id="unknown key in a list",
+        ),
+        pytest.param(
+            ONE + "    once: yes\n",
+            'muons.yaml:5:11 tasks.a.once: expected true or false, found "yes" (write true or false)',
+            id="yes is text",
+        ),
+        pytest.param(
+            ONE + "    outputs: 3\n",
+            "muons.yaml:5:14 tasks.a.outputs: expected a file name or a table or a list of them, found a "
+            "number (3)",
+            id="wrong type",
+        ),
+        pytest.param(
+            ONE + "    outputs: [{stem}]\n",
+            "muons.yaml:5:15 tasks.a.outputs[0]: expected a table, found names in braces (text that begins "
+            "with { needs quotes)",
+            id="braces without quotes",
+        ),
         pytest.param("jobs: 0\n" + ONE, "muons.yaml:1:7 jobs: 0 is not from 1 to 999999999", id="zero jobs"),
-        pytest.param("jobs: many\n" + ONE, 'muons.yaml:1:7 jobs: expected a whole number from 1 to 999999999, found text "many"', id="jobs in words"),
-        pytest.param("tasks:\n  a: {run: echo}\n", 'muons.yaml:1:1: "name" is missing (what people call the dataset, such as "atmospheric muons")', id="missing name"),
+        pytest.param(
+            "jobs: many\n" + ONE,
+            'muons.yaml:1:7 jobs: expected a whole number from 1 to 999999999, found text "many"',
+            id="jobs in words",
+        ),
+        pytest.param(
+            "tasks:\n  a: {run: echo}\n",
+            'muons.yaml:1:1: "name" is missing (what people call the dataset, such as "atmospheric muons")',
+            id="missing name",
+        ),
         pytest.param("name: x\ntasks: {}\n", "muons.yaml:2:8 tasks: the table is empty", id="no tasks"),
-        pytest.param("name: x\ntasks:\n  1a: {run: echo}\n", 'muons.yaml:3:3 tasks.1a: "1a" is not the name of a task (letters, digits, _ . -, a letter first)', id="task name"),
-        pytest.param(ONE + "  a:\n    run: echo\n", 'muons.yaml:5:3: "a" is given twice (the first is on line 3)', id="duplicate task"),
-        pytest.param("name: x\n" + ONE, 'muons.yaml:2:1: "name" is given twice (the first is on line 1)', id="duplicate key"),
-        pytest.param(ONE + "    outputs: [x, x]\n", 'muons.yaml:5:18 tasks.a.outputs[1]: "x" is an output twice', id="duplicate output"),
-        pytest.param(ONE + "    after: genrate\n  generate: {run: echo}\n", 'muons.yaml:5:12 tasks.a.after: there is no task "genrate" (did you mean "generate"?)', id="missing task"),
-        pytest.param(ONE + "    after: a\n", 'muons.yaml:5:12 tasks.a.after: the task "a" cannot come after itself', id="self-dependency"),
+        pytest.param(
+            "name: x\ntasks:\n  1a: {run: echo}\n",
+            'muons.yaml:3:3 tasks.1a: "1a" is not the name of a task (letters, digits, _ . -, a letter first)',
+            id="task name",
+        ),
+        pytest.param(
+            ONE + "  a:\n    run: echo\n",
+            'muons.yaml:5:3: "a" is given twice (the first is on line 3)',
+            id="duplicate task",
+        ),
+        pytest.param(
+            "name: x\n" + ONE,
+            'muons.yaml:2:1: "name" is given twice (the first is on line 1)',
+            id="duplicate key",
+        ),
+        pytest.param(
+            ONE + "    outputs: [x, x]\n",
+            'muons.yaml:5:18 tasks.a.outputs[1]: "x" is an output twice',
+            id="duplicate output",
+        ),
+        pytest.param(
+            ONE + "    after: genrate\n  generate: {run: echo}\n",
+            'muons.yaml:5:12 tasks.a.after: there is no task "genrate" (did you mean "generate"?)',
+            id="missing task",
+        ),
+        pytest.param(
+            ONE + "    after: a\n",
+            'muons.yaml:5:12 tasks.a.after: the task "a" cannot come after itself',
+            id="self-dependency",
+        ),
         pytest.param(
             ONE + "    after: c\n  b: {run: echo, after: a}\n  c: {run: echo, after: b}\n",
             "muons.yaml:5:12 tasks.a.after: tasks wait for each other in a circle: a > c > b > a (break it somewhere)",
@@ -73,11 +175,20 @@ def problems(text: str | bytes, manifest: Manifest = Manifest(), **options: obje
             'muons.yaml:6:27 tasks.b.inputs[0]: the task "a" has no output "moons.npz" (did you mean "muons.npz"?)',
             id="input nobody makes",
         ),
-        pytest.param(ONE + "    inputs: [gen/x]\n  b: {run: echo}\n", 'muons.yaml:5:14 tasks.a.inputs[0]: there is no file "gen/x" beside the recipe (the tasks are b)', id="input from no task"),
-        pytest.param(ONE + "    inputs: [a/x]\n    outputs: [x]\n", 'muons.yaml:5:14 tasks.a.inputs[0]: the task "a" cannot read its own output', id="own output"),
+        pytest.param(
+            ONE + "    inputs: [gen/x]\n  b: {run: echo}\n",
+            'muons.yaml:5:14 tasks.a.inputs[0]: there is no file "gen/x" beside the recipe (the tasks are b)',
+            id="input from no task",
+        ),
+        pytest.param(
+            ONE + "    inputs: [a/x]\n    outputs: [x]\n",
+            'muons.yaml:5:14 tasks.a.inputs[0]: the task "a" cannot read its own output',
+            id="own output",
+        ),
         pytest.param(
             ONE + "    outputs: [x]\n  b: {run: echo, inputs: [a/x], outputs: [x]}\n",
-            'muons.yaml:6:42 tasks.b.outputs[0]: "x" is both an input and an output of this task (call the input something else: "SOURCE -> in.x")',
+            'muons.yaml:6:43 tasks.b.outputs[0]: "x" is both an input and an output of this task (call the '
+            'input something else: "SOURCE -> in.x")',
             id="input and output of one name",
         ),
         pytest.param(
@@ -87,7 +198,8 @@ def problems(text: str | bytes, manifest: Manifest = Manifest(), **options: obje
         ),
         pytest.param(
             ONE + "    outputs: [{name: x, temporary: true}]\n  b: {run: echo, once: true, inputs: [a/x]}\n",
-            'muons.yaml:6:39 tasks.b.inputs[0]: "x" is deleted when its job is done, before all jobs are (remove temporary: true)',
+            'muons.yaml:6:39 tasks.b.inputs[0]: "x" is deleted when its job is done, before all jobs are '
+            '(remove temporary: true)',
             id="temporary output read after all jobs",
         ),
         pytest.param(
@@ -98,51 +210,153 @@ def problems(text: str | bytes, manifest: Manifest = Manifest(), **options: obje
         ),
         pytest.param(
             "jobs: 2\n" + ONE + '    outputs: ["x -> {store}/{dataset}/x"]\n',
-            'muons.yaml:6:15 tasks.a.outputs[0]: the jobs 0 and 1 both keep an output at "{store}/{dataset}/x" (put {job:06d} into the place)',
+            'muons.yaml:6:15 tasks.a.outputs[0]: the jobs 0 and 1 both keep an output at "{store}/{dataset}/x" '
+            '(put {job:06d} into the place)',
             id="output collision between jobs",
         ),
         pytest.param(
             ONE + '    outputs: ["x -> out/{job}"]\n  b: {run: echo, outputs: ["y -> out/{job}"]}\n',
-            'muons.yaml:6:28 tasks.b.outputs[0]: the tasks "a" and "b" both keep an output at "out/{job}" (give one of them another place)',
+            'muons.yaml:6:28 tasks.b.outputs[0]: the tasks "a" and "b" both keep an output at "out/{job}" '
+            '(give one of them another place)',
             id="output collision between tasks",
         ),
         pytest.param(
             "jobs: 2\nforeach: [p, Fe]\n" + ONE + '    outputs: ["x -> out/{item}"]\n',
-            'muons.yaml:7:15 tasks.a.outputs[0]: the jobs 0 and 2 both keep an output at "out/{item}" (put {job:06d} into the place)',
+            'muons.yaml:7:15 tasks.a.outputs[0]: the jobs 0 and 2 both keep an output at "out/{item}" (put '
+            '{job:06d} into the place)',
             id="output collision between repetitions",
         ),
-        pytest.param(ONE.replace("echo", "echo {evnts}"), 'muons.yaml:4:10 tasks.a.run: "evnts" is not a known name (known: attempt, dataset, input, inputs, job, jobs, output, outputs, store, task)', id="unresolved name"),
-        pytest.param("parameters: {events: 1}\n" + ONE.replace("echo", "echo {evnts}"), 'muons.yaml:5:10 tasks.a.run: "evnts" is not a known name (did you mean "events"?)', id="nearest name"),
-        pytest.param('parameters: {a: "{b}", b: "{a}"}\n' + ONE, "muons.yaml:1:17 parameters.a: parameters refer to each other in a circle: a > b > a", id="parameters in a circle"),
-        pytest.param("parameters: {job: 1}\n" + ONE, 'muons.yaml:1:14 parameters.job: "job" has a meaning of its own here (choose another name)', id="reserved name"),
+        pytest.param(
+            ONE.replace("echo", "echo {evnts}"),
+            'muons.yaml:4:10 tasks.a.run: "evnts" is not a known name (known: attempt, dataset, input, inputs, '
+            'job, jobs, output, outputs, store, task)',
+            id="unresolved name",
+        ),
+        pytest.param(
+            "parameters: {events: 1}\n" + ONE.replace("echo", "echo {evnts}"),
+            'muons.yaml:5:10 tasks.a.run: "evnts" is not a known name (did you mean "events"?)',
+            id="nearest name",
+        ),
+        pytest.param(
+            'parameters: {a: "{b}", b: "{a}"}\n' + ONE,
+            "muons.yaml:1:17 parameters.a: parameters refer to each other in a circle: a > b > a",
+            id="parameters in a circle",
+        ),
+        pytest.param(
+            "parameters: {job: 1}\n" + ONE,
+            'muons.yaml:1:14 parameters.job: "job" has a meaning of its own here (choose another name)',
+            id="reserved name",
+        ),
         pytest.param(
             'parameters: {seed: "{job+1}"}\n' + ONE.replace("echo", "echo {seed}") + "    once: true\n",
-            'muons.yaml:5:10 tasks.a.run: "job" is not known in a task done once a dataset (by way of the parameter "seed") (remove once: true, or the name)',
+            'muons.yaml:5:10 tasks.a.run: "job" is not known in a task done once a dataset (by way of the '
+            'parameter "seed") (remove once: true, or the name)',
             id="job in a task done once",
         ),
-        pytest.param(ONE.replace("echo", "echo {output}"), 'muons.yaml:4:10 tasks.a.run: "output" is for a task with one output (name one as {outputs[0]}, all as {outputs})', id="no output"),
-        pytest.param(ONE.replace("echo", "echo {9**9**9}"), 'muons.yaml:4:10 tasks.a.run: in "{9**9**9}": a number would be over 1024 bits (use smaller numbers, or 10.0 ** x)', id="expression over its cost"),
-        pytest.param(ONE.replace("echo", "echo {" + "+".join("1" * 150) + "}"), "muons.yaml:4:10 tasks.a.run: an expression is over its cost limit (split it over parameters)", id="expression too long"),
-        pytest.param(ONE.replace("echo", "echo x | wc"), 'muons.yaml:4:10 tasks.a.run: "|" means something to a shell, but no shell runs this (put it in quotes if it is meant as it stands, or say shell: true)', id="pipe without shell"),
-        pytest.param(ONE.replace("echo", "echo $HOME"), "muons.yaml:4:10 tasks.a.run: a shell variable is not expanded here (put it in quotes if it is meant as it stands, or say shell: true)", id="shell variable"),
-        pytest.param(ONE.replace("echo", "echo 'x"), "muons.yaml:4:10 tasks.a.run: a quote is never closed: 'x", id="open quote"),
+        pytest.param(
+            ONE.replace("echo", "echo {output}"),
+            'muons.yaml:4:10 tasks.a.run: "output" is for a task with one output (name one as {outputs[0]}, '
+            'all as {outputs})',
+            id="no output",
+        ),
+        pytest.param(
+            ONE.replace("echo", "echo {9**9**9}"),
+            'muons.yaml:4:10 tasks.a.run: in "{9**9**9}": a number would be over 1024 bits (use smaller '
+            'numbers, or 10.0 ** x)',
+            id="expression over its cost",
+        ),
+        pytest.param(
+            ONE.replace("echo", "echo {" + "+".join("1" * 150) + "}"),
+            "muons.yaml:4:10 tasks.a.run: an expression is over its cost limit (split it over parameters)",
+            id="expression too long",
+        ),
+        pytest.param(
+            ONE.replace("echo", "echo x | wc"),
+            'muons.yaml:4:10 tasks.a.run: "|" means something to a shell, but no shell runs this (put it in '
+            'quotes if it is meant as it stands, or say shell: true)',
+            id="pipe without shell",
+        ),
+        pytest.param(
+            ONE.replace("echo", "echo $HOME"),
+            "muons.yaml:4:10 tasks.a.run: a shell variable is not expanded here (put it in quotes if it is "
+            "meant as it stands, or say shell: true)",
+            id="shell variable",
+        ),
+        pytest.param(
+            ONE.replace("echo", "echo 'x"),
+            "muons.yaml:4:10 tasks.a.run: a quote is never closed: 'x",
+            id="open quote",
+        ),
         pytest.param("foreach: {a: []}\n" + ONE, "muons.yaml:1:14 foreach.a: the list is empty", id="empty matrix"),
         pytest.param("foreach: []\n" + ONE, "muons.yaml:1:10 foreach: the list is empty", id="empty list"),
-        pytest.param("foreach: data/*.i3\n" + ONE, 'muons.yaml:1:10 foreach: no file matches "data/*.i3" (patterns are read beside the recipe)', id="no files"),
-        pytest.param(ONE + "    files: [nope.py]\n", 'muons.yaml:5:13 tasks.a.files[0]: there is no file "nope.py" beside the recipe', id="missing file"),
-        pytest.param(ONE + "    files: [../x.py]\n", 'muons.yaml:5:13 tasks.a.files[0]: "../x.py" leads out of its directory (names have no ".." in them)', id="path escape"),
-        pytest.param(ONE + "    files: [/etc/passwd]\n", 'muons.yaml:5:13 tasks.a.files[0]: "/etc/passwd" is an absolute path (write file:///etc/passwd if every machine can reach it there)', id="absolute path"),
-        pytest.param(ONE + "    outputs: [../x]\n", 'muons.yaml:5:15 tasks.a.outputs[0]: "../x" leads out of its directory (names have no ".." in them)', id="output escapes"),
-        pytest.param(ONE + "    outputs: [x -> ../x]\n", 'muons.yaml:5:15 tasks.a.outputs[0]: "../x" has ".." in it (write the place out)', id="place escapes"),
-        pytest.param(ONE + "    stdin: x.txt\n", 'muons.yaml:5:12 tasks.a.stdin: there is no file "x.txt" beside the recipe (name one of the task\'s files, inputs or outputs, or a file beside the recipe)', id="stdin"),
-        pytest.param("a: b: c\n", 'muons.yaml:1:5: this is not YAML: mapping values are not allowed in this context (put text with ": " in it into quotes)', id="not yaml"),
-        pytest.param("name: x\n\ttasks: y\n", "muons.yaml:2:1: a line is indented with a tab (indent with spaces)", id="tab"),
+        pytest.param(
+            "foreach: data/*.i3\n" + ONE,
+            'muons.yaml:1:10 foreach: no file matches "data/*.i3" (patterns are read beside the recipe)',
+            id="no files",
+        ),
+        pytest.param(
+            ONE + "    files: [nope.py]\n",
+            'muons.yaml:5:13 tasks.a.files[0]: there is no file "nope.py" beside the recipe',
+            id="missing file",
+        ),
+        pytest.param(
+            ONE + "    files: [../x.py]\n",
+            'muons.yaml:5:13 tasks.a.files[0]: "../x.py" leads out of its directory (names have no ".." in '
+            'them)',
+            id="path escape",
+        ),
+        pytest.param(
+            ONE + "    files: [/etc/passwd]\n",
+            'muons.yaml:5:13 tasks.a.files[0]: "/etc/passwd" is an absolute path (write file:///etc/passwd if '
+            'every machine can reach it there)',
+            id="absolute path",
+        ),
+        pytest.param(
+            ONE + "    outputs: [../x]\n",
+            'muons.yaml:5:15 tasks.a.outputs[0]: "../x" leads out of its directory (names have no ".." in them)',
+            id="output escapes",
+        ),
+        pytest.param(
+            ONE + "    outputs: [x -> ../x]\n",
+            'muons.yaml:5:15 tasks.a.outputs[0]: "../x" has ".." in it (write the place out)',
+            id="place escapes",
+        ),
+        pytest.param(
+            ONE + "    stdin: x.txt\n",
+            'muons.yaml:5:12 tasks.a.stdin: there is no file "x.txt" beside the recipe (name one of the '
+            'task\'s files, inputs or outputs, or a file beside the recipe)',
+            id="stdin",
+        ),
+        pytest.param(
+            "a: b: c\n",
+            'muons.yaml:1:5: this is not YAML: mapping values are not allowed in this context (put text with '
+            '": " in it into quotes)',
+            id="not yaml",
+        ),
+        pytest.param(
+            "name: x\n\ttasks: y\n",
+            "muons.yaml:2:1: a line is indented with a tab (indent with spaces)",
+            id="tab",
+        ),
         pytest.param("", "muons.yaml:1:1: the recipe is empty (it needs at least a name and tasks)", id="empty"),
         pytest.param("- a\n", "muons.yaml:1:1: expected a table, found a list", id="a list"),
-        pytest.param("name: !!python/name:os.system\n", 'muons.yaml:1:7: a tag ("tag:yaml.org,2002:python/name:os.system") has no place in a recipe (remove it)', id="tag"),
-        pytest.param("a: 1\n---\nb: 1\n", "muons.yaml:3:1: a recipe is one YAML document, this is a second (remove the line ---)", id="two documents"),
+        pytest.param(
+            "name: !!python/name:os.system\n",
+            'muons.yaml:1:7: a tag ("tag:yaml.org,2002:python/name:os.system") has no place in a recipe '
+            '(remove it)',
+            id="tag",
+        ),
+        pytest.param(
+            "a: 1\n---\nb: 1\n",
+            "muons.yaml:3:1: a recipe is one YAML document, this is a second (remove the line ---)",
+            id="two documents",
+        ),
         pytest.param("[" * 1000, "muons.yaml:1:41: lists and tables are over 40 levels deep", id="too deep"),
-        pytest.param("name: a\x00b", "muons.yaml:1:8: a control character has no place in a recipe", id="control character"),
+        pytest.param(
+            "name: a\x00b",
+            "muons.yaml:1:8: a control character has no place in a recipe",
+            id="control character",
+        ),
     ],
 )  # fmt: skip
 def test_one_mistake_gives_one_problem_with_its_place(text: str, expected: str) -> None:
@@ -189,7 +403,7 @@ def test_a_recipe_over_the_size_limit_is_refused() -> None:
 def test_alias_bombs_are_refused_quickly() -> None:
     letters = "abcdefghij"
     bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
-        f"{new}: &{new} [{','.join([f'*{old}'] * 10)}]\n" for old, new in zip(letters, letters[1:], strict=False)
+        f"{new}: &{new} [{','.join([f'*{old}'] * 10)}]\n" for old, new in itertools.pairwise(letters)
     )
     assert problems(bomb) == ["muons.yaml:6:8: the recipe has over 200,000 values once aliases are written out"]
 
@@ -229,6 +443,14 @@ class TestFiles:
         found = self.gathered(ONE + "    files: [a.py]\n", tmp_path)
         assert found == ['muons.yaml:5:13 tasks.a.files[0]: "a.py" cannot be read: Permission denied']
 
+    def test_links_to_nothing_and_to_themselves_are_reported(self, tmp_path: Path) -> None:
+        (tmp_path / "gone.py").symlink_to("nothing")
+        (tmp_path / "loop.py").symlink_to("loop.py")
+        assert self.gathered(ONE + "    files: [gone.py, loop.py]\n", tmp_path) == [
+            'muons.yaml:5:13 tasks.a.files[0]: "gone.py" cannot be read: No such file or directory',
+            'muons.yaml:5:22 tasks.a.files[1]: "loop.py" is a link to itself',
+        ]
+
     def test_a_directory_or_a_pipe_is_not_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "lib").mkdir()
         os.mkfifo(tmp_path / "pipe")
@@ -262,23 +484,27 @@ class TestFiles:
         from nunatak.datasets.plan import StoredFile
 
         manifest = Manifest({"a.py": StoredFile("../../x", 1)})
-        assert problems(ONE + "    files: [a.py]\n", manifest) == ['muons.yaml:5:13 tasks.a.files[0]: "a.py" has no SHA-256 checksum']
+        assert problems(ONE + "    files: [a.py]\n", manifest) == [
+            'muons.yaml:5:13 tasks.a.files[0]: "a.py" has no SHA-256 checksum'
+        ]
 
 
 pieces = st.sampled_from(
-    ["name: x", "jobs: 3", "tasks:", "  a:", "    run: echo {job}", "    after: b", "  b: {run: 'x {'}", "foreach: [1]", "    needs: {cpu: 2}",
-     "    inputs: [b/x]", "    outputs: [x -> {job}]", "parameters: {a: '{a}'}", "- x", "{", "&a *a", "    once: true", "? x", "!!x y"]
+    ["name: x", "jobs: 3", "tasks:", "  a:", "    run: echo {job}", "    after: b", "  b: {run: 'x {'}",
+     "foreach: [1]", "    needs: {cpu: 2}", "    inputs: [b/x]", "    outputs: [x -> {job}]",
+     "parameters: {a: '{a}'}", "- x", "{", "&a *a", "    once: true", "? x", "!!x y"]
 )  # fmt: skip
 
 
 @settings(max_examples=300)
 @given(st.text(max_size=80) | st.binary(max_size=80) | st.lists(pieces, max_size=14).map("\n".join))
 def test_any_text_gives_a_plan_or_placed_problems(text: str | bytes) -> None:
+    found: Invalid | None = None
     try:
-        plan = compile_recipe(text, filename="f", manifest=Manifest())
+        assert compile_recipe(text, filename="f", manifest=Manifest()).tasks
     except Invalid as error:
-        assert error.code == "bad-recipe"
-        assert error.problems
-        assert all(problem.message and problem.line >= 1 for problem in error.problems)
-    else:
-        assert plan.tasks
+        found = error
+    if found is not None:
+        assert found.code == "bad-recipe"
+        assert found.problems
+        assert all(problem.message and problem.line >= 1 for problem in found.problems)

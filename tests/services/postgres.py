@@ -23,7 +23,8 @@ def _binary(name: str) -> str:
     return path
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port of loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -43,7 +44,7 @@ class Postgres:
         """Make a data directory and start the server; `fsync` as in production, or off for speed of tests."""
         directory = Path(tempfile.mkdtemp(prefix="nunatak-pg-"))
         user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-        server = cls(directory, _free_port(), user)
+        server = cls(directory, free_port(), user)
         if os.geteuid() == 0:
             shutil.chown(directory, user)
             directory.chmod(0o755)

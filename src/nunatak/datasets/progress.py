@@ -61,29 +61,29 @@ class Moves:
         self._settle.add(dataset)
 
     def apply(self, tx: Connection, now: float) -> None:
-        """Write the changes and derive anew the state of each dataset in which something ran out or came to life."""
-        rows = [
-            (*key, *(counts[state] for state in store.STATES))
-            for key, counts in sorted(self._tasks.items())
-            if any(counts.values())
-        ]
-        settle = set(self._settle)
+        """Write the changes, and derive anew the state of each dataset in which nothing is live any more, or again.
+
+        `live` (ready, queued or running tasks) is kept in one row a dataset, which the transaction that reaches zero
+        holds: no two transactions can each believe that the other goes on.
+        """
+        live: dict[int, int] = defaultdict(int)
+        rows = []
+        for key, counts in sorted(self._tasks.items()):
+            if any(counts.values()):
+                rows.append((*key, *(counts[state] for state in store.STATES)))
+                live[key[0]] += sum(counts[state] for state in LIVE)
         if rows:
-            for row in store.MOVE_TASKS(tx, moves=rows):
-                if not any(getattr(row, state) for state in LIVE):
-                    settle.add(row.dataset)
-            settle.update(row[0] for row in rows if row[3 + store.STATES.index("ready")] > 0 and _from_rest(row))
-        jobs = [(dataset, *counts.values()) for dataset, counts in sorted(self._jobs.items()) if any(counts.values())]
-        if jobs:
-            store.MOVE_JOBS(tx, moves=jobs)
+            store.MOVE_TASKS(tx, moves=rows)
+        settle = set(self._settle)
+        moved = sorted(
+            {dataset for dataset, n in live.items() if n} | {d for d, c in self._jobs.items() if any(c.values())}
+        )
+        jobs = [(dataset, *self._jobs[dataset].values(), live[dataset]) for dataset in moved]
+        for row in store.MOVE_JOBS(tx, moves=jobs) if jobs else ():
+            if row.live == 0 or row.live == live[row.dataset]:
+                settle.add(row.dataset)
         for dataset in sorted(settle):
             settle_state(tx, dataset, now)
-
-
-def _from_rest(row: tuple[int, ...]) -> bool:
-    """Tell whether tasks left done, failed or held: the dataset may be open again."""
-    counts = dict(zip(store.STATES, row[3:], strict=True))
-    return counts["done"] < 0 or counts["failed"] < 0 or counts["held"] < 0
 
 
 def settle_state(tx: Connection, dataset: int, now: float) -> Derived:

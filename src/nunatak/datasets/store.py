@@ -50,16 +50,16 @@ MOVE_TASKS = Statement(
     f"INSERT INTO task_counts (dataset, task, shape, {', '.join(STATES)})"
     f" SELECT dataset, task, shape, {', '.join(STATES)} FROM {{moves}} WHERE true ORDER BY dataset, task, shape"
     " ON CONFLICT (dataset, task, shape) DO UPDATE SET "
-    + ", ".join(f"{state} = task_counts.{state} + excluded.{state}" for state in STATES)
-    + f" RETURNING dataset, task, shape, {', '.join(STATES)}",
-    moves=", ".join(["dataset int", "task int", "shape int", *(f"{state} int" for state in STATES)]),
+    + ", ".join(f"{state} = task_counts.{state} + excluded.{state}" for state in STATES),
+    moves=", ".join(["dataset int", "task int", "shape big", *(f"{state} int" for state in STATES)]),
 )
 MOVE_JOBS = Statement(
-    "INSERT INTO job_counts (dataset, total, done, failed, held)"
-    " SELECT dataset, total, done, failed, held FROM {moves} WHERE true ORDER BY dataset"
+    "INSERT INTO job_counts (dataset, total, done, failed, held, live)"
+    " SELECT dataset, total, done, failed, held, live FROM {moves} WHERE true ORDER BY dataset"
     " ON CONFLICT (dataset) DO UPDATE SET total = job_counts.total + excluded.total, done = job_counts.done + excluded.done,"
-    " failed = job_counts.failed + excluded.failed, held = job_counts.held + excluded.held",
-    moves="dataset int, total int, done int, failed int, held int",
+    " failed = job_counts.failed + excluded.failed, held = job_counts.held + excluded.held,"
+    " live = job_counts.live + excluded.live RETURNING dataset, live",
+    moves="dataset int, total int, done int, failed int, held int, live int",
 )
 MARK_JOBS = Statement(
     "INSERT INTO jobs (dataset, job, sinks, failed, held)"
@@ -92,7 +92,7 @@ STATE_SUMS = Statement(
     f"SELECT {', '.join(f'COALESCE(SUM({state}), 0) AS {state}' for state in STATES)}"
     " FROM task_counts WHERE dataset = :dataset"
 )
-JOB_COUNTS = Statement("SELECT total, done, failed, held FROM job_counts WHERE dataset = :dataset")
+JOB_COUNTS = Statement("SELECT total, done, failed, held, live FROM job_counts WHERE dataset = :dataset")
 DEMAND = Statement(
     "SELECT c.dataset, c.task, c.shape, c.ready, d.priority, d.owner, d.team FROM datasets d"
     " JOIN task_counts c ON c.dataset = d.dataset WHERE d.state = 'open' AND NOT d.held AND c.ready > 0"

@@ -61,7 +61,7 @@ task_counts = Table(
     metadata,
     Column("dataset", Integer, primary_key=True, autoincrement=False),
     Column("task", Integer, primary_key=True, autoincrement=False),
-    Column("shape", Integer, primary_key=True, autoincrement=False),
+    Column("shape", BigInteger, primary_key=True, autoincrement=False),
     *(
         Column(state, Integer, nullable=False, server_default="0")
         for state in ("waiting", "ready", "queued", "running", "done", "failed", "held")
@@ -74,6 +74,7 @@ job_counts = Table(
     metadata,
     Column("dataset", Integer, primary_key=True, autoincrement=False),
     *(Column(state, Integer, nullable=False, server_default="0") for state in ("total", "done", "failed", "held")),
+    Column("live", Integer, nullable=False, server_default="0"),  # tasks that are ready, queued or running
     postgresql_with={"fillfactor": "50"},
 )
 

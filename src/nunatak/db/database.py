@@ -43,9 +43,7 @@ class Database:
                 f" -c statement_timeout={round(statement_seconds * 1000)} -c lock_timeout={round(lock_seconds * 1000)}"
                 " -c idle_in_transaction_session_timeout=60000 -c timezone=UTC -c jit=off"
             )
-            self.writer = create_engine(
-                parsed, pool_size=pool, max_overflow=0, pool_pre_ping=True, connect_args={"options": options}
-            )
+            self.writer = create_engine(parsed, pool_size=pool, max_overflow=0, connect_args={"options": options})
             self.reader = self.writer
         else:
             raise Invalid(f"{url!r} is no SQLite or PostgreSQL address", code="bad-database")
@@ -122,6 +120,8 @@ def _sqlite(url: str, size: int, begin: str, *, query_only: bool = False) -> Eng
 def _asks_again(error: BaseException) -> bool:
     if not isinstance(error, DBAPIError):
         return False
+    if error.connection_invalidated:  # the server went away and may be back: the pool opens new connections
+        return True
     original = error.orig
     if isinstance(original, sqlite3.OperationalError):
         return "locked" in str(original) or "busy" in str(original)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from sqlalchemy import Connection
 
@@ -14,7 +13,10 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import shape_of
 from nunatak.datasets.graph import Graph
 from nunatak.datasets.plan import Plan
-from nunatak.tasks.shapes import ShapeBook
+from nunatak.tasks.shapes import ShapeBook, number_of
+
+MOST = 10_000
+MOST_GRAPHS = 500
 
 
 @dataclass(frozen=True)
@@ -27,28 +29,37 @@ class Context:
     base: tuple[int, ...]
 
 
+def context_of(dataset: int, graph: Graph) -> Context:
+    """Return the context of a dataset with this graph."""
+    base = tuple(number_of(task.shape) if task.shape else 0 for task in graph.plan.tasks)
+    return Context(dataset, graph.plan, graph, base)
+
+
 class Contexts:
-    """Contexts of datasets; plans are kept by content, so a new revision is noticed."""
+    """Contexts of datasets that are committed; equal plans share one graph."""
 
     def __init__(self, book: ShapeBook | None = None) -> None:
         """Begin with nothing read."""
         self.book = book or ShapeBook()
-        self._plan = lru_cache(maxsize=512)(self._parse)
-        self._graphs: dict[str, tuple[Graph, tuple[int, ...]]] = {}
-
-    @staticmethod
-    def _parse(text: str) -> Plan:
-        return Plan.from_plain(json.loads(text))
+        self._known: dict[int, Context] = {}
+        self._graphs: dict[str, Graph] = {}
 
     def of(self, tx: Connection, datasets: Iterable[int]) -> dict[int, Context]:
         """Return the context of each dataset. Raises `NotFound` for one that is not there."""
-        wanted = sorted(set(datasets))
-        rows = datasets_store.PLANS(tx, wanted=[(dataset,) for dataset in wanted]) if wanted else ()
-        found = {row.dataset: self._context(tx, row.dataset, row.recipe) for row in rows}
-        for dataset in wanted:
+        found = {dataset: self._known[dataset] for dataset in set(datasets) if dataset in self._known}
+        missing = sorted(set(datasets) - found.keys())
+        for row in datasets_store.PLANS(tx, wanted=[(dataset,) for dataset in missing]) if missing else ():
+            found[row.dataset] = self._context(tx, row.dataset, row.recipe)
+        for dataset in missing:
             if dataset not in found:
                 raise NotFound(f"there is no dataset {dataset}", code="no-dataset", hint="nunatak ls shows yours")
+            self._remember(found[dataset])
         return found
+
+    def _remember(self, context: Context) -> None:
+        if len(self._known) >= MOST:
+            self._known.clear()
+        self._known[context.dataset] = context
 
     def one(self, tx: Connection, dataset: int) -> Context:
         """Return one context."""
@@ -56,17 +67,11 @@ class Contexts:
 
     def _context(self, tx: Connection, dataset: int, digest: str) -> Context:
         if digest not in self._graphs:
-            plan = self._plan(datasets_store.RECIPE(tx, digest=digest)[0].plan)
-            if len(self._graphs) > 512:
+            if len(self._graphs) >= MOST_GRAPHS:
                 self._graphs.clear()
-            self._graphs[digest] = (Graph(plan), self.base_shapes(tx, plan))
-        graph, base = self._graphs[digest]
-        return Context(dataset, graph.plan, graph, base)
-
-    def base_shapes(self, tx: Connection, plan: Plan) -> tuple[int, ...]:
-        """Return the number of each task's shape, 0 where it depends on the job."""
-        numbers = self.book.numbers(tx, [task.shape for task in plan.tasks if task.shape])
-        return tuple(numbers[task.shape] if task.shape else 0 for task in plan.tasks)
+            plan = Plan.from_plain(json.loads(datasets_store.RECIPE(tx, digest=digest)[0].plan))
+            self._graphs[digest] = Graph(plan)
+        return context_of(dataset, self._graphs[digest])
 
     def shape_numbers(
         self, tx: Connection, context: Context, keys: Iterable[tuple[int, int]]
@@ -80,6 +85,6 @@ class Contexts:
             else:
                 varying[job, task] = shape_of(context.plan, task, job)
         if varying:
-            known = self.book.numbers(tx, varying.values())
-            numbers.update({key: known[shape] for key, shape in varying.items()})
+            self.book.enter(tx, varying.values())
+            numbers.update({key: number_of(shape) for key, shape in varying.items()})
         return numbers

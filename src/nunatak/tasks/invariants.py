@@ -130,6 +130,9 @@ def differences(tx: Connection, context: Context, rows: list[Row[Any]]) -> list[
             found.append((f"counts of {context.plan.tasks[task].name} with shape {shape}", a, b))
     row = datasets_store.JOB_COUNTS(tx, dataset=context.dataset)[0]
     kept_jobs = {"total": row.total, "done": row.done, "failed": row.failed, "held": row.held}
+    live = sum(counts[state] for counts in real.values() for state in progress.LIVE)
+    if row.live != live:
+        found.append(("live tasks", {"live": row.live}, {"live": live}))
     if kept_jobs != real_jobs:
         found.append(("counts of jobs", kept_jobs, real_jobs))
     header = datasets_store.DATASET(tx, dataset=context.dataset)[0]

@@ -18,6 +18,7 @@ from nunatak.tasks.advance import advance
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.expire import expire_temporary
 from nunatak.tasks.judge import Action, History, Verdict, judge
+from nunatak.tasks.shapes import number_of
 
 S = TaskState
 Key = tuple[int, int, int, int, int]  # dataset, job, task, attempt, lease
@@ -70,15 +71,15 @@ def report(
     moves = Moves()
     taken = _start(tx, started, moves) if started else 0
     unique = {item.key: item.outcome for item in ended}
+    closed: set[Key] = set()
+    stale: tuple[Key, ...] = ()
     if unique:
         closed = _end(tx, contexts, known, unique, moves, now)
         stale = _stale(tx, engine, unique, closed, now)
         taken += len(unique) - len(stale)
-    else:
-        stale = ()
     moves.apply(tx, now)
-    if unique:
-        store.CLEAR_STOPS(tx, engine=engine, v=[key[:4] for key in unique])
+    if unique.keys() - closed:  # only attempts that we ended ourselves have a stop to be cleared
+        store.CLEAR_STOPS(tx, engine=engine, v=[key[:4] for key in unique.keys() - closed])
     return Receipt(taken, stale)
 
 
@@ -100,11 +101,10 @@ def _end(
 ) -> set[Key]:
     """End attempts whose key is open. Returns the keys that were."""
     verdicts, old_shapes = _judge(tx, contexts, known, ended)
-    wanted = {verdict.shape for verdict in verdicts.values() if verdict.shape}
-    numbers = contexts.book.numbers(tx, wanted) if wanted else {}
+    contexts.book.enter(tx, {verdict.shape for verdict in verdicts.values() if verdict.shape})
     rows = []
     for key, verdict in sorted(verdicts.items()):
-        shape = numbers[verdict.shape] if verdict.shape else 0
+        shape = number_of(verdict.shape) if verdict.shape else 0
         not_before = now + verdict.delay if verdict.action is Action.AGAIN else 0.0
         reason = None if verdict.action is Action.DONE else verdict.message
         rows.append((*key, AFTER[verdict.action], shape, int(verdict.counts), not_before, reason))

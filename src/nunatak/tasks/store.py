@@ -9,14 +9,12 @@ from nunatak.db.statement import Addition, Statement
 KEY = "tasks.dataset = v.dataset AND tasks.job = v.job AND tasks.task = v.task"
 
 ADD_SHAPES = Statement(
-    "INSERT INTO shapes (key) SELECT key FROM {v} WHERE true ON CONFLICT (key) DO NOTHING", v="key text"
+    "INSERT INTO shapes (shape, key) SELECT shape, key FROM {v} WHERE true ORDER BY shape ON CONFLICT (shape) DO NOTHING",
+    v="shape big, key text",
 )
-SHAPES_BY_KEY = Statement(
-    "SELECT s.shape, s.key FROM {v} JOIN shapes s ON s.key = v.key ORDER BY s.shape", v="key text"
-)
-SHAPES = Statement("SELECT s.shape, s.key FROM {v} JOIN shapes s ON s.shape = v.shape", v="shape int")
+SHAPES = Statement("SELECT s.shape, s.key FROM {v} JOIN shapes s ON s.shape = v.shape", v="shape big")
 
-NEW = "dataset int, job int, task int, state text, shape int, pending int"
+NEW = "dataset int, job int, task int, state text, shape big, pending int"
 ADD = Statement(
     "INSERT INTO tasks (dataset, job, task, state, shape, pending, attempt, tries, not_before, since)"
     " SELECT dataset, job, task, state, shape, pending, 0, 0, 0, :now FROM {v} WHERE true"
@@ -58,7 +56,7 @@ END = Statement(
     f" WHERE {KEY} AND tasks.attempt = v.attempt AND tasks.lease = v.lease"
     " RETURNING tasks.dataset, tasks.job, tasks.task, tasks.attempt, tasks.shape, tasks.engine, tasks.claimed,"
     " tasks.started, tasks.host",
-    v=REPORTED + ", state text, shape int, tried int, not_before real, reason text",
+    v=REPORTED + ", state text, shape big, tried int, not_before real, reason text",
 )
 ADD_ATTEMPTS = Addition(
     "attempts",
@@ -76,7 +74,7 @@ ENDED_BEFORE = Statement(
     v=REPORTED,
 )
 
-FREED = "dataset int, job int, task int, state text, shape int, pending int, freed int, open int"
+FREED = "dataset int, job int, task int, state text, shape big, pending int, freed int, open int"
 FREE_CHILDREN = Statement(
     "UPDATE tasks SET pending = tasks.pending - v.freed,"
     " state = CASE WHEN tasks.state = 'waiting' AND tasks.pending - v.freed = 0 AND v.open = 1 THEN 'ready' ELSE tasks.state END,"

@@ -7,8 +7,8 @@ from nunatak.db.schema import metadata
 shapes = Table(
     "shapes",
     metadata,
-    Column("shape", Integer, primary_key=True, autoincrement=True),
-    Column("key", Text, nullable=False, unique=True),  # canonical JSON of the resource vector
+    Column("shape", BigInteger, primary_key=True, autoincrement=False),  # follows from the key
+    Column("key", Text, nullable=False),  # canonical JSON of the resource vector
 )
 
 # A row appears when a task is first touched. `lease` is null unless the task is leased; the columns after it describe the
@@ -20,7 +20,7 @@ tasks = Table(
     Column("job", Integer, primary_key=True, autoincrement=False),  # -1: once a dataset
     Column("task", Integer, primary_key=True, autoincrement=False),  # the task's number in the plan
     Column("state", String(8), nullable=False),
-    Column("shape", Integer, nullable=False),
+    Column("shape", BigInteger, nullable=False),
     Column("pending", Integer, nullable=False),  # parents not done
     Column("attempt", Integer, nullable=False),  # number of the last attempt
     Column("tries", Integer, nullable=False),  # attempts that count against the retry policy
@@ -66,7 +66,7 @@ attempts = Table(
     Column("attempt", Integer, primary_key=True, autoincrement=False),
     Column("lease", BigInteger, nullable=False),
     Column("engine", Integer, nullable=False),
-    Column("shape", Integer, nullable=False),
+    Column("shape", BigInteger, nullable=False),
     Column("host", String(255)),
     Column("claimed", Float, nullable=False),
     Column("started", Float),

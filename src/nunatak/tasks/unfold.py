@@ -15,7 +15,7 @@ from nunatak.datasets.plan import Plan
 from nunatak.datasets.progress import Moves
 from nunatak.tasks import store
 from nunatak.tasks.advance import expect
-from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.context import Context, Contexts, context_of
 
 S = TaskState
 
@@ -42,7 +42,8 @@ def submit(
     idle = 0 if graph.per_job else plan.jobs  # jobs of a plan in which everything is done once have nothing to do
     datasets_store.ADD_FRONTIER(tx, dataset=dataset, next_job=idle, total=plan.jobs)
     datasets_store.ADD_JOB_COUNTS(tx, dataset=dataset, total=plan.jobs, done=idle)
-    context = contexts.one(tx, dataset)
+    context = context_of(dataset, graph)  # not remembered: the transaction may yet be rolled back
+    contexts.book.enter(tx, [task.shape for task in plan.tasks if task.shape])
     moves = Moves()
     _add_once(tx, contexts, context, plan.jobs, moves, now)
     _count_untouched(context, moves, plan.jobs, frozenset())

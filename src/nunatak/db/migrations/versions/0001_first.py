@@ -19,7 +19,7 @@ def upgrade() -> None:
         sa.Column("attempt", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("lease", sa.BigInteger(), nullable=False),
         sa.Column("engine", sa.Integer(), nullable=False),
-        sa.Column("shape", sa.Integer(), nullable=False),
+        sa.Column("shape", sa.BigInteger(), nullable=False),
         sa.Column("host", sa.String(length=255), nullable=True),
         sa.Column("claimed", sa.Float(), nullable=False),
         sa.Column("started", sa.Float(), nullable=True),
@@ -121,6 +121,7 @@ def upgrade() -> None:
         sa.Column("done", sa.Integer(), server_default="0", nullable=False),
         sa.Column("failed", sa.Integer(), server_default="0", nullable=False),
         sa.Column("held", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("live", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("dataset", name=op.f("pk_job_counts")),
         postgresql_with={"fillfactor": "50"},
     )
@@ -169,10 +170,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "shapes",
-        sa.Column("shape", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("shape", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("shape", name=op.f("pk_shapes")),
-        sa.UniqueConstraint("key", name=op.f("uq_shapes_key")),
     )
     op.create_table(
         "stale_reports",
@@ -205,7 +205,7 @@ def upgrade() -> None:
         "task_counts",
         sa.Column("dataset", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("task", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("shape", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("shape", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("waiting", sa.Integer(), server_default="0", nullable=False),
         sa.Column("ready", sa.Integer(), server_default="0", nullable=False),
         sa.Column("queued", sa.Integer(), server_default="0", nullable=False),
@@ -222,7 +222,7 @@ def upgrade() -> None:
         sa.Column("job", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("task", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("state", sa.String(length=8), nullable=False),
-        sa.Column("shape", sa.Integer(), nullable=False),
+        sa.Column("shape", sa.BigInteger(), nullable=False),
         sa.Column("pending", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),

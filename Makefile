@@ -1,0 +1,49 @@
+# The two commands to know: `make demo` and `make test`. Both set up all they need.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lint types contracts docs bench up clean
+BIN := .venv/bin
+WORKERS ?= 3
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo:  ## run the physics mini-chain through a whole Nunatak, with its checks and plot
+	@tools/setup.sh run
+	@$(BIN)/python examples/muons/demo.py
+
+test:  ## run every test, on SQLite and a real PostgreSQL
+	@tools/setup.sh dev
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+check: lint types contracts docs  ## format, lint, types, import contracts, generated docs (the tests: make test)
+
+format:  ## put the code into the one format
+	@tools/setup.sh dev
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
+
+lint:
+	@tools/setup.sh dev
+	@$(BIN)/ruff format -q --check . && $(BIN)/ruff check -q . && $(BIN)/codespell src docs README.md tests examples
+
+types:
+	@tools/setup.sh dev
+	@$(BIN)/mypy --no-error-summary
+
+contracts:
+	@tools/setup.sh dev
+	@$(BIN)/lint-imports --no-cache >/tmp/nunatak-imports.$$$$ 2>&1 || { cat /tmp/nunatak-imports.$$$$; rm -f /tmp/nunatak-imports.$$$$; exit 1; }; rm -f /tmp/nunatak-imports.$$$$
+
+docs:  ## write the generated pages of docs/reference anew
+	@tools/setup.sh dev
+	@$(BIN)/python tools/docs.py --check
+
+bench:  ## measure the budgets, one JSON line each
+	@tools/setup.sh dev
+	@$(BIN)/python -m bench
+
+up:  ## start Nunatak here
+	@tools/setup.sh run
+	@$(BIN)/nunatak up
+
+clean:
+	rm -rf .venv demo-out bench/out .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,138 @@
+"""A real installation to measure: a server process on SQLite or on a PostgreSQL of its own with fsync on."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from nunatak import assembly
+from nunatak.core.settings import load
+from nunatak.db.database import Database
+
+from tests.services.postgres import Postgres, free_port
+
+SERVER = "from nunatak import assembly; from nunatak.core.settings import load; assembly.run_api(load(), loops=False)"
+POSTGRES = {"max_wal_size": "4GB", "shared_buffers": "512MB", "checkpoint_timeout": "30min", "autovacuum_naptime": "5s"}
+
+
+@dataclass
+class Installation:
+    """A running server with its token, process and database."""
+
+    url: str
+    port: int
+    token: str
+    pid: int
+    database: Database
+
+    def connect(self) -> Connection:
+        """Open one kept-alive connection."""
+        return Connection(self.port, self.token)
+
+    def memory(self) -> float:
+        """Return the server's resident memory in MB."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) * 1024 / 1e6
+        return 0.0
+
+    def cpu(self) -> float:
+        """Return the server's CPU seconds so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def analyze(self) -> None:
+        """Let PostgreSQL look at its tables, as autovacuum does in time."""
+        if self.database.dialect == "postgresql":
+            address = self.url.replace("+psycopg", "")
+            with psycopg.connect(address, autocommit=True) as connection:
+                connection.execute("VACUUM ANALYZE")
+
+
+class Connection:
+    """A client that costs little: the standard library's connection and JSON."""
+
+    def __init__(self, port: int, token: str) -> None:
+        """Connect to a port of this machine."""
+        self.http = http.client.HTTPConnection("127.0.0.1", port)
+        self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Send JSON and return JSON. Raises `RuntimeError` on any error."""
+        self.http.request("POST", path, json.dumps(body).encode(), self.headers)
+        return self._answer()
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return JSON."""
+        self.http.request("GET", path, headers=self.headers)
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        response = self.http.getresponse()
+        data = response.read()
+        if response.status >= 400:
+            raise RuntimeError(f"{response.status}: {data[:500]!r}")
+        answer: dict[str, Any] = json.loads(data)
+        return answer
+
+
+@contextmanager
+def installation(kind: str) -> Iterator[Installation]:
+    """Start a server on `sqlite` or `postgresql`, and end all of it afterwards."""
+    with tempfile.TemporaryDirectory(prefix="nunatak-bench-") as place:
+        postgres = Postgres.start(fsync=True, settings=POSTGRES) if kind == "postgresql" else None
+        try:
+            url = postgres.new_database() if postgres else f"sqlite:///{place}/nunatak.db"
+            with served(url, Path(place)) as running:
+                yield running
+        finally:
+            if postgres:
+                postgres.stop()
+
+
+@contextmanager
+def served(url: str, place: Path) -> Iterator[Installation]:
+    """Serve a database from a process of its own."""
+    port = free_port()
+    settings = load(data=place / "data", database=url, port=port)
+    services = assembly.build(settings)
+    token = assembly.local_token(services, place / "token", "bench")
+    environment = {
+        **os.environ,
+        "NUNATAK_DATA": str(place / "data"),
+        "NUNATAK_DATABASE": url,
+        "NUNATAK_PORT": str(port),
+        "NUNATAK_CLAIM_LIMIT": "1000",
+    }
+    server = subprocess.Popen([sys.executable, "-c", SERVER], env=environment, stderr=subprocess.DEVNULL)
+    try:
+        running = Installation(url, port, token, server.pid, services.database)
+        _wait(running)
+        yield running
+    finally:
+        server.terminate()
+        server.wait(30)
+        services.database.close()
+
+
+def _wait(running: Installation) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            running.connect().get("/api/v1/whoami")
+            return
+        except (ConnectionError, RuntimeError):
+            time.sleep(0.05)
+    raise RuntimeError("the server did not start")

@@ -1,0 +1,53 @@
+"""Where files lie: one rule for outputs nobody gave a place, one for files that came with a recipe."""
+
+from __future__ import annotations
+
+import posixpath
+from functools import lru_cache
+from urllib.parse import quote
+
+from nunatak.core.address import ONCE
+from nunatak.core.errors import Invalid
+
+
+@lru_cache(maxsize=4096)
+def _escaped(name: str) -> str:
+    return quote(name)
+
+
+def usual_place(store: str, dataset: int, task: str, job: int, name: str) -> str:
+    """Return the URL of an output: `STORE/42/propagate/000/000017/light.parquet`, a thousand jobs a directory."""
+    between = "" if job == ONCE else f"/{job // 1000:03d}/{job:06d}"
+    return f"{store}/{dataset}/{task}{between}/{_escaped(name)}"
+
+
+def kept_at(place: str, name: str, store: str, dataset: int) -> str:
+    """Return the URL for a place a recipe gives: a URL, or a path below the dataset's; a final / keeps the name.
+
+    Raises `Invalid` for an absolute path or one with `..`.
+    """
+    if place.endswith("/"):
+        place += _escaped(name)
+    scheme, separator, path = place.partition("://")
+    if ".." in (path or scheme).split("/"):
+        raise Invalid(f'"{place}" has ".." in it', code="bad-path", hint="write the place out")
+    if separator:
+        return place
+    if place.startswith("/"):
+        raise Invalid(
+            f'"{place}" is an absolute path',
+            code="bad-path",
+            hint=f"write file://{place} if every machine can reach it",
+        )
+    return f"{store}/{dataset}/{place}"
+
+
+def blob(blobs: str, sha256: str) -> str:
+    """Return the URL of a file that came with a recipe, stored by its content hash."""
+    return f"{blobs}/{sha256[:2]}/{sha256}"
+
+
+def numbered(name: str, job: int) -> str:
+    """Return the name an output of one job has among those of all: `l2.npz` becomes `l2.000017.npz`."""
+    stem, suffix = posixpath.splitext(name)
+    return f"{stem}.{job:06d}{suffix}"
