@@ -1,0 +1,1 @@
+"""Benchmarks: the budgets, measured; `python -m bench`."""

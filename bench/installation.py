@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from tests.services.postgres import Postgres, free_port
 
 from nunatak import assembly
 from nunatak.core.settings import load
 from nunatak.db.database import Database
-
-from tests.services.postgres import Postgres, free_port
 
 SERVER = "from nunatak import assembly; from nunatak.core.settings import load; assembly.run_api(load(), loops=False)"
 POSTGRES = {"max_wal_size": "4GB", "shared_buffers": "512MB", "checkpoint_timeout": "30min", "autovacuum_naptime": "5s"}

@@ -97,12 +97,12 @@ def main() -> None:
             rate(running, 2, 500, 2)
             cpu = running.cpu()
             begin = time.perf_counter()
-            value = median(lambda: rate(running, 2, 500, 5))  # noqa: B023 - called at once
+            value = median(lambda: rate(running, 2, 500, 5))
             share = (running.cpu() - cpu) / (time.perf_counter() - begin)
             limit = floor(running.url, 20_000, 500)
             say(f"lives over HTTP, batches of 500, {kind}", value, "tasks/s", must, limit, server_cores=share)
             if kind == "postgresql":
-                value = median(lambda: rate(running, 16, 1, 5))  # noqa: B023 - called at once
+                value = median(lambda: rate(running, 16, 1, 5))
                 say("lives over HTTP, one a request, 16 clients, postgresql", value, "tasks/s", ">= 700")
 
 

@@ -27,12 +27,13 @@ def shown(*words: str) -> str:
 
 def start() -> subprocess.Popen:
     """Start a Nunatak of our own and return when it is ready."""
-    up = [shown("up", "--data", str(DATA), "--port", "0"), "up", "--data", str(DATA), "--port", "0"]
+    words = ["up", "--data", str(DATA), "--port", "0"]
+    up = [shown(*words), *words]
     with (OUT / "up.log").open("w") as log:
         process = subprocess.Popen(up, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
-        if (DATA / "url").exists() and (DATA / "token").exists():
+        if "nunatak is up" in (OUT / "up.log").read_text():
             return process
         time.sleep(0.05)
     process.kill()
@@ -51,8 +52,7 @@ def main() -> int:
     OUT.mkdir(parents=True)
     began = time.monotonic()
     process = start()
-    os.environ["NUNATAK_URL"] = (DATA / "url").read_text().strip()
-    os.environ["NUNATAK_TOKEN"] = (DATA / "token").read_text().strip()
+    os.environ["NUNATAK_DATA"] = str(DATA)
     try:
         watched = run("submit", str(HERE / "muons.yaml"), "--watch")
         state = json.loads(run("status", "1", "--json", quiet=True).stdout or "{}")

@@ -67,9 +67,16 @@ class Postgres:
         return server
 
     def _run(self, command: list[str], text: str = "") -> None:
-        demote = {"user": self.user, "extra_groups": []} if os.geteuid() == 0 else {}
+        root = os.geteuid() == 0
         done = subprocess.run(
-            command, input=text, capture_output=True, text=True, check=False, cwd=self.directory, **demote
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.directory,
+            user=self.user if root else None,
+            extra_groups=[] if root else None,
         )
         if done.returncode:
             raise RuntimeError(f"{command[0]} failed: {done.stdout}{done.stderr}")

@@ -98,6 +98,11 @@ DEMAND = Statement(
     " JOIN task_counts c ON c.dataset = d.dataset WHERE d.state = 'open' AND NOT d.held AND c.ready > 0"
     " ORDER BY c.dataset, c.task DESC, c.shape"
 )
+FREE = Statement(
+    "SELECT d.dataset FROM {wanted} JOIN datasets d ON d.dataset = wanted.dataset WHERE d.state = 'open' AND NOT d.held",
+    wanted="dataset int",
+)
+HELD_DATASETS = Statement("SELECT dataset, reason FROM datasets WHERE state = 'held' AND held ORDER BY dataset")
 ADD_EVENT = Statement(
     "INSERT INTO events (at, dataset, job, task, actor, verb, detail)"
     " VALUES (:now, :dataset, :job, :task, :actor, :verb, :detail)"

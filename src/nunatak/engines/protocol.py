@@ -1,7 +1,7 @@
 """The boundary to a computing resource: six bulk methods, frozen values in and out.
 
-An engine holds no truth. It may be killed at any line; when it starts again, `adopt` says what is out there with our keys,
-and the engine host reconciles. Nothing here talks to the server: the engine host (`loops.engine`) does.
+An engine holds no truth. It may be killed at any line; when it starts again, `adopt` says what is out there with our
+keys, and the engine host reconciles. Nothing here talks to the server: the engine host (`loops.engine`) does.
 """
 
 from __future__ import annotations
@@ -69,17 +69,23 @@ class LogPart:
 
 
 class Engine(Protocol):
-    """One computing resource. Every method is bulk and may be repeated."""
+    """One computing resource. Every method is bulk and may be repeated; one thread at a time calls."""
 
     def submit(self, batch: Sequence[TaskSpec]) -> list[Handle]:
-        """Start attempts; one handle each, in order. A spec already known by its lease and address is not started twice.
+        """Start attempts, or let them wait out there; one handle each, in order.
 
+        A spec already known by its address and lease is not started twice; its handle is the same.
         A spec that can never run is not an error here: it becomes an ended change with reason `submit`.
-        Raises `Unavailable` if nothing was submitted and trying again may help.
+        Raises `Unavailable` if nothing was submitted and trying again may help; so for more new attempts than
+        `capacity().queue`. Raises `Invalid` for what is not the address or lease of an attempt.
         """
 
     def poll(self, cursor: str) -> Changes:
-        """Return what changed since `cursor` ("" = everything this engine still knows); the given cursor acknowledges."""
+        """Return what changed since `cursor`, in order ("": everything this engine still knows).
+
+        The given cursor acknowledges: the caller has recorded all it was given with that cursor. A cursor of an earlier
+        life of the engine acknowledges nothing and is answered like "". A change may come more than once.
+        """
 
     def cancel(self, handles: Sequence[Handle]) -> None:
         """Ask for attempts to end, their whole process trees; unknown ones are ignored. The end comes by `poll`."""
@@ -91,4 +97,7 @@ class Engine(Protocol):
         """Return what the resource can take now."""
 
     def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
-        """Return new bytes of logs; `offsets` maps (address, lease, stream) to what the caller already has."""
+        """Return new bytes of logs; `offsets` maps (address, lease, stream) to what the caller already has.
+
+        A call returns a bounded amount; ask again for more. Works until the end of the attempt is acknowledged.
+        """

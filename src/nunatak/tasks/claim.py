@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -16,7 +16,7 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import Recorded
 from nunatak.datasets.progress import Moves
 from nunatak.tasks import store
-from nunatak.tasks.choose import Demand, choose
+from nunatak.tasks.choose import Allotment, Demand, choose
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.unfold import take_fresh
 
@@ -36,6 +36,16 @@ class Claimed:
     inputs: tuple[Recorded, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one engine asks for: up to `limit` tasks that fit `offer`, one machine's whole resources."""
+
+    engine: int
+    offer: Shape
+    limit: int
+    lease: int
+
+
 def demand(tx: Connection) -> list[Demand]:
     """Return what is ready, by dataset, task and shape, of datasets that are open and not held."""
     return [Demand(row.dataset, row.task, row.shape, row.ready, row.priority) for row in datasets_store.DEMAND(tx)]
@@ -53,30 +63,55 @@ def claim(
     now: float,
 ) -> list[Claimed]:
     """Lease up to `limit` tasks that fit `offer`. `wanted` may be a little old: then fewer are found, never wrong ones."""
+    return claim_many(tx, contexts, [Asked(engine, offer, limit, lease)], wanted, now)[0]
+
+
+def claim_many(
+    tx: Connection, contexts: Contexts, asked: Sequence[Asked], wanted: Sequence[Demand], now: float
+) -> list[list[Claimed]]:
+    """Carry out several claims in one transaction; returns what each got, in order."""
     shapes = contexts.book.shapes(tx, {item.shape for item in wanted})
-    allotments = choose(wanted, shapes, offer, limit)
-    known = contexts.of(tx, {item.dataset for item in allotments})
+    allotments = [choose(wanted, shapes, item.offer, item.limit) for item in asked]
+    datasets = sorted({allotment.dataset for chosen in allotments for allotment in chosen})
+    free = {row.dataset for row in datasets_store.FREE(tx, wanted=[(n,) for n in datasets])} if datasets else set()
+    known = contexts.of(tx, free)
     moves = Moves()
-    claimed: list[Claimed] = []
-    for item in allotments:
-        context = known[item.dataset]
-        rows = store.CLAIM(tx, dataset=item.dataset, shape=item.shape, n=item.n, now=now, lease=lease, engine=engine)
-        for row in rows:
-            moves.task(item.dataset, row.task, item.shape, S.READY, S.QUEUED)
-            claimed.append(Claimed(item.dataset, row.job, row.task, row.attempt, lease, item.shape))
-        if len(rows) < item.n and (item.shape == 0 or item.shape in _root_shapes(context)):
-            rest = item.n - len(rows)
-            fresh = take_fresh(tx, contexts, context, item.shape, rest, moves, lease=lease, engine=engine, now=now)
-            claimed += [Claimed(item.dataset, job, task, 1, lease, item.shape) for job, task in fresh]
+    taken = [
+        [
+            claimed
+            for allotment in chosen
+            if allotment.dataset in free
+            for claimed in _take(tx, contexts, known[allotment.dataset], item, allotment, moves, now)
+        ]
+        for item, chosen in zip(asked, allotments, strict=True)
+    ]
     moves.apply(tx, now)
-    return with_inputs(tx, known, claimed)
+    whole = iter(with_inputs(tx, known, [item for items in taken for item in items]))
+    return [[next(whole) for _ in items] for items in taken]
+
+
+def _take(
+    tx: Connection, contexts: Contexts, context: Context, asked: Asked, item: Allotment, moves: Moves, now: float
+) -> list[Claimed]:
+    """Take ready tasks of one dataset and shape, then the first tasks of new jobs."""
+    lease, engine = asked.lease, asked.engine
+    rows = store.CLAIM(tx, dataset=item.dataset, shape=item.shape, n=item.n, now=now, lease=lease, engine=engine)
+    claimed = []
+    for row in rows:
+        moves.task(item.dataset, row.task, item.shape, S.READY, S.QUEUED)
+        claimed.append(Claimed(item.dataset, row.job, row.task, row.attempt, lease, item.shape))
+    if len(rows) < item.n and (item.shape == 0 or item.shape in _root_shapes(context)):
+        rest = item.n - len(rows)
+        fresh = take_fresh(tx, contexts, context, item.shape, rest, moves, lease=lease, engine=engine, now=now)
+        claimed += [Claimed(item.dataset, job, task, 1, lease, item.shape) for job, task in fresh]
+    return claimed
 
 
 def _root_shapes(context: Context) -> set[int]:
     return {context.base[task] for task in context.graph.roots}
 
 
-def with_inputs(tx: Connection, known: dict[int, Context], claimed: Sequence[Claimed]) -> list[Claimed]:
+def with_inputs(tx: Connection, known: Mapping[int, Context], claimed: Sequence[Claimed]) -> list[Claimed]:
     """Add to each task the recorded outputs of the parents it reads, with their checksums."""
     needs = {(item.dataset, item.task): _reads(known[item.dataset], item.task) for item in claimed}
     if not any(needs.values()):

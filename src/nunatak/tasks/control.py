@@ -109,6 +109,20 @@ def _requeue_leased(tx: Connection, context: Context, why: str, moves: Moves, no
                 moves.task(row.dataset, row.task, row.shape, state, S.READY)
 
 
+def enforce_holds(tx: Connection, contexts: Contexts, now: float) -> int:
+    """End what was claimed of a dataset while it was being held; returns how many attempts were ended."""
+    ended = 0
+    for row in datasets_store.HELD_DATASETS(tx):
+        sums = progress.sums(tx, row.dataset)
+        leased = sums[S.QUEUED] + sums[S.RUNNING]
+        if leased:
+            moves = Moves()
+            _requeue_leased(tx, contexts.one(tx, row.dataset), row.reason or "held", moves, now)
+            moves.apply(tx, now)
+            ended += leased
+    return ended
+
+
 def _every(
     tx: Connection,
     context: Context,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,11 @@ def number_of(tx: Connection, name: str, session: str) -> int:
     return int(rows[0].engine)
 
 
+def numbers_of(tx: Connection, sessions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Return the numbers of engines by (name, session); those that have another session are left out."""
+    return {(row.name, row.session): row.engine for row in store.ENGINE_NUMBERS(tx, v=sorted(set(sessions)))}
+
+
 def stops(tx: Connection, engine: int, limit: int = 1000) -> list[Key]:
     """Return attempts the engine has to end; they are repeated until it reports their end or no longer has them."""
     return [tuple(row) for row in store.STOPS(tx, engine=engine, n=limit)]
@@ -71,7 +76,7 @@ def stops(tx: Connection, engine: int, limit: int = 1000) -> list[Key]:
 def clear_stops(tx: Connection, engine: int, keys: Sequence[Key]) -> None:
     """Forget stops that the engine has carried out or never had."""
     if keys:
-        store.CLEAR_STOPS(tx, engine=engine, v=[key[:4] for key in keys])
+        store.CLEAR_STOPS(tx, v=[(engine, *key[:4]) for key in sorted(set(keys))])
 
 
 def leases(tx: Connection, engine: int, after: int = 0, limit: int = PAGE) -> list[Row[Any]]:

@@ -51,6 +51,15 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """What one engine reports at once."""
+
+    engine: int
+    started: Sequence[Started]
+    ended: Sequence[Ended]
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """How many reports were taken, and which came with a key that is not (or no longer) open."""
 
@@ -67,28 +76,38 @@ def report(
     now: float,
 ) -> Receipt:
     """Take a batch of reports in one transaction: states, ledger, children, counts and derived states move together."""
-    known = contexts.of(tx, {item.key[0] for item in started} | {item.key[0] for item in ended})
+    return report_many(tx, contexts, [Batch(engine, started, ended)], now)[0]
+
+
+def report_many(tx: Connection, contexts: Contexts, batches: Sequence[Batch], now: float) -> list[Receipt]:
+    """Take the reports of several engines in one transaction; returns a receipt for each, in order."""
+    started = [item for batch in batches for item in batch.started]
+    unique = {item.key: item.outcome for batch in batches for item in batch.ended}
+    engines = {item.key: batch.engine for batch in batches for item in batch.ended}
+    known = contexts.of(tx, {item.key[0] for item in started} | {key[0] for key in unique})
     moves = Moves()
-    taken = _start(tx, started, moves) if started else 0
-    unique = {item.key: item.outcome for item in ended}
-    closed: set[Key] = set()
-    stale: tuple[Key, ...] = ()
-    if unique:
-        closed = _end(tx, contexts, known, unique, moves, now)
-        stale = _stale(tx, engine, unique, closed, now)
-        taken += len(unique) - len(stale)
+    if started:
+        _start(tx, started, moves)
+    closed = _end(tx, contexts, known, unique, moves, now) if unique else set()
+    late = unique.keys() - closed
+    stale = _stale(tx, engines, {key: unique[key] for key in late}, now) if late else frozenset()
     moves.apply(tx, now)
-    if unique.keys() - closed:  # only attempts that we ended ourselves have a stop to be cleared
-        store.CLEAR_STOPS(tx, engine=engine, v=[key[:4] for key in unique.keys() - closed])
-    return Receipt(taken, stale)
+    if late:  # only attempts that we ended ourselves have a stop to be cleared
+        store.CLEAR_STOPS(tx, v=[(engines[key], *key[:4]) for key in sorted(late)])
+    return [_receipt(batch, stale) for batch in batches]
 
 
-def _start(tx: Connection, started: Sequence[Started], moves: Moves) -> int:
+def _receipt(batch: Batch, stale: frozenset[Key]) -> Receipt:
+    strange = tuple(sorted({item.key for item in batch.ended} & stale))
+    return Receipt(
+        len({item.key for item in batch.started}) + len({i.key for i in batch.ended}) - len(strange), strange
+    )
+
+
+def _start(tx: Connection, started: Sequence[Started], moves: Moves) -> None:
     rows = {item.key: (*item.key, item.at, item.host) for item in started}
-    changed = store.START(tx, v=sorted(rows.values()))
-    for row in changed:
+    for row in store.START(tx, v=sorted(rows.values())):
         moves.task(row.dataset, row.task, row.shape, S.QUEUED, S.RUNNING)
-    return len(rows)
 
 
 def _end(
@@ -180,14 +199,11 @@ def _mark(
         progress.mark_jobs(tx, moves, {key: (a, b, c) for key, (a, b, c) in marks.items()}, of)
 
 
-def _stale(tx: Connection, engine: int, ended: Mapping[Key, Outcome], closed: set[Key], now: float) -> tuple[Key, ...]:
+def _stale(tx: Connection, engines: Mapping[Key, int], late: Mapping[Key, Outcome], now: float) -> frozenset[Key]:
     """Return the keys that were not open, leaving a record; one that ended just so before is a repetition, not stale."""
-    late = sorted(ended.keys() - closed)
-    if not late:
-        return ()
-    again = {tuple(row) for row in store.ENDED_BEFORE(tx, v=late)}
-    stale = [key for key in late if (*key[:4], ended[key].reason) not in again]
+    again = {tuple(row) for row in store.ENDED_BEFORE(tx, v=sorted(late))}
+    stale = [key for key in sorted(late) if (*key[:4], late[key].reason) not in again]
     if stale:
-        rows = [(*key, ended[key].reason, ended[key].usage.wall, ended[key].usage.cpu) for key in stale]
-        store.ADD_STALE(tx, v=rows, engine=engine, now=now)
-    return tuple(stale)
+        rows = [(engines[key], *key, late[key].reason, late[key].usage.wall, late[key].usage.cpu) for key in stale]
+        store.ADD_STALE(tx, v=rows, now=now)
+    return frozenset(stale)

@@ -65,8 +65,8 @@ ADD_ATTEMPTS = Addition(
 )
 ADD_STALE = Statement(
     "INSERT INTO stale_reports (at, engine, dataset, job, task, attempt, lease, reason, wall, cpu)"
-    " SELECT :now, :engine, dataset, job, task, attempt, lease, reason, wall, cpu FROM {v}",
-    v=REPORTED + ", reason text, wall real, cpu real",
+    " SELECT :now, engine, dataset, job, task, attempt, lease, reason, wall, cpu FROM {v}",
+    v="engine int, " + REPORTED + ", reason text, wall real, cpu real",
 )
 ENDED_BEFORE = Statement(
     "SELECT a.dataset, a.job, a.task, a.attempt, a.reason FROM {v} JOIN attempts a ON a.dataset = v.dataset AND a.job = v.job"
@@ -125,8 +125,8 @@ ADD_STOPS = Statement(
 STOPS = Statement("SELECT dataset, job, task, attempt, lease FROM stops WHERE engine = :engine ORDER BY at LIMIT :n")
 CLEAR_STOPS = Statement(
     "DELETE FROM stops WHERE (engine, dataset, job, task, attempt) IN"
-    " (SELECT :engine, dataset, job, task, attempt FROM {v})",
-    v="dataset int, job int, task int, attempt int",
+    " (SELECT engine, dataset, job, task, attempt FROM {v})",
+    v="engine int, dataset int, job int, task int, attempt int",
 )
 
 PARENT_OUTPUTS = Statement(
@@ -148,6 +148,10 @@ EXPIRE_FILES = Statement(
 
 ENGINE = Statement("SELECT * FROM engines WHERE name = :name {wait}")
 ENGINES = Statement("SELECT * FROM engines ORDER BY engine")
+ENGINE_NUMBERS = Statement(
+    "SELECT e.name, e.session, e.engine FROM {v} JOIN engines e ON e.name = v.name AND e.session = v.session",
+    v="name text, session text",
+)
 ENGINE_NUMBER = Statement("SELECT engine FROM engines WHERE name = :name AND session = :session")
 ADD_ENGINE = Statement(
     "INSERT INTO engines (name, kind, site, session, capacity, seen, lease_until)"

@@ -1,0 +1,10 @@
+"""`python -m bench [NAME ...]`: measure the budgets, one JSON line each; all of them without names."""
+
+import importlib
+import sys
+
+ALL = ("starting", "expand", "worker", "local", "reading", "lives", "scale")
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or ALL:
+        importlib.import_module(f"bench.{name}").main()

@@ -1,0 +1,60 @@
+"""A database with years behind it: many finished datasets, every task and attempt with its row."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import text
+
+from nunatak.core.work import Shape
+from nunatak.datasets.plan import CommandPlan, Plan, TaskPlan
+from nunatak.db.database import Database
+from nunatak.tasks.context import Contexts
+from nunatak.tasks.shapes import number_of
+from nunatak.tasks.unfold import submit
+
+NAMES = ("a", "b", "c", "d", "e")
+SHAPE = Shape().rounded()
+SERIES = {
+    "postgresql": "generate_series(0, :jobs - 1) AS j(job), generate_series(0, 4) AS t(task)",
+    "sqlite": "(WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < :jobs - 1) SELECT n AS job FROM s)"
+    " AS j, (WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < 4) SELECT n AS task FROM s) AS t",
+}
+TASKS = (
+    "INSERT INTO tasks (dataset, job, task, state, shape, pending, attempt, tries, not_before, since, engine, claimed,"
+    " started, host) SELECT :dataset, job, task, 'done', :shape, 0, 1, 0, 0, :now, 1, :now, :now, 'node1' FROM {series}"
+)
+ATTEMPTS = (
+    "INSERT INTO attempts (dataset, job, task, attempt, lease, engine, shape, host, claimed, started, ended, reason, verdict,"
+    " action, exit, wall, cpu, memory, disk) SELECT :dataset, job, task, 1, 77, 1, :shape, 'node1', :now, :now, :now, 'ok',"
+    " 'ok', 'done', 0, 2.0, 1.5, 100000000, 1000000 FROM {series}"
+)
+
+
+def plan(jobs: int) -> Plan:
+    """Return five tasks in a row."""
+    tasks = [
+        TaskPlan(name, False, NAMES[max(0, n - 1) : n], (CommandPlan(("true",)),), needs={"cpu": 1}, shape=SHAPE)
+        for n, name in enumerate(NAMES)
+    ]
+    return Plan("history", jobs, tuple(tasks))
+
+
+def fill(database: Database, datasets: int, jobs: int) -> None:
+    """Add `datasets` finished datasets of `jobs` jobs with five tasks each."""
+    contexts, now, series = Contexts(), time.time() - 86400.0, SERIES[database.dialect]
+    for _ in range(datasets):
+        with database.write() as tx:
+            number = submit(tx, contexts, plan(jobs), source="", filename="h.yaml", owner="bench", team="", now=now)
+            values = {"dataset": number, "jobs": jobs, "shape": number_of(SHAPE), "now": now}
+            if database.dialect == "postgresql":
+                tx.execute(text("SET LOCAL statement_timeout = 0"))
+            tx.execute(text(TASKS.format(series=series)), values)
+            tx.execute(text(ATTEMPTS.format(series=series)), values)
+            for statement in (
+                "UPDATE task_counts SET waiting = 0, ready = 0, done = :jobs WHERE dataset = :dataset",
+                "UPDATE job_counts SET done = :jobs, live = 0 WHERE dataset = :dataset",
+                "UPDATE frontier SET next_job = :jobs WHERE dataset = :dataset",
+                "UPDATE datasets SET state = 'done', ended = :now WHERE dataset = :dataset",
+            ):
+                tx.execute(text(statement), values)

@@ -1,0 +1,123 @@
+"""What becomes of a simulated attempt: pure draws from a seed and the address, whatever the order of calls."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from nunatak.core.work import FileRecord, Outcome, Reason, Shape, TaskSpec, Usage
+
+_NORMAL = NormalDist()
+_WORDS = {
+    Reason.OK: "",
+    Reason.EXIT: "the command ended with exit code 1",
+    Reason.MEMORY: "it needed more memory than it asked for",
+    Reason.TIME: "it needed more time than it asked for",
+    Reason.TERMINATED: "it was evicted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How attempts behave. Rates are probabilities an attempt, times are seconds.
+
+    Durations and the used fraction of the memory are log-normal about their medians `duration` and `memory`;
+    `spread` and `memory_spread` are the standard deviations of their logarithms (0 = always the median).
+    Half of the lost reports come `late` seconds late, the other half twice, the second time that late.
+    Submitted attempts are held up for up to `submit_delay` before they may start.
+    """
+
+    duration: float = 60.0
+    spread: float = 0.0
+    memory: float = 0.5
+    memory_spread: float = 0.0
+    failure_rate: float = 0.0
+    eviction_rate: float = 0.0
+    lost_rate: float = 0.0
+    late: float = 60.0
+    submit_delay: float = 0.0
+    hosts: tuple[str, ...] = ("sim-1", "sim-2", "sim-3")
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What will become of one attempt; seconds and bytes."""
+
+    delay: float
+    duration: float
+    host: str
+    reason: Reason
+    memory: int
+    late: float  # the report of the end comes so much later
+    again: float  # and once more after this time; 0 = not
+
+
+def draw(behaviour: Behaviour, seed: int, address: str, shape: Shape) -> Fate:
+    """Draw the fate of an attempt from eight uniform numbers, the SHA-512 of seed and address."""
+    digest = hashlib.sha512(f"{seed}/{address}".encode()).digest()
+    long, memory, evicted, failed, lost, early, delay, host = (n / 2**64 for n in struct.unpack("<8Q", digest))
+    duration = _log_normal(behaviour.duration, behaviour.spread, long)
+    used = int(shape.memory * _log_normal(behaviour.memory, behaviour.memory_spread, memory))
+    reason = Reason.OK
+    if evicted < behaviour.eviction_rate:
+        reason, duration = Reason.TERMINATED, duration * early
+    elif failed < behaviour.failure_rate:
+        reason, duration = Reason.EXIT, duration * early
+    elif used > shape.memory:
+        reason, duration = Reason.MEMORY, duration * early
+    if duration > shape.time:
+        reason, duration = Reason.TIME, float(shape.time)
+    is_lost, is_late = lost < behaviour.lost_rate, lost < behaviour.lost_rate / 2
+    return Fate(
+        delay=delay * behaviour.submit_delay,
+        duration=duration,
+        host=behaviour.hosts[int(host * len(behaviour.hosts))],
+        reason=reason,
+        memory=used,
+        late=behaviour.late if is_late else 0.0,
+        again=behaviour.late if is_lost and not is_late else 0.0,
+    )
+
+
+def outcome(spec: TaskSpec, fate: Fate, reason: Reason, started: float, ended: float) -> Outcome:
+    """Return what a worker would have written; the content of a file depends on the task and its name alone."""
+    wall = ended - started
+    return Outcome(
+        address=spec.address,
+        lease=spec.lease,
+        reason=reason,
+        message=_WORDS.get(reason, str(reason)),
+        exit=1 if reason is Reason.EXIT else None,
+        started=started,
+        ended=ended,
+        host=fate.host,
+        usage=Usage(wall=wall, cpu=0.95 * wall * spec.shape.cpu, memory=fate.memory, disk=spec.shape.disk // 2),
+        inputs=tuple(_record(item.name, item.url, item.url, item.size, item.sha256) for item in spec.inputs),
+        outputs=tuple(
+            _record(item.name, item.url, f"{spec.address.partition('#')[0]}/{item.name}", temporary=item.temporary)
+            for item in spec.outputs
+            if reason is Reason.OK
+        ),
+    )
+
+
+def log(address: str, fate: Fate, started: float, now: float, ended: bool) -> bytes:
+    """Return what is on stdout by `now`: a line at the start and one for each tenth of the duration."""
+    tenths = 10 if not fate.duration else min(10, max(0, int(10 * (now - started) / fate.duration)))
+    lines = [f"{address} on {fate.host}", *(f"{10 * done} %" for done in range(1, tenths + 1))]
+    return "".join(f"{line}\n" for line in [*lines, *(["end"] if ended else [])]).encode()
+
+
+def _log_normal(median: float, sigma: float, uniform: float) -> float:
+    if not sigma:
+        return median
+    return median * math.exp(sigma * _NORMAL.inv_cdf(min(max(uniform, 1e-12), 1 - 1e-12)))
+
+
+def _record(name: str, url: str, content: str, size: int = -1, sha256: str = "", temporary: bool = False) -> FileRecord:
+    digest = hashlib.sha256(content.encode())
+    known = size if size >= 0 else int.from_bytes(digest.digest()[:3], "big")
+    return FileRecord(name, url, known, sha256 or digest.hexdigest(), temporary)

@@ -1,0 +1,32 @@
+"""What identifies an attempt out there: its address and its lease, checked before anything is made of them."""
+
+from __future__ import annotations
+
+import re
+
+from nunatak.core.address import Address, parse
+from nunatak.core.errors import Invalid
+from nunatak.core.work import TaskSpec
+from nunatak.engines.protocol import Handle
+
+Key = tuple[str, str]
+"""Address and lease."""
+_LEASE = re.compile(r"[0-9a-f]{1,32}\Z")
+
+
+def key_of(handle: Handle | TaskSpec) -> Key:
+    """Return the key of a handle or a spec."""
+    return handle.address, handle.lease
+
+
+def attempt_of(spec: TaskSpec) -> Address:
+    """Return the address of the attempt that a spec describes. Raises `Invalid` for another address, or for no lease.
+
+    What passes is safe as part of a file name.
+    """
+    address = parse(spec.address)
+    if address.attempt is None or str(address) != spec.address:
+        raise Invalid(f"{spec.address!r} is not the address of an attempt", code="bad-address", hint="like 42/17/fit#1")
+    if not _LEASE.match(spec.lease):
+        raise Invalid(f"{spec.lease!r} is not a lease", code="bad-lease", hint="up to 32 hexadecimal digits")
+    return address

@@ -1,0 +1,140 @@
+"""Read what a worker left behind, trusting nothing, and speak for one that left nothing. Pure functions of bytes."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from nunatak.core.errors import Invalid
+from nunatak.core.work import FORMAT, FileRecord, Outcome, Reason, Usage
+from nunatak.engines.protocol import Handle
+
+MOST_OUTCOME = 16_000_000
+"""Bytes of an outcome that are read; a longer one is not understood."""
+SHOWN = 200
+"""Characters of an outcome that could not be understood, shown to a person."""
+_SHA256 = re.compile(r"([0-9a-f]{64})?\Z")
+_OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
+_USAGE: TypeAdapter[Usage] = TypeAdapter(Usage)
+
+
+def read_outcome(data: bytes, handle: Handle) -> Outcome:
+    """Return the outcome of `handle` from the bytes of an `outcome.json`.
+
+    Whatever is wrong with them (not JSON, another attempt's, wrong types, impossible amounts) becomes an outcome with
+    reason `invalid` that says so and shows how the bytes begin.
+    """
+    try:
+        outcome = _strictly(data)
+        if (outcome.address, outcome.lease) != (handle.address, handle.lease):
+            raise Invalid(f"it is about {outcome.address!r:.80} with lease {outcome.lease!r:.40}")
+        return outcome
+    except Invalid as error:
+        message = f"the worker's outcome could not be understood: {error.message}; it begins with {shown(data)}"
+        return Outcome(handle.address, handle.lease, Reason.INVALID, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The engine told a worker to stop: why, in words and for programs; `at` in seconds since boot."""
+
+    reason: Reason
+    message: str
+    at: float
+
+
+def conclude(handle: Handle, outcome: bytes | None, usage: bytes, stop: Stop | None, words: str) -> Outcome:
+    """Return how an attempt ended whose worker is gone.
+
+    `outcome` is what is in `outcome.json` (None: no such file), `usage` what is in `usage.json`, `words` what is known
+    of the end of the worker. A worker that was told to stop only knows that; the engine knows why.
+    """
+    if outcome is not None:
+        told = read_outcome(outcome, handle)
+        if stop and stop.reason is not Reason.TERMINATED and told.reason is Reason.TERMINATED:
+            return replace(told, reason=stop.reason, message=stop.message)
+        return told
+    reason, why = (stop.reason, f"{stop.message}; the worker") if stop else (Reason.LOST, "the worker")
+    return Outcome(handle.address, handle.lease, reason, f"{why} left no outcome: {words}", usage=read_usage(usage))
+
+
+def read_usage(data: bytes) -> Usage:
+    """Return the usage from the bytes of a `usage.json`; what cannot be understood counts as not measured."""
+    try:
+        _sane(json.loads(data))
+        usage = _USAGE.validate_json(data, strict=True)
+    except (Invalid, ValidationError, ValueError, RecursionError):
+        return Usage()
+    return usage if _possible(usage) else Usage()
+
+
+def shown(data: bytes, most: int = SHOWN) -> str:
+    """Return the beginning of `data` as quoted printable ASCII, safe in a log, a page and a terminal."""
+    return ascii(data[:most].decode("utf-8", "replace")) + ("..." if len(data) > most else "")
+
+
+def _strictly(data: bytes) -> Outcome:
+    if len(data) > MOST_OUTCOME:
+        raise Invalid(f"it is longer than {MOST_OUTCOME} bytes")
+    try:
+        plain = json.loads(data)
+        _sane(plain)
+        if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+            raise Invalid(f"it is not an object with format {FORMAT}")
+        outcome = _OUTCOME.validate_json(data, strict=True)
+    except RecursionError:
+        raise Invalid("it is nested too deeply") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise Invalid(f"{'.'.join(str(part) for part in first['loc']) or 'it'}: {first['msg']}") from None
+    except ValueError:
+        raise Invalid("it is not JSON" if data else "it is empty") from None
+    if not _possible(outcome.usage):
+        raise Invalid("usage: an amount is below zero")
+    for record in (*outcome.inputs, *outcome.outputs):
+        _check_record(record)
+    return outcome
+
+
+def _sane(value: Any) -> None:
+    """Refuse numbers no database takes and text that is not text, at any depth."""
+    if isinstance(value, str):
+        if "\0" in value or (not value.isascii() and _has_surrogate(value)):
+            raise Invalid("a text has characters that are not allowed")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise Invalid("a number is not finite")
+    elif isinstance(value, int):
+        if abs(value) >= 2**63:
+            raise Invalid("a number is too large")
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            _sane(name)
+            _sane(item)
+    elif isinstance(value, list):
+        for item in value:
+            _sane(item)
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
+def _possible(usage: Usage) -> bool:
+    amounts = (usage.wall, usage.cpu, usage.memory, usage.disk, usage.gpu)
+    return all(amount is None or amount >= 0 for amount in amounts)
+
+
+def _check_record(record: FileRecord) -> None:
+    if not record.name:
+        raise Invalid("a file has no name")
+    if record.size < 0:
+        raise Invalid(f"the size of {record.name!r:.80} is below zero")
+    if not _SHA256.match(record.sha256):
+        raise Invalid(f"the checksum of {record.name!r:.80} is not a SHA-256")

@@ -1,0 +1,306 @@
+"""The engine host between a simulated engine and the real API: everything arrives, whoever is away or restarted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi.testclient import TestClient
+
+from nunatak.api.app import create_app
+from nunatak.client.connection import Connection
+from nunatak.client.engine import EngineClient
+from nunatak.core.clock import ManualClock
+from nunatak.core.errors import Unavailable
+from nunatak.core.work import Outcome
+from nunatak.engines.behaviour import Behaviour
+from nunatak.engines.protocol import Changes, Handle, LogPart
+from nunatak.engines.simulated import SimulatedEngine
+from nunatak.engines.world import World
+from nunatak.loops.engine import EngineHost
+from tests.edge.conftest import Api, services_at
+
+RECIPE = """\
+name: chain
+jobs: 5
+tasks:
+  first: {run: "true"}
+  second: {run: "true", after: first}
+"""
+
+
+class Wire(httpx2.BaseTransport):
+    """The way to the server; it can be cut, and it can lose answers after the server did what was asked."""
+
+    def __init__(self, inner: httpx2.BaseTransport) -> None:
+        self.inner = inner
+        self.cut = False
+        self.lose = ""
+        self.asked: list[str] = []
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self.cut:
+            raise httpx2.ConnectError("the wire is cut")
+        verb = request.url.path.rsplit("/", 1)[-1]
+        self.asked.append(verb)
+        response = self.inner.handle_request(request)
+        if verb == self.lose:
+            self.lose = ""
+            raise httpx2.ReadError("the answer was lost")
+        return response
+
+
+class Site:
+    """A server, a simulated world and the host between them, all by one clock."""
+
+    def __init__(self, api: Api, **behaviour: Any) -> None:
+        self.api = api
+        self.clock = api.clock
+        assert isinstance(self.clock, ManualClock)
+        self.world = World(SimulatedEngine(clock=self.clock).world.slots.total, behaviour=Behaviour(**behaviour))
+        self.wire = Wire(api.http._transport)
+        self.token = api.token("engine")["Authorization"].removeprefix("Bearer ")
+        self.start()
+
+    def start(self, change: Callable[[SimulatedEngine], Any] = lambda engine: engine) -> None:
+        """Start a host anew, as after a kill -9: nothing but the world and the server remember."""
+        self.engine = change(SimulatedEngine(clock=self.clock, world=self.world))
+        connection = Connection("http://testserver", self.token, patience=0.0, transport=self.wire)
+        server = EngineClient(connection, "sim", "session-1")
+        self.host = EngineHost(
+            self.engine, server, kind="simulated", site="here", clock=self.clock, monotonic=self.clock
+        )
+
+    def until(self, done: Callable[[], bool], seconds: float = 1.0, most: int = 200) -> None:
+        """Tick and let time pass until something is so."""
+        for _ in range(most):
+            if done():
+                return
+            self.host.tick()
+            self.clock.advance(seconds)
+        raise AssertionError("it did not come about")
+
+    def status(self, number: int = 1) -> dict[str, Any]:
+        return dict(self.api.get(f"/datasets/{number}"))
+
+    def is_done(self) -> bool:
+        return self.status()["state"] == "done"
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    services = services_at(tmp_path)
+    with TestClient(create_app(services), raise_server_exceptions=True) as client:
+        yield Api(services, client)
+    services.database.close()
+
+
+@pytest.fixture
+def site(api: Api) -> Site:
+    return Site(api, duration=10.0)
+
+
+def test_a_dataset_is_carried_to_its_end(site: Site) -> None:
+    site.api.submit(RECIPE)
+    site.until(site.is_done)
+    assert site.status()["tasks"]["done"] == 10
+    assert site.api.faults() == []
+    site.until(lambda: not site.world.attempts)  # every end was acknowledged
+
+
+def test_logs_are_whole_before_an_end_is_forgotten(site: Site) -> None:
+    number = site.api.submit(RECIPE)
+    site.until(lambda: bool(site.is_done() and not site.world.attempts))
+    log = site.api.get(f"/logs/{number}/0/first")
+    assert log["complete"]
+    assert log["total"] == len(log["text"].encode()) > 0
+
+
+def test_logs_of_running_attempts_are_there_already(api: Api) -> None:
+    site = Site(api, duration=1000.0)
+    number = api.submit(RECIPE)
+    site.until(lambda: site.status()["tasks"]["running"] == 5)
+    site.until(lambda: api.get(f"/logs/{number}/0/first")["total"] > 0)
+    assert not api.get(f"/logs/{number}/0/first")["complete"]
+
+
+def test_nothing_is_lost_while_the_server_is_away(site: Site) -> None:
+    site.api.submit(RECIPE)
+    site.until(lambda: site.status()["tasks"]["running"] == 5)
+    site.wire.cut = True
+    for _ in range(50):
+        site.host.tick()
+        site.clock.advance(1.0)
+    assert all(attempt.end for attempt in site.world.attempts.values())  # the engine went on
+    site.wire.cut = False
+    site.until(site.is_done)
+    assert site.status()["tasks"]["done"] == 10
+    assert all(len(site.api.get(f"/status/1/{job}/first")["attempts"]) == 1 for job in range(5))
+
+
+@pytest.mark.parametrize("verb", ["claim", "report", "logs", "heartbeat", "register", "leases"])
+def test_an_answer_that_gets_lost_costs_nothing(site: Site, verb: str) -> None:
+    site.api.submit(RECIPE)
+    site.wire.lose = verb
+    site.until(site.is_done)
+    assert site.wire.lose == ""
+    assert site.status()["tasks"]["done"] == 10
+    assert site.api.faults() == []
+
+
+def test_leases_of_a_lost_claim_are_given_back_at_once(site: Site) -> None:
+    site.api.submit(RECIPE)
+    site.wire.lose = "claim"
+    site.until(lambda: site.status()["tasks"]["running"] == 5, seconds=0.1, most=20)
+    assert "return" in site.wire.asked
+    assert [item["number"] for item in site.api.get("/status/1/0/first")["attempts"]] == [1, 2]
+
+
+def test_a_host_that_was_killed_goes_on_where_it_was(site: Site) -> None:
+    site.api.submit(RECIPE)
+    site.until(lambda: site.status()["tasks"]["running"] == 5)
+    site.start()
+    site.until(site.is_done)
+    assert all(len(site.api.get(f"/status/1/{job}/first")["attempts"]) == 1 for job in range(5))
+    assert site.api.faults() == []
+
+
+def test_attempts_the_engine_lost_are_given_back(site: Site) -> None:
+    number = site.api.submit(RECIPE)
+    site.until(lambda: site.status()["tasks"]["running"] == 5)
+    site.world.attempts.clear()
+    site.start()
+    site.until(site.is_done)
+    attempts = site.api.get(f"/status/{number}/0/first")["attempts"]
+    assert len(attempts) == 2
+    assert site.api.faults() == []
+
+
+def test_attempts_the_server_does_not_know_are_cancelled(site: Site) -> None:
+    number = site.api.submit(RECIPE)
+    site.until(lambda: site.status()["tasks"]["running"] == 5)
+    site.wire.cut = True
+    site.api.post("/actions", {"verb": "cancel", "addresses": [str(number)]})
+    site.wire.cut = False
+    site.start()
+    site.until(lambda: not site.world.attempts)
+    assert site.status()["tasks"]["done"] == 0
+
+
+def test_a_hold_ends_running_attempts(api: Api) -> None:
+    site = Site(api, duration=10_000.0)
+    number = api.submit(RECIPE)
+    site.until(lambda: site.status()["tasks"]["running"] == 5)
+    api.post("/actions", {"verb": "hold", "addresses": [f"{number}/0/first"]})
+    site.until(lambda: len(site.world.attempts) == 4)
+    assert api.get(f"/status/{number}/0/first")["state"] == "held"
+    assert site.status()["tasks"]["running"] == 4
+
+
+def test_a_task_that_cannot_be_worked_out_is_reported_as_ended(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def plan(self: EngineClient, digest: str) -> dict[str, Any]:
+        found = dict(self._to.get(f"/api/v1/recipes/{digest}")["plan"])
+        found["tasks"][0]["commands"][0]["words"] = ["echo", "{nothing}"]
+        return found
+
+    monkeypatch.setattr(EngineClient, "recipe", plan)
+    number = site.api.submit(RECIPE)
+    site.until(lambda: bool(site.api.get(f"/status/{number}/0/first")["attempts"]))
+    site.until(lambda: site.api.get(f"/status/{number}/0/first")["attempts"][0]["state"] == "ended")
+    attempt = site.api.get(f"/status/{number}/0/first")["attempts"][0]
+    assert attempt["reason"] == "submit"
+    assert "nothing" in attempt["message"]
+    assert not site.world.attempts
+
+
+class Garbled(SimulatedEngine):
+    """An engine whose worker says something that is no outcome for one attempt."""
+
+    def poll(self, cursor: str) -> Changes:
+        found = super().poll(cursor)
+        return Changes(found.cursor, tuple(replace(item, outcome=self.spoil(item.outcome)) for item in found.changes))
+
+    @staticmethod
+    def spoil(outcome: Outcome | None) -> Outcome | None:
+        if outcome is None or outcome.address != "1/2/first#1":
+            return outcome
+        return replace(outcome, exit=10**9, detail={"x": float("nan")})
+
+
+def test_an_outcome_the_server_does_not_take_does_not_keep_back_the_others(site: Site) -> None:
+    site.start(lambda engine: Garbled(clock=site.clock, world=site.world))
+    number = site.api.submit(RECIPE)
+    site.until(lambda: site.status()["tasks"]["done"] >= 8)
+    attempt = site.api.get(f"/status/{number}/2/first")["attempts"][0]
+    assert attempt["state"] == "ended"
+    assert attempt["reason"] == "invalid"
+
+
+class Full(SimulatedEngine):
+    """An engine that takes nothing, for now."""
+
+    full = True
+
+    def submit(self, batch: Sequence[Any]) -> list[Handle]:
+        if self.full:
+            raise Unavailable("the disk is full", code="engine-directory")
+        return super().submit(batch)
+
+
+def test_what_the_engine_does_not_take_is_given_back(site: Site) -> None:
+    engine = Full(clock=site.clock, world=site.world)
+    site.start(lambda _: engine)
+    site.api.submit(RECIPE)
+    site.until(lambda: "return" in site.wire.asked)
+    assert site.status()["tasks"]["ready"] == 5
+    engine.full = False
+    site.until(site.is_done, most=400)
+    assert site.api.faults() == []
+
+
+class Chatty(SimulatedEngine):
+    """An engine whose attempts write far more than goes into one request."""
+
+    size = 7_000_000
+
+    def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
+        text = b"x" * self.size
+        return [
+            LogPart(Handle(address, lease), stream, offset, text[offset : offset + 100_000])
+            for (address, lease, stream), offset in offsets.items()
+            if stream == "stdout" and offset < self.size and (address, lease) in self.world.attempts
+        ]
+
+
+def test_large_logs_go_in_parts_and_arrive_whole(tmp_path: Path) -> None:
+    services = services_at(tmp_path)
+    services = replace(services, limits=replace(services.limits, body=8_000_000))
+    with TestClient(create_app(services)) as client:
+        site = Site(Api(services, client), duration=1.0)
+        site.start(lambda _: Chatty(clock=site.clock, world=site.world))
+        number = site.api.submit("name: one\ntasks: {only: {run: 'true'}}\n")
+        site.until(lambda: bool(site.is_done() and not site.world.attempts))
+        log = site.api.get(f"/logs/{number}/0/only", params={"tail": 10})
+        assert log["total"] == Chatty.size
+        assert log["complete"]
+    services.database.close()
+
+
+def test_an_engine_of_the_same_name_elsewhere_is_waited_for(site: Site) -> None:
+    site.api.engine("sim", "another-session")
+    site.api.submit(RECIPE)
+    site.host.tick()
+    assert not site.host.registered
+    site.until(site.is_done, seconds=5.0)
+
+
+def test_stopping_with_its_tasks_reports_their_ends(api: Api) -> None:
+    site = Site(api, duration=10_000.0)
+    api.submit(RECIPE)
+    site.until(lambda: site.status()["tasks"]["running"] == 5)
+    site.host.end_all(seconds=5.0)
+    assert site.status()["tasks"]["running"] == 0

@@ -1,0 +1,159 @@
+"""The loops that keep house, and who leads them, on both databases."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nunatak.core.address import parse
+from nunatak.core.clock import ManualClock
+from nunatak.core.errors import Unavailable
+from nunatak.db.database import Database
+from nunatak.loops.maintenance import FileCleaner, Loop, Maintenance, Reaper, Runner, loops_of
+from nunatak.storage.posix import PosixStorage
+from nunatak.storage.protocol import Put
+from nunatak.tasks import cleanup, leaders, store
+from nunatak.tasks.logs import LogStore
+from tests.contract.world import World, chain
+
+
+def elect(database: Database, holder: str, clock: ManualClock) -> bool:
+    return database.run(lambda tx: leaders.elect(tx, "reap", holder, 30.0, clock()))
+
+
+def test_one_leads_until_its_lease_runs_out_or_it_resigns(database: Database, clock: ManualClock) -> None:
+    assert elect(database, "a", clock)
+    assert not elect(database, "b", clock)
+    clock.advance(29)
+    assert elect(database, "a", clock)
+    clock.advance(29)
+    assert not elect(database, "b", clock)
+    clock.advance(1)
+    assert elect(database, "b", clock)
+    database.run(lambda tx: leaders.resign(tx, "reap", "a"))
+    assert not elect(database, "a", clock)
+    database.run(lambda tx: leaders.resign(tx, "reap", "b"))
+    assert elect(database, "a", clock)
+
+
+def test_a_lead_taken_before_the_clock_was_set_back_does_not_last(database: Database, clock: ManualClock) -> None:
+    assert elect(database, "a", clock)
+    clock.advance(-3600)
+    assert elect(database, "b", clock)
+
+
+def test_a_silent_engine_loses_its_leases_and_its_logs_are_closed(
+    database: Database, clock: ManualClock, tmp_path: Path
+) -> None:
+    world = World(database, clock)
+    world.submit(chain(3))
+    claimed = world.claim(2)
+    world.start(claimed[:1])
+    logs = LogStore(tmp_path / "logs", clock=clock)
+    attempt = parse("1/0/t0#1")
+    logs.append([(attempt, "stdout", 0, b"hello")])
+    reaper = Reaper(database, world.contexts, logs, clock)
+    assert reaper.tick() is False
+    assert world.status("1")["tasks"]["queued"] == 1
+    clock.advance(301)
+    assert reaper.tick() is False
+    assert world.status("1")["tasks"]["ready"] == 3
+    assert logs.read(attempt, "stdout").complete
+    assert world.faults() == []
+
+
+def test_temporary_files_go_and_those_elsewhere_are_given_up(database: Database, tmp_path: Path) -> None:
+    storage = PosixStorage([tmp_path / "store"])
+    url = f"file://{tmp_path}/store/a.txt"
+    storage.put([Put(url, b"x")])
+    elsewhere = f"file://{tmp_path}/kept.txt"
+    (tmp_path / "kept.txt").write_text("x")
+    rows = [(url, 1), (elsewhere, 1), ("nonsense", 1), (f"file://{tmp_path}/store/gone.txt", 1)]
+    database.run(lambda tx: store.EXPIRE_FILES(tx, v=rows, now=0.0))
+    cleaner = FileCleaner(database, storage)
+    assert cleaner.tick() is False
+    assert storage.stat([url]) == [None]
+    assert (tmp_path / "kept.txt").exists()
+    with database.read() as tx:
+        assert cleanup.expired(tx, 10) == []
+        left = tx.exec_driver_sql("SELECT url FROM expired_files ORDER BY url").fetchall()
+    assert sorted(row.url for row in left) == sorted([elsewhere, "nonsense"])
+
+
+def test_files_that_cannot_be_deleted_now_are_kept_for_later(database: Database, tmp_path: Path) -> None:
+    class Away(PosixStorage):
+        def delete(self, urls: Any) -> None:
+            raise Unavailable("the disk is away")
+
+    database.run(lambda tx: store.EXPIRE_FILES(tx, v=[("file:///x", 1)], now=0.0))
+    with pytest.raises(Unavailable):
+        FileCleaner(database, Away([tmp_path])).tick()
+    with database.read() as tx:
+        assert cleanup.expired(tx, 10) == ["file:///x"]
+
+
+def runner(database: Database, clock: ManualClock, tick: Callable[[], bool], holder: str = "a") -> Runner:
+    return Runner(Loop("test", 1.0, tick), database, clock, holder)
+
+
+def test_a_loop_goes_on_at_once_while_there_is_more_to_do(database: Database, clock: ManualClock) -> None:
+    more = iter([True, True, False])
+    one = runner(database, clock, lambda: next(more))
+    assert [one.step() for _ in range(3)] == [0.0, 0.0, 1.0]
+
+
+def test_only_the_leader_ticks(database: Database, clock: ManualClock) -> None:
+    ticks = []
+    one = runner(database, clock, lambda: bool(ticks.append("a")), "a")
+    two = runner(database, clock, lambda: bool(ticks.append("b")), "b")
+    for _ in range(3):
+        one.step()
+        two.step()
+        clock.advance(10)
+    assert ticks == ["a", "a", "a"]
+    clock.advance(60)
+    two.step()
+    one.step()
+    assert ticks == ["a", "a", "a", "b"]
+
+
+def test_a_loop_that_fails_waits_longer_each_time_and_recovers(database: Database, clock: ManualClock) -> None:
+    fails = [True] * 10
+
+    def tick() -> bool:
+        if fails:
+            raise ValueError("broken") if fails.pop() else AssertionError
+        return False
+
+    one = runner(database, clock, tick)
+    pauses = [one.step() for _ in range(10)]
+    assert pauses[:4] == [2.0, 4.0, 8.0, 16.0]
+    assert pauses[-1] == 60.0
+    assert one.step() == 1.0
+
+
+def test_all_loops_start_tick_and_stop_promptly(database: Database, clock: ManualClock, tmp_path: Path) -> None:
+    world = World(database, clock)
+    storage, logs = PosixStorage([tmp_path]), LogStore(tmp_path / "logs", clock=clock)
+    loops = loops_of(database, world.contexts, storage, logs, clock, interval=0.01, lease=300.0)
+    assert {loop.name for loop in loops} == {"reap", "files", "logs", "answers"}
+    ticked = {loop.name: threading.Event() for loop in loops}
+
+    def watched(loop: Loop) -> Loop:
+        def tick() -> bool:
+            more = loop.tick()
+            ticked[loop.name].set()
+            return more
+
+        return Loop(loop.name, loop.interval, tick)
+
+    house = Maintenance([watched(loop) for loop in loops], database, clock, "me")
+    house.start()
+    assert all(event.wait(30) for event in ticked.values())
+    assert house.stop(30)
+    with database.read() as tx:
+        assert tx.exec_driver_sql("SELECT loop FROM leaders").fetchall() == []
