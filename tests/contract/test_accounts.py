@@ -15,7 +15,9 @@ from nunatak.core.errors import Conflict, Invalid, NotFound, Refused
 from nunatak.db.database import Database
 
 
-def issue(database: Database, clock: ManualClock, days: float | None = 1.0, scopes: tuple[str, ...] = ("read",)) -> tuple[int, str]:
+def issue(
+    database: Database, clock: ManualClock, days: float | None = 1.0, scopes: tuple[str, ...] = ("read",)
+) -> tuple[int, str]:
     text = tokens.new_text()
     number = database.run(
         lambda tx: tokens.issue(tx, text=text, name="t", principal="alice", scopes=scopes, days=days, now=clock())
@@ -49,7 +51,9 @@ def test_unknown_revoked_and_expired_tokens_are_refused(database: Database, cloc
     assert revoked.value.code == "revoked-token"
 
 
-def test_what_was_verified_is_believed_for_half_a_minute_in_another_process(database: Database, clock: ManualClock) -> None:
+def test_what_was_verified_is_believed_for_half_a_minute_in_another_process(
+    database: Database, clock: ManualClock
+) -> None:
     other = Verifier(database, clock)
     number, text = issue(database, clock)
     other.verify(digest_of(text))
@@ -133,7 +137,9 @@ def test_a_key_does_its_work_once(database: Database, clock: ManualClock) -> Non
     assert ask("other") == (Answer(201, '{"n": 3}'), False)
 
 
-def test_of_two_equal_requests_at_the_same_moment_one_waits_for_the_other(database: Database, clock: ManualClock) -> None:
+def test_of_two_equal_requests_at_the_same_moment_one_waits_for_the_other(
+    database: Database, clock: ManualClock
+) -> None:
     inside, go_on = threading.Event(), threading.Event()
     found: list[tuple[Answer, bool]] = []
 

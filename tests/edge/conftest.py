@@ -56,7 +56,9 @@ class Api:
         )
         return {"Authorization": f"Bearer {text}"}
 
-    def call(self, method: str, path: str, status: int = 200, *, headers: dict[str, str] | None = None, **more: Any) -> Any:
+    def call(
+        self, method: str, path: str, status: int = 200, *, headers: dict[str, str] | None = None, **more: Any
+    ) -> Any:
         """Send a request; the answer as JSON, after its status was checked."""
         found = self.http.request(method, path, headers={**self.headers, **(headers or {})}, **more)
         assert found.status_code == status, f"{found.status_code}: {found.text}"
@@ -83,7 +85,9 @@ class Api:
     def report(self, name: str = "local", session: str = "s1", **more: Any) -> dict[str, Any]:
         return dict(self.post(f"/engines/{name}/report", {"session": session, **more}))
 
-    def finish(self, task: dict[str, Any], reason: str = "ok", data: bytes | None = None, **more: Any) -> dict[str, Any]:
+    def finish(
+        self, task: dict[str, Any], reason: str = "ok", data: bytes | None = None, **more: Any
+    ) -> dict[str, Any]:
         """Report a start and an end of an attempt; with `data`, an output `a.txt` that is really in the store."""
         key = {"address": task["address"], "lease": task["lease"]}
         if data is not None:
@@ -126,4 +130,3 @@ def services(tmp_path: Path) -> Iterator[Services]:
 def api(services: Services) -> Iterator[Api]:
     with TestClient(create_app(services), raise_server_exceptions=True) as client:
         yield Api(services, client)
-        

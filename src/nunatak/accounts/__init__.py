@@ -1,1 +1,1 @@
-"""Who may do what: tokens and the policy."""
+"""Accounts: tokens, what their scopes allow, and answers kept for repeated requests."""

@@ -1,1 +1,5 @@
-"""The typed Python client of the HTTP API."""
+"""A typed client of the HTTP API: what the command line, notebooks and engine hosts use."""
+
+from nunatak.client.client import Client
+
+__all__ = ["Client"]

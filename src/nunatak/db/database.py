@@ -44,7 +44,13 @@ class Database:
                 " -c idle_in_transaction_session_timeout=60000 -c timezone=UTC -c jit=off"
             )
             self.writer = create_engine(parsed, pool_size=pool, max_overflow=0, connect_args={"options": options})
-            self.reader = self.writer
+            self.reader = create_engine(
+                parsed,
+                pool_size=pool,
+                max_overflow=0,
+                isolation_level="REPEATABLE READ",
+                connect_args={"options": f"{options} -c default_transaction_read_only=on"},
+            )
         else:
             raise Invalid(f"{url!r} is no SQLite or PostgreSQL address", code="bad-database")
 
@@ -62,15 +68,15 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that reads one consistent snapshot."""
-        with _translated(), self.reader.connect() as connection:
-            tx = connection
-            if self.dialect == "postgresql":
-                tx = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            with tx.begin():
-                yield tx
+        with _translated(), self.reader.begin() as tx:
+            yield tx
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a write transaction, up to five times while the database says to try again."""
+        with _translated():
+            return self._run(work)
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
         for attempt in Retrying(
             retry=retry_if_exception(_asks_again),
             stop=stop_after_attempt(5),
@@ -78,12 +84,8 @@ class Database:
             reraise=True,
         ):
             with attempt, self.writer.begin() as tx:
-                return self._work(tx, work)
+                return work(tx)
         raise AssertionError  # Retrying either returns or raises
-
-    @staticmethod
-    def _work(tx: Connection, work: Callable[[Connection], T]) -> T:
-        return work(tx)
 
     def close(self) -> None:
         """Close every connection."""

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import sqlite3
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row
+import psycopg
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 _NAME = re.compile(r"(?<!:):([a-z_]+)")
 _POSTGRES_TYPES = {"int": "integer", "big": "bigint", "real": "double precision", "text": "text"}
+
+
+class Row(tuple[Any, ...]):
+    """One row of a result: columns by name or by place."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Return a column."""
 
 
 class Statement:
@@ -19,6 +32,8 @@ class Statement:
     Sets are declared by keyword as `name="column type, ..."` with types int, big, real, text. On PostgreSQL a set is an
     `unnest` of one array a column; on SQLite one JSON array read by `json_each`. `{lock}` becomes `FOR UPDATE SKIP LOCKED`,
     `{wait}` becomes `FOR UPDATE` on PostgreSQL; both vanish on SQLite, where the writer is alone.
+
+    It speaks to the driver itself: what SQLAlchemy does around a statement costs more than most of these statements.
     """
 
     def __init__(self, sql: str, **sets: str) -> None:
@@ -31,15 +46,34 @@ class Statement:
             r"%(\1)s", text.format(lock="FOR UPDATE SKIP LOCKED", wait="FOR UPDATE", **postgres)
         )
         self.sqlite = text.replace("%%", "%").format(lock="", wait="", **sqlite)
+        self._make: Callable[[Iterable[Any]], Any] | None = None
 
-    def __call__(self, tx: Connection, **values: Any) -> Sequence[Row[Any]]:
-        """Run it; sets are given as sequences of tuples. Returns the rows, if the statement returns any."""
-        if tx.dialect.name == "postgresql":
-            result = tx.exec_driver_sql(self.postgresql, self._arrays(values))
-        else:
-            parameters = {key: json.dumps(value) if key in self.sets else value for key, value in values.items()}
-            result = tx.exec_driver_sql(self.sqlite, parameters)
-        return result.fetchall() if result.returns_rows else ()
+    def __call__(self, tx: Connection, **values: Any) -> Sequence[Row]:
+        """Run it; sets are given as sequences of tuples. Returns the rows, if the statement returns any.
+
+        Raises `sqlalchemy.exc.DBAPIError`.
+        """
+        driver: Any = tx.connection.driver_connection
+        try:
+            if tx.dialect.name == "postgresql":
+                cursor = driver.execute(self.postgresql, self._arrays(values))
+            else:
+                cursor = driver.execute(self.sqlite, self._json(values))
+            if cursor.description is None:
+                return ()
+            make = self._make or self._rows(cursor.description)
+            return [make(row) for row in cursor.fetchall()]
+        except (psycopg.Error, sqlite3.Error) as error:
+            raise translated(tx, self.sqlite, error) from error
+
+    def _rows(self, description: Sequence[Any]) -> Callable[[Iterable[Any]], Any]:
+        new: Any = namedtuple  # its fields are known only now
+        make: Callable[[Iterable[Any]], Any] = new("Row", [column[0] for column in description], rename=True)._make
+        self._make = make
+        return make
+
+    def _json(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: json.dumps(value) if key in self.sets else value for key, value in values.items()}
 
     def _arrays(self, values: Mapping[str, Any]) -> dict[str, Any]:
         parameters: dict[str, Any] = {}
@@ -58,20 +92,34 @@ class Addition:
 
     def __init__(self, table: str, columns: str) -> None:
         """Prepare for `columns`, separated by commas."""
-        self.count = columns.count(",") + 1
+        places = ", ".join("?" * (columns.count(",") + 1))
         self.postgresql = f"COPY {table} ({columns}) FROM STDIN"
-        self.sqlite = f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * self.count)})"
+        self.sqlite = f"INSERT INTO {table} ({columns}) VALUES ({places})"
 
     def __call__(self, tx: Connection, rows: Sequence[Sequence[Any]]) -> None:
-        """Add the rows. Raises `IntegrityError` of the driver if one is there already."""
-        if tx.dialect.name == "postgresql":
-            driver = tx.connection.driver_connection
-            assert driver is not None
-            with driver.cursor() as cursor, cursor.copy(self.postgresql) as copy:
-                for row in rows:
-                    copy.write_row(row)
-        else:
-            tx.exec_driver_sql(self.sqlite, [tuple(row) for row in rows])
+        """Add the rows. Raises `sqlalchemy.exc.DBAPIError` if one is there already."""
+        driver: Any = tx.connection.driver_connection
+        try:
+            if tx.dialect.name == "postgresql":
+                with driver.cursor() as cursor, cursor.copy(self.postgresql) as copy:
+                    for row in rows:
+                        copy.write_row(row)
+            else:
+                driver.executemany(self.sqlite, [tuple(row) for row in rows])
+        except (psycopg.Error, sqlite3.Error) as error:
+            raise translated(tx, self.sqlite, error) from error
+
+
+def translated(tx: Connection, sql: str, error: psycopg.Error | sqlite3.Error) -> BaseException:
+    """Return a driver's error as SQLAlchemy's, so that callers see one kind; drops connections that the server closed."""
+    gone = isinstance(error, psycopg.Error) and tx.connection.driver_connection.closed  # type: ignore[union-attr]
+    if gone:
+        tx.invalidate(error)
+        tx.engine.dispose()  # the others of the pool went the same way
+    base = psycopg.Error if isinstance(error, psycopg.Error) else sqlite3.Error
+    return DBAPIError.instance(
+        sql, None, error, base, hide_parameters=True, connection_invalidated=bool(gone), dialect=tx.dialect
+    )
 
 
 def _array(items: Iterable[Any], kind: str) -> str:

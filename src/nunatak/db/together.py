@@ -47,6 +47,11 @@ class Together(Generic[Item, Result]):
         self._waiting: deque[_Entry[Item, Result]] = deque()
         self._busy = False
 
+    @property
+    def waiting(self) -> int:
+        """Return how many callers wait for a transaction."""
+        return len(self._waiting)
+
     def __call__(self, item: Item) -> Result:
         """Carry out `work` on an item, perhaps with others; returns when it is committed. Raises what `work` raises."""
         entry: _Entry[Item, Result] = _Entry(item)
@@ -83,7 +88,7 @@ class Together(Generic[Item, Result]):
             results = self._database.run(lambda tx: self._work(tx, [entry.item for entry in batch]))
             for entry, result in zip(batch, results, strict=True):
                 entry.result.append(result)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is handed to every caller, who raises it
             if len(batch) == 1 or not isinstance(error, NunatakError):
                 for entry in batch:
                     entry.error = error

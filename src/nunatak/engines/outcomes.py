@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from nunatak.core.errors import Invalid
-from nunatak.core.work import FORMAT, FileRecord, Outcome, Reason, Usage
+from nunatak.core.work import FORMAT, FileRecord, Outcome, Output, Reason, Usage
 from nunatak.engines.protocol import Handle
 
 MOST_OUTCOME = 16_000_000
@@ -62,6 +62,36 @@ def conclude(handle: Handle, outcome: bytes | None, usage: bytes, stop: Stop | N
         return told
     reason, why = (stop.reason, f"{stop.message}; the worker") if stop else (Reason.LOST, "the worker")
     return Outcome(handle.address, handle.lease, reason, f"{why} left no outcome: {words}", usage=read_usage(usage))
+
+
+def held_to_promise(outcome: Outcome, promised: Sequence[Output]) -> Outcome:
+    """Return an outcome as it is, or with reason `invalid` if it says ok with other outputs than those asked for.
+
+    What is recorded as an output is read by other tasks and handed to people, so a worker may not choose it.
+    """
+    if outcome.reason is not Reason.OK:
+        return outcome
+    wrong = _broken_promise({record.name: record for record in outcome.outputs}, promised)
+    if len({record.name for record in outcome.outputs}) < len(outcome.outputs):
+        wrong = "with an output twice"
+    if not wrong:
+        return outcome
+    message = f"the worker's outcome is not what was asked for: it says ok {wrong}"
+    return replace(outcome, reason=Reason.INVALID, message=message, inputs=(), outputs=())
+
+
+def _broken_promise(made: Mapping[str, FileRecord], promised: Sequence[Output]) -> str:
+    """Say what is wrong with the outputs; nothing if all is well."""
+    for output in promised:
+        record = made.get(output.name)
+        if record is None and not output.optional:
+            return f"without the output {output.name:.80}"
+        if record is not None and record.url != output.url:
+            return f"with the output {output.name:.80} at {record.url!r:.80} instead of {output.url!r:.80}"
+        if record is not None and record.temporary is not output.temporary:
+            return f"with the output {output.name:.80} marked as {'temporary' if record.temporary else 'kept'}"
+    others = sorted(made.keys() - {output.name for output in promised})
+    return f"with the output {others[0]:.80}, which was not asked for" if others else ""
 
 
 def read_usage(data: bytes) -> Usage:

@@ -13,7 +13,7 @@ from nunatak.core.clock import Clock
 from nunatak.core.units import memory_text, time_text
 from nunatak.core.work import Outcome, Reason, Shape
 from nunatak.engines import processes
-from nunatak.engines.outcomes import Stop, conclude, shown
+from nunatak.engines.outcomes import Stop, conclude, held_to_promise, shown
 from nunatak.engines.processes import Process, Table
 from nunatak.engines.sandbox import Sandbox
 
@@ -138,7 +138,12 @@ class Workers:
         outcome = conclude(box.handle, told, box.read("usage.json"), attempt.stop, words)
         if told is None:
             if_possible(lambda: box.write_end(outcome))
-        return outcome
+            return outcome
+        try:
+            return held_to_promise(outcome, box.read_task().outputs)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            message = "what was asked for can no longer be read: its task.json is damaged"
+            return Outcome(outcome.address, outcome.lease, Reason.INVALID, message)
 
     def tell(self, attempt: Attempt, reason: Reason, message: str) -> None:
         """Ask a worker to stop; it has the grace to end its payload and write an outcome. The first reason counts."""

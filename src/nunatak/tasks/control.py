@@ -6,9 +6,8 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from nunatak.core.address import ONCE, Address
 from nunatak.core.errors import Conflict, Invalid
@@ -16,6 +15,7 @@ from nunatak.core.states import LEASED_STATES, OPEN_STATES, TaskState
 from nunatak.datasets import progress
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.progress import Moves
+from nunatak.db.statement import Row
 from nunatak.tasks import ledger, store
 from nunatak.tasks.advance import expect
 from nunatak.tasks.context import Context, Contexts
@@ -209,7 +209,7 @@ def _give_up(
 PAST = {"hold": "held", "release": "released", "retry": "tried again", "cancel": "cancelled"}
 
 
-def _change(tx: Connection, context: Context, order: Order, rows: Sequence[Row[Any]], moves: Moves, now: float) -> int:
+def _change(tx: Connection, context: Context, order: Order, rows: Sequence[Row], moves: Moves, now: float) -> int:
     """Move rows to the state the verb asks for; leased attempts are ended and their engines told."""
     if not rows:
         return 0
@@ -241,7 +241,7 @@ def _change(tx: Connection, context: Context, order: Order, rows: Sequence[Row[A
     return len(changes)
 
 
-def _after(verb: str, row: Row[Any], opened: frozenset[int]) -> TaskState:
+def _after(verb: str, row: Row, opened: frozenset[int]) -> TaskState:
     if verb == "hold":
         return S.HELD
     if verb == "cancel":

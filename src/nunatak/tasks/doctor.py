@@ -107,6 +107,10 @@ def examine(
 
 def _database(report: Report, database: Database) -> bool:
     """Look whether the database answers, is whole and has this version's schema; if not, there is no use to go on."""
+    file = database.writer.url.database or ""
+    if database.dialect == "sqlite" and not Path(file).exists():  # to open it would make one
+        report.faults.append(f"there is no database {file}")
+        return False
     with database.read() as tx:
         if database.dialect == "sqlite":
             damage = [str(row[0]) for row in tx.exec_driver_sql("PRAGMA quick_check(5)")]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from nunatak.core.address import ONCE, Address
 from nunatak.core.clock import iso
 from nunatak.core.states import LEASED_STATES, TaskState
 from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
+from nunatak.db.statement import Row
 from nunatak.tasks import look_store as store
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.judge import KINDS
@@ -55,7 +55,7 @@ def history(tx: Connection, context: Context, address: Address, *, after: str = 
     return {"items": items[start : start + limit], "next": str(following) if following else None}
 
 
-def _concerns(row: Row[Any], address: Address) -> bool:
+def _concerns(row: Row, address: Address) -> bool:
     """Tell whether an action touched an address: itself, what is above it or what is below it."""
     if address.level == "dataset" or (row.job is None and row.task is None):
         return True
@@ -64,7 +64,7 @@ def _concerns(row: Row[Any], address: Address) -> bool:
     return address.task is None or row.task in (None, address.task)
 
 
-def _action(context: Context, row: Row[Any]) -> Plain:
+def _action(context: Context, row: Row) -> Plain:
     address = Address(context.dataset, row.job, row.task)
     detail = json.loads(row.detail or "{}")
     return {
@@ -77,7 +77,7 @@ def _action(context: Context, row: Row[Any]) -> Plain:
     }
 
 
-def _steps(context: Context, row: Row[Any]) -> list[Plain]:
+def _steps(context: Context, row: Row) -> list[Plain]:
     name = name_of(context, row.job, row.task, row.attempt)
     steps: list[Plain] = [{"at": iso(row.claimed), "what": "claimed", "address": name, "engine": row.engine_name}]
     if row.started is not None:
@@ -88,7 +88,7 @@ def _steps(context: Context, row: Row[Any]) -> list[Plain]:
     return [*steps, end]
 
 
-def _open_steps(context: Context, row: Row[Any]) -> list[Plain]:
+def _open_steps(context: Context, row: Row) -> list[Plain]:
     name = name_of(context, row.job, row.task, row.attempt)
     steps: list[Plain] = [{"at": iso(row.claimed), "what": "claimed", "address": name}]
     if row.started is not None:
@@ -223,7 +223,7 @@ def errors(tx: Connection, context: Context, address: Address) -> list[Plain]:
     return sorted(groups.values(), key=lambda group: -group["count"])
 
 
-def _failing(tx: Connection, context: Context, address: Address) -> list[list[Row[Any]]]:
+def _failing(tx: Connection, context: Context, address: Address) -> list[list[Row]]:
     if address.level != "dataset":
         job = address.job if address.job is not None else ONCE
         rows = store.JOB(tx, dataset=context.dataset, job=job)
@@ -242,9 +242,7 @@ def _failing(tx: Connection, context: Context, address: Address) -> list[list[Ro
     return pages
 
 
-def _add(
-    groups: dict[tuple[str, str], Plain], key: tuple[str, str], context: Context, item: Row[Any], message: str
-) -> None:
+def _add(groups: dict[tuple[str, str], Plain], key: tuple[str, str], context: Context, item: Row, message: str) -> None:
     whose, advice = ADVICE.get(key[0], ("", ""))
     ended = iso(item.ended)
     example = name_of(context, item.job, item.task, item.attempt)

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from nunatak.core.errors import Conflict
 from nunatak.core.states import TaskState
 from nunatak.datasets.progress import Moves
+from nunatak.db.statement import Row
 from nunatak.tasks import ledger, store
 from nunatak.tasks.report import Key
 
@@ -79,9 +80,9 @@ def clear_stops(tx: Connection, engine: int, keys: Sequence[Key]) -> None:
         store.CLEAR_STOPS(tx, v=[(engine, *key[:4]) for key in sorted(set(keys))])
 
 
-def leases(tx: Connection, engine: int, after: int = 0, limit: int = PAGE) -> list[Row[Any]]:
+def leases(tx: Connection, engine: int, after: int = 0, limit: int = PAGE) -> list[Row]:
     """Return attempts that the server believes the engine holds, of datasets after a number: whole datasets at a time."""
-    rows: list[Row[Any]] = []
+    rows: list[Row] = []
     for row in store.LEASING_DATASETS(tx):
         if row.dataset > after:
             rows += store.LEASES_OF(tx, dataset=row.dataset, engine=engine, n=10_000_000)
@@ -112,7 +113,7 @@ def reap(tx: Connection, now: float, limit: int = PAGE) -> int:
     return taken
 
 
-def release(tx: Connection, rows: Sequence[Row[Any]], kind: str, message: str, now: float) -> None:
+def release(tx: Connection, rows: Sequence[Row], kind: str, message: str, now: float) -> None:
     """Make leased tasks ready again, free of charge; their keys become void."""
     if not rows:
         return

@@ -8,14 +8,15 @@ from dataclasses import asdict
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from nunatak.core.work import FileRecord, Outcome, Reason
+from nunatak.db.statement import Row
 from nunatak.tasks import store
 from nunatak.tasks.judge import Verdict
 
 
-def entry(row: Row[Any], lease: int, shape: int, outcome: Outcome, verdict: Verdict, now: float) -> tuple[Any, ...]:
+def entry(row: Row, lease: int, shape: int, outcome: Outcome, verdict: Verdict, now: float) -> tuple[Any, ...]:
     """Return the ledger's row for an attempt that was open as `row` says."""
     usage = outcome.usage
     started = outcome.started if outcome.started is not None else row.started
@@ -55,7 +56,7 @@ def _files(records: Sequence[FileRecord]) -> str | None:
 _identity = attrgetter("dataset", "job", "task", "attempt", "lease", "engine", "shape", "host", "claimed", "started")
 
 
-def close_open(tx: Connection, rows: Sequence[Row[Any]], kind: str, action: str, message: str, now: float) -> None:
+def close_open(tx: Connection, rows: Sequence[Row], kind: str, action: str, message: str, now: float) -> None:
     """Write down open attempts that we end ourselves, and tell their engines to stop them.
 
     `rows` have the columns of a task with its open attempt. The caller changes the tasks.

@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from nunatak.core.address import ONCE, Address
 from nunatak.core.clock import iso
 from nunatak.core.errors import Invalid, NotFound
 from nunatak.core.states import LEASED_STATES, Derived, TaskState, derive
 from nunatak.datasets import store as datasets_store
+from nunatak.db.statement import Row
 from nunatak.tasks import look_store as store
 from nunatak.tasks.context import Context, Contexts
 
@@ -32,7 +33,7 @@ def counts_of(row: Any) -> dict[str, int]:
     return {"total": sum(counts.values()), **counts}
 
 
-def _head(row: Row[Any], counts: Mapping[str, int], url: str = "") -> Plain:
+def _head(row: Row, counts: Mapping[str, int], url: str = "") -> Plain:
     return {
         "dataset": row.dataset,
         "address": str(row.dataset),
@@ -178,7 +179,7 @@ def task_status(tx: Connection, contexts: Contexts, context: Context, address: A
 
 
 def attempts_of(
-    tx: Connection, contexts: Contexts, context: Context, job: int, task: int, row: Row[Any] | None
+    tx: Connection, contexts: Contexts, context: Context, job: int, task: int, row: Row | None
 ) -> list[Plain]:
     """Return every attempt of a task, the open one last."""
     ended = store.ATTEMPTS(tx, dataset=context.dataset, job=job, task=task)
@@ -213,7 +214,7 @@ ATTEMPT_FIELDS = (
 )  # fmt: skip
 
 
-def ended_attempt(context: Context, row: Row[Any], shape: Plain | None = None) -> Plain:
+def ended_attempt(context: Context, row: Row, shape: Plain | None = None) -> Plain:
     """Return one attempt of the ledger."""
     return {
         "address": name_of(context, row.job, row.task, row.attempt),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from nunatak.core.states import TaskState
 from nunatak.core.work import Outcome, Reason, Shape
 from nunatak.datasets import progress
 from nunatak.datasets.progress import Moves
+from nunatak.db.statement import Row
 from nunatak.tasks import ledger, store
 from nunatak.tasks.advance import advance
 from nunatak.tasks.context import Context, Contexts
@@ -158,7 +158,7 @@ def _judge(
 
 def _write(
     tx: Connection,
-    closed: Mapping[Key, Row[Any]],
+    closed: Mapping[Key, Row],
     verdicts: Mapping[Key, Verdict],
     old_shapes: Mapping[Key, int],
     ended: Mapping[Key, Outcome],
@@ -184,7 +184,7 @@ def _write(
 def _mark(
     tx: Connection,
     known: Mapping[int, Context],
-    closed: Mapping[Key, Row[Any]],
+    closed: Mapping[Key, Row],
     verdicts: Mapping[Key, Verdict],
     moves: Moves,
 ) -> None:

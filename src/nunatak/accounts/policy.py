@@ -1,0 +1,117 @@
+"""Who may do what: one table from the name of a route to the scopes that open it. A route that is not here is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nunatak.core.errors import Refused
+
+
+class Scope(StrEnum):
+    """What a token may be good for. `admin` opens everything."""
+
+    READ = "read"
+    SUBMIT = "submit"
+    ENGINE = "engine"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks: the name a token speaks for, and what the token is good for. `token` is its number."""
+
+    name: str
+    scopes: frozenset[str]
+    token: int = 0
+    expires: float | None = None
+
+    @property
+    def admin(self) -> bool:
+        """Tell whether everything is open."""
+        return Scope.ADMIN in self.scopes
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Any of `scopes` opens a route; with `owner`, what it changes must belong to the caller, or the caller be admin."""
+
+    scopes: frozenset[str]
+    owner: bool = False
+
+
+def _any(*scopes: Scope, owner: bool = False) -> Rule:
+    return Rule(frozenset(scopes), owner)
+
+
+READ = _any(Scope.READ)
+SUBMIT = _any(Scope.SUBMIT)
+OWNED = _any(Scope.SUBMIT, owner=True)
+ENGINE = _any(Scope.ENGINE)
+ADMIN = _any(Scope.ADMIN)
+EVERYONE = _any(*Scope)
+
+PUBLIC = frozenset({"healthz", "readyz"})
+"""Routes that need no token."""
+
+RULES: Mapping[str, Rule] = {
+    "metrics": READ,
+    "openapi": EVERYONE,
+    "whoami": EVERYONE,
+    "recipe_schema": READ,
+    "check_recipe": READ,
+    "get_plan": _any(Scope.READ, Scope.ENGINE),
+    "missing_blobs": SUBMIT,
+    "put_blob": SUBMIT,
+    "submit_dataset": SUBMIT,
+    "list_datasets": READ,
+    "get_dataset": READ,
+    "edit_dataset": OWNED,
+    "get_recipe": READ,
+    "more_jobs": OWNED,
+    "list_jobs": READ,
+    "list_tasks": READ,
+    "watch_dataset": READ,
+    "get_status": READ,
+    "get_history": READ,
+    "get_why": READ,
+    "get_errors": READ,
+    "get_logs": READ,
+    "list_files": READ,
+    "get_content": READ,
+    "act": OWNED,
+    "list_tokens": EVERYONE,
+    "create_token": ADMIN,
+    "revoke_token": ADMIN,
+    "list_engines": READ,
+    "register_engine": ENGINE,
+    "heartbeat": ENGINE,
+    "claim": ENGINE,
+    "report": ENGINE,
+    "upload_logs": ENGINE,
+    "list_leases": ENGINE,
+    "return_tasks": ENGINE,
+}
+
+
+def check(route: str, principal: Principal) -> None:
+    """Let a caller into a route. Raises `Refused`, also for a route that has no rule."""
+    rule = RULES.get(route)
+    if rule is None:
+        raise Refused("this route is open to nobody", code="no-policy")
+    if not principal.admin and rule.scopes.isdisjoint(principal.scopes):
+        wanted = " or ".join(sorted(rule.scopes))
+        raise Refused(
+            f"your token is not good for this: it needs the scope {wanted}",
+            code="scope",
+            hint=f"ask an administrator for a token with the scope {wanted}",
+            needed=sorted(rule.scopes),
+        )
+
+
+def check_owner(route: str, principal: Principal, owner: str, what: str) -> None:
+    """Let a caller change `what` only if it is theirs, where the rule of the route asks for that. Raises `Refused`."""
+    rule = RULES.get(route)
+    if rule is None or (rule.owner and not principal.admin and principal.name != owner):
+        raise Refused(f"{what} belongs to {owner}", code="not-owner", hint=f"ask {owner} or an administrator")

@@ -1,0 +1,34 @@
+"""Route of what people do to work: hold, release, retry, cancel, close, on many addresses in one transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from nunatak.api import idempotency, models, ownership, views
+from nunatak.api.guard import GuardedRoute
+from nunatak.api.requests import Body, Caller, Have, address_of
+from nunatak.tasks import control
+
+router = APIRouter(prefix="/api/v1/actions", tags=["actions"], route_class=GuardedRoute)
+
+
+@router.post("", name="act", response_model=views.Changed, summary="Hold, release, retry, cancel or close")
+def act(
+    request: Request, sent: models.Action, raw: Body, services: Have, caller: Caller, key: idempotency.Key = None
+) -> Response:
+    """Do one thing to all the addresses, or to none of them; running work is ended."""
+    addresses = [address_of(text, "dataset", "job", "task") for text in dict.fromkeys(sent.addresses)]
+
+    def work(tx: Connection) -> dict[str, Any]:
+        ownership.check(request, tx, [address.dataset for address in addresses])
+        now = services.clock()
+        orders = [control.Order(sent.verb, address, caller.name, sent.reason) for address in sorted(addresses, key=str)]
+        return {"changed": sum(control.act(tx, services.contexts, order, now) for order in orders)}
+
+    answered = idempotency.create(request, key, raw, work)
+    request.app.state.demand.forget()
+    return answered

@@ -1,0 +1,69 @@
+"""The ASGI application: routers, errors, and the layers every request passes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.routing import BaseRoute
+
+from nunatak import __version__
+from nunatak.api import actions, addresses, blobs, datasets, document, engines, meta, problems, tokens
+from nunatak.api.demand import DemandMemory
+from nunatak.api.events import Poller
+from nunatak.api.headers import SecureHeaders
+from nunatak.api.limits import BodyLimit
+from nunatak.api.metrics import Measure, Metrics
+from nunatak.api.services import Services
+from nunatak.api.shared import Shared
+
+HOT = ("report", "claim", "get_dataset", "upload_logs", "heartbeat", "get_status")
+ROUTERS = (datasets, addresses, actions, blobs, engines, tokens, meta)
+
+
+def create_app(services: Services) -> FastAPI:
+    """Return the application over these services."""
+    app = bare_app()
+    state = app.state
+    state.services = services
+    state.metrics = Metrics()
+    state.demand = DemandMemory(services.limits.demand)
+    state.shared = Shared(services, state.demand)
+    app.add_middleware(BodyLimit, limit=services.limits.body, blob_limit=services.limits.blob)
+    app.add_middleware(SecureHeaders)
+    app.add_middleware(Measure, metrics=state.metrics)
+    return app
+
+
+def bare_app() -> FastAPI:
+    """Return the routes alone, for the document and for tests of what is open to whom."""
+    app = FastAPI(
+        title="Nunatak",
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        redirect_slashes=False,
+    )
+    routes = [route for module in ROUTERS for route in module.router.routes]
+    app.router.routes.extend(sorted(routes, key=_heat))  # flat: included routers cost each request a search in each
+    problems.install(app)
+    app.openapi = lambda: document.describe(app)  # type: ignore[method-assign]
+    return app
+
+
+def _heat(route: BaseRoute) -> int:
+    """Put the routes that are asked most first: they are tried in order."""
+    name = getattr(route, "name", "")
+    return HOT.index(name) if name in HOT else len(HOT)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    pollers: dict[int, Poller] = {}
+    app.state.pollers = pollers
+    yield
+    for poller in list(pollers.values()):
+        await poller.stop()

@@ -1,0 +1,226 @@
+"""Bodies of the routes that engines call in batches: read by pydantic in one go into plain dictionaries, not objects."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Base64Bytes, ConfigDict, Field, JsonValue, StringConstraints, TypeAdapter
+from typing_extensions import TypedDict
+
+from nunatak.api.models import BATCH, NO_NUL
+
+FORBID = ConfigDict(extra="forbid")
+IGNORE = ConfigDict(extra="ignore")
+
+Session = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[\x21-\x7e]+$")]
+Word = Annotated[str, StringConstraints(max_length=64, pattern=r"^[^\x00-\x1f]*$")]
+Host = Annotated[str, StringConstraints(max_length=255, pattern=NO_NUL)]
+Attempt = Annotated[str, StringConstraints(max_length=100)]
+Lease = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,16}$")]
+Seconds = Annotated[float, Field(ge=0, le=250_000_000_000, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+Size = Annotated[int, Field(ge=-1, le=2**62)]
+Bytes = Annotated[int, Field(ge=0, le=2**62)]
+Small = Annotated[int, Field(ge=-32768, le=32767)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Time = Annotated[int, Field(ge=0, le=10**10)]
+ONE = {"address": "1/0/greet#1", "lease": "1f"}
+
+
+class ShapeBody(TypedDict, total=False):
+    """A resource vector: cpu and gpu are counts, memory and disk bytes, time seconds."""
+
+    __pydantic_config__ = IGNORE  # type: ignore[misc]
+    cpu: Count
+    gpu: Count
+    memory: Bytes
+    disk: Bytes
+    time: Time
+    platform: Word
+    features: Annotated[list[Word], Field(max_length=1000)]
+
+
+class CapacityBody(TypedDict, total=False):
+    """What an engine has in total, what of it is free, how many more attempts it wants."""
+
+    __pydantic_config__ = IGNORE  # type: ignore[misc]
+    total: ShapeBody
+    free: ShapeBody
+    queue: Count
+
+
+class LeaseBody(TypedDict):
+    """An attempt and its lease key."""
+
+    __pydantic_config__ = IGNORE  # type: ignore[misc]
+    address: Attempt
+    lease: Lease
+
+
+class RegisterBody(TypedDict):
+    """An engine process that begins; `session` is a random word it makes up when it starts."""
+
+    __pydantic_config__ = FORBID  # type: ignore[misc]
+    kind: Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[\x21-\x7e]+$")]
+    site: Word
+    session: Session
+    capacity: CapacityBody
+
+
+class BeatBody(TypedDict):
+    """A sign of life."""
+
+    __pydantic_config__ = FORBID  # type: ignore[misc]
+    session: Session
+    capacity: CapacityBody
+
+
+class ClaimBody(TypedDict):
+    """An offer of one machine's resources, and how many tasks are wanted."""
+
+    __pydantic_config__ = FORBID  # type: ignore[misc]
+    session: Session
+    offer: ShapeBody
+    limit: Annotated[int, Field(ge=1, le=BATCH)]
+
+
+class StartedBody(TypedDict):
+    """An attempt that began to run; `at` in seconds since the epoch."""
+
+    __pydantic_config__ = IGNORE  # type: ignore[misc]
+    address: Attempt
+    lease: Lease
+    at: Seconds
+    host: NotRequired[Host]
+
+
+class UsageBody(TypedDict, total=False):
+    """Resources used, null where they could not be measured: seconds and bytes."""
+
+    __pydantic_config__ = IGNORE  # type: ignore[misc]
+    wall: Amount | None
+    cpu: Amount | None
+    memory: Bytes | None
+    disk: Bytes | None
+    gpu: Amount | None
+
+
+class FileBody(TypedDict):
+    """A file that was read or written."""
+
+    __pydantic_config__ = IGNORE  # type: ignore[misc]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=NO_NUL)]
+    url: Annotated[str, StringConstraints(max_length=4000, pattern=NO_NUL)]
+    size: Size
+    sha256: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
+    temporary: NotRequired[bool]
+
+
+class OutcomeBody(TypedDict):
+    """What the worker says happened to one attempt; times in seconds since the epoch."""
+
+    __pydantic_config__ = IGNORE  # type: ignore[misc]
+    address: Attempt
+    lease: Lease
+    reason: Annotated[str, StringConstraints(max_length=16)]
+    message: NotRequired[Annotated[str, StringConstraints(max_length=1_000_000, pattern=NO_NUL)]]
+    exit: NotRequired[Small | None]
+    signal: NotRequired[Small | None]
+    started: NotRequired[Seconds | None]
+    ended: NotRequired[Seconds | None]
+    host: NotRequired[Host]
+    usage: NotRequired[UsageBody]
+    inputs: NotRequired[Annotated[list[FileBody], Field(max_length=100_000)]]
+    outputs: NotRequired[Annotated[list[FileBody], Field(max_length=100_000)]]
+    detail: NotRequired[dict[str, JsonValue]]
+
+
+class ReportBody(TypedDict):
+    """Attempts that began and attempts that ended."""
+
+    __pydantic_config__ = FORBID  # type: ignore[misc]
+    session: Session
+    started: NotRequired[Annotated[list[StartedBody], Field(max_length=BATCH)]]
+    ended: NotRequired[Annotated[list[OutcomeBody], Field(max_length=BATCH)]]
+
+
+class LogPartBody(TypedDict):
+    """Bytes of a log, in base64, from `offset` on."""
+
+    __pydantic_config__ = IGNORE  # type: ignore[misc]
+    address: Attempt
+    lease: Lease
+    stream: Annotated[str, StringConstraints(pattern=r"^std(out|err)$")]
+    offset: Annotated[int, Field(ge=0, le=2**53)]
+    data: Base64Bytes
+
+
+class LogsBody(TypedDict):
+    """Bytes appended to logs, and the attempts of which no more will come."""
+
+    __pydantic_config__ = FORBID  # type: ignore[misc]
+    session: Session
+    parts: NotRequired[Annotated[list[LogPartBody], Field(max_length=BATCH)]]
+    finished: NotRequired[Annotated[list[Attempt], Field(max_length=BATCH)]]
+
+
+class LeasesBody(TypedDict):
+    """Which page of leases is wanted."""
+
+    __pydantic_config__ = FORBID  # type: ignore[misc]
+    session: Session
+    after: NotRequired[Annotated[str, StringConstraints(max_length=64)] | None]
+
+
+class ReturnBody(TypedDict):
+    """Attempts given back, free of charge."""
+
+    __pydantic_config__ = FORBID  # type: ignore[misc]
+    session: Session
+    tasks: Annotated[list[LeaseBody], Field(max_length=BATCH)]
+    reason: NotRequired[Annotated[str, StringConstraints(max_length=1000, pattern=NO_NUL)]]
+
+
+REGISTER: TypeAdapter[Any] = TypeAdapter(RegisterBody)
+BEAT: TypeAdapter[Any] = TypeAdapter(BeatBody)
+CLAIM: TypeAdapter[Any] = TypeAdapter(ClaimBody)
+REPORT: TypeAdapter[Any] = TypeAdapter(ReportBody)
+LOGS: TypeAdapter[Any] = TypeAdapter(LogsBody)
+LEASES: TypeAdapter[Any] = TypeAdapter(LeasesBody)
+RETURN: TypeAdapter[Any] = TypeAdapter(ReturnBody)
+
+CAPACITY = {
+    "total": {"cpu": 2, "memory": 4_000_000_000, "disk": 20_000_000_000, "time": 86_400},
+    "free": {"cpu": 2, "memory": 4_000_000_000, "disk": 20_000_000_000, "time": 86_400},
+    "queue": 4,
+}
+BODIES: dict[str, tuple[TypeAdapter[Any], dict[str, Any]]] = {
+    "RegisterBody": (REGISTER, {"kind": "local", "site": "here", "session": "a1b2", "capacity": CAPACITY}),
+    "BeatBody": (BEAT, {"session": "a1b2", "capacity": CAPACITY}),
+    "ClaimBody": (CLAIM, {"session": "a1b2", "offer": CAPACITY["free"], "limit": 10}),
+    "ReportBody": (
+        REPORT,
+        {
+            "session": "a1b2",
+            "started": [{**ONE, "at": 1_800_000_000.0, "host": "node1"}],
+            "ended": [{**ONE, "reason": "ok", "usage": {"wall": 1.5, "cpu": 1.2}, "outputs": []}],
+        },
+    ),
+    "LogsBody": (
+        LOGS,
+        {
+            "session": "a1b2",
+            "parts": [{**ONE, "stream": "stdout", "offset": 0, "data": "aGVsbG8gMAo="}],
+            "finished": ["1/0/greet#1"],
+        },
+    ),
+    "LeasesBody": (LEASES, {"session": "a1b2", "after": None}),
+    "ReturnBody": (RETURN, {"session": "a1b2", "tasks": [ONE], "reason": "never started"}),
+}
+"""Each body by name, with an example; `openapi_extra` of the routes refers to them."""
+
+
+def body_of(name: str) -> dict[str, Any]:
+    """Return what a route adds to its OpenAPI operation to declare a body that it parses itself."""
+    content = {"schema": {"$ref": f"#/components/schemas/{name}"}, "example": BODIES[name][1]}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}

@@ -1,0 +1,169 @@
+"""Routes of engine hosts: register, heartbeat, claim, report, logs, leases, return. Every one takes a batch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from nunatak.api import batches, keys, outcomes, views
+from nunatak.api.batches import body_of
+from nunatak.api.fast import FastRoute
+from nunatak.api.requests import Body, Have, address_of, answer, page_after
+from nunatak.api.shared import Claim, Report, Shared
+from nunatak.core.clock import iso
+from nunatak.core.errors import Invalid
+from nunatak.core.work import Shape
+from nunatak.tasks import fleet, lists
+
+router = APIRouter(prefix="/api/v1/engines", tags=["engines"], route_class=FastRoute)
+
+EngineName = Annotated[
+    str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", examples=["local"])
+]
+
+
+def _shared(request: Request) -> Shared:
+    shared: Shared = request.app.state.shared
+    return shared
+
+
+@router.get("", name="list_engines", response_model=views.Items, summary="Every engine and what it holds")
+def list_engines(services: Have) -> Response:
+    """Return the engines in order of their names."""
+    with services.database.read() as tx:
+        return answer({"items": lists.engines(tx, services.clock())})
+
+
+@router.post(
+    "/{name}/register", name="register_engine", response_model=views.Registered, openapi_extra=body_of("RegisterBody"),
+    summary="Begin as an engine process",
+)  # fmt: skip
+def register_engine(name: EngineName, services: Have, body: Body) -> Response:
+    """Enter an engine process; refused (409) while another process of the same name is alive."""
+    plain = batches.REGISTER.validate_json(body)
+    capacity = _capacity(plain["capacity"])
+    limits = services.limits
+    found = services.database.run(
+        lambda tx: fleet.register(
+            tx, name, plain["kind"], plain["site"], plain["session"], capacity, limits.lease, services.clock()
+        )
+    )
+    return answer(
+        {
+            "engine": found.engine,
+            "lease_until": iso(found.until),
+            "store": services.store,
+            "blobs": services.blobs_url,
+            "log_limit": limits.log,
+            "heartbeat": limits.heartbeat,
+            "claim_limit": limits.claim,
+            "report_limit": limits.report,
+        }
+    )
+
+
+def _capacity(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return a capacity with whole shapes."""
+    total = Shape.from_plain(plain.get("total", {})).to_plain()
+    free = Shape.from_plain(plain["free"]).to_plain() if "free" in plain else total
+    return {"total": total, "free": free, "queue": plain.get("queue", 0)}
+
+
+@router.post(
+    "/{name}/heartbeat", name="heartbeat", response_model=views.Beat, openapi_extra=body_of("BeatBody"),
+    summary="Renew all leases; hear what to stop",
+)  # fmt: skip
+def heartbeat(name: EngineName, services: Have, body: Body) -> Response:
+    """Renew the leases of an engine. Attempts to stop are repeated until their end is reported."""
+    plain = batches.BEAT.validate_json(body)
+    capacity = _capacity(plain["capacity"])
+    now = services.clock()
+
+    def work(tx: Connection) -> list[dict[str, str]]:
+        engine = fleet.beat(tx, name, plain["session"], capacity, services.limits.lease, now)
+        return keys.texts(tx, services.contexts, fleet.stops(tx, engine))
+
+    return answer({"stops": services.database.run(work), "lease_until": iso(now + services.limits.lease)})
+
+
+@router.post(
+    "/{name}/claim", name="claim", response_model=views.Claims, openapi_extra=body_of("ClaimBody"),
+    summary="Lease a set of tasks",
+)  # fmt: skip
+def claim(name: EngineName, request: Request, services: Have, body: Body) -> Response:
+    """Lease up to `limit` ready tasks that fit the offer; each with its attempt number and lease key."""
+    plain = batches.CLAIM.validate_json(body)
+    offer, limit = Shape.from_plain(plain["offer"]), min(plain["limit"], services.limits.claim)
+    return answer({"tasks": _shared(request).claim(Claim(name, plain["session"], offer, limit, services.keys()))})
+
+
+@router.post(
+    "/{name}/report", name="report", response_model=views.Receipt, openapi_extra=body_of("ReportBody"),
+    summary="Report attempts that began and ended",
+)  # fmt: skip
+def report(name: EngineName, request: Request, body: Body) -> Response:
+    """Take a batch of reports. It may be sent again: what was taken before is taken again and changes nothing."""
+    plain = outcomes.read_report(body)
+    told = Report(name, plain["session"], plain.get("started", ()), plain.get("ended", ()))
+    return answer(_shared(request).report(told))
+
+
+@router.post(
+    "/{name}/logs", name="upload_logs", response_model=views.Taken, openapi_extra=body_of("LogsBody"),
+    summary="Append to logs",
+)  # fmt: skip
+def upload_logs(name: EngineName, services: Have, body: Body) -> Response:
+    """Keep bytes of logs; bytes that came before are skipped. Logs of finished attempts are compressed."""
+    plain = batches.LOGS.validate_json(body)
+    with services.database.read() as tx:
+        fleet.number_of(tx, name, plain["session"])
+    parts = [
+        (address_of(item["address"], "attempt"), item["stream"], item["offset"], item["data"])
+        for item in plain.get("parts", ())
+    ]
+    finished = [address_of(text, "attempt") for text in plain.get("finished", ())]
+    services.logs.append(parts)
+    services.logs.finish(finished)
+    return answer({"taken": len(parts)})
+
+
+@router.post(
+    "/{name}/leases", name="list_leases", response_model=views.Leases, openapi_extra=body_of("LeasesBody"),
+    summary="What the server believes the engine holds",
+)  # fmt: skip
+def list_leases(name: EngineName, services: Have, body: Body) -> Response:
+    """Return open attempts leased to this engine, whole datasets at a time."""
+    plain = batches.LEASES.validate_json(body)
+    after = page_after(plain.get("after") or "")
+    if after and not after.isdigit():
+        raise Invalid(f"{after!r} is not a page", code="bad-page", hint="give what the page before called `next`")
+    with services.database.read() as tx:
+        engine = fleet.number_of(tx, name, plain["session"])
+        rows = fleet.leases(tx, engine, int(after or 0))
+        known = services.contexts.of(tx, {row.dataset for row in rows}) if rows else {}
+        leases = [
+            {**keys.text(known[row.dataset], row.job, row.task, row.attempt, row.lease), "state": row.state}
+            for row in rows
+        ]
+    return answer({"leases": leases, "next": str(rows[-1].dataset) if len(rows) >= fleet.PAGE else None})
+
+
+@router.post(
+    "/{name}/return", name="return_tasks", response_model=views.Taken, openapi_extra=body_of("ReturnBody"),
+    summary="Give attempts back, free of charge",
+)  # fmt: skip
+def return_tasks(name: EngineName, services: Have, body: Body) -> Response:
+    """Make attempts that never started or that vanished ready again, without counting a try."""
+    plain = batches.RETURN.validate_json(body)
+    now = services.clock()
+
+    def work(tx: Connection) -> int:
+        engine = fleet.number_of(tx, name, plain["session"])
+        attempts = keys.Attempts(tx, services.contexts, [item["address"] for item in plain["tasks"]])
+        found = [key for item in plain["tasks"] if (key := attempts.key(item)) is not None]
+        return fleet.give_back(tx, engine, found, plain.get("reason", ""), now)
+
+    return answer({"taken": services.database.run(work)})

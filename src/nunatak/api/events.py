@@ -1,0 +1,124 @@
+"""Live changes of datasets as server-sent events: one look at a time for each watched dataset, however many watch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from nunatak.api.requests import base_url, dumps
+from nunatak.api.services import Services
+from nunatak.core.errors import NunatakError
+from nunatak.tasks import look
+
+log = structlog.get_logger("nunatak.api")
+
+KEEP_ALIVE = b": still here\n\n"
+END = b"event: end\ndata: {}\n\n"
+Plain = dict[str, Any]
+
+
+class Poller:
+    """Looks at one dataset while anyone watches; every watcher waits for the next change."""
+
+    def __init__(self, services: Services, dataset: int) -> None:
+        """Begin without watchers."""
+        self.services, self.dataset = services, dataset
+        self.watchers = 0
+        self.version = 0
+        self.plain: Plain = {}
+        self.ended = False
+        self._changed = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+
+    def read(self) -> Plain:
+        """Return the status now."""
+        with self.services.database.read() as tx:
+            return look.dataset_status(tx, self.services.contexts, self.dataset)
+
+    async def begin(self, plain: Plain) -> None:
+        """Take a first status and go on looking."""
+        if self._task is None:
+            await self._publish(plain)
+            self._task = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        while self.watchers and not self.ended:
+            await asyncio.sleep(self.services.limits.events)
+            if self.services.stopping.is_set():
+                break
+            try:
+                await self._publish(await run_in_threadpool(self.read))
+            except NunatakError as error:
+                log.warning("watching", dataset=self.dataset, error=str(error))
+        async with self._changed:
+            self.ended = True
+            self._changed.notify_all()
+
+    async def _publish(self, plain: Plain) -> None:
+        if plain == self.plain:
+            return
+        async with self._changed:
+            self.plain, self.version = plain, self.version + 1
+            self.ended = plain["state"] == "done"
+            self._changed.notify_all()
+
+    async def after(self, version: int, seconds: float) -> bool:
+        """Wait for something newer than `version`, at most `seconds`; tells whether there is."""
+        try:
+            async with asyncio.timeout(seconds), self._changed:
+                await self._changed.wait_for(lambda: self.version > version or self.ended)
+        except TimeoutError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+async def watch(request: Request, dataset: int) -> Response:
+    """Answer with the stream of one dataset. Raises `NotFound` before anything is sent."""
+    pollers: dict[int, Poller] = request.app.state.pollers
+    services: Services = request.app.state.services
+    first = await run_in_threadpool(Poller(services, dataset).read)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(
+        _stream(pollers, services, dataset, first, base_url(request)), headers=headers, media_type="text/event-stream"
+    )
+
+
+async def _stream(
+    pollers: dict[int, Poller], services: Services, dataset: int, first: Plain, base: str
+) -> AsyncIterator[bytes]:
+    poller = pollers.get(dataset)
+    if poller is None or poller.ended:
+        poller = pollers[dataset] = Poller(services, dataset)
+    poller.watchers += 1
+    try:
+        await poller.begin(first)
+        version = 0
+        while True:
+            if not await poller.after(version, services.limits.keep_alive):
+                yield KEEP_ALIVE
+                continue
+            if poller.version > version:
+                version = poller.version
+                yield b"event: status\ndata: " + dumps({**poller.plain, "url": f"{base}/datasets/{dataset}"}) + b"\n\n"
+            elif poller.ended:
+                if poller.plain.get("state") == "done":
+                    yield END
+                return
+    finally:
+        poller.watchers -= 1
+        if not poller.watchers:
+            if pollers.get(dataset) is poller:
+                del pollers[dataset]
+            await poller.stop()

@@ -1,0 +1,82 @@
+"""Attempts as engines name them (address and lease as text) to the keys the database knows, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from nunatak.core.address import ONCE
+from nunatak.core.errors import NotFound
+from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.report import Key
+
+LARGEST = 2**63
+
+
+class Attempts:
+    """Translates the attempts of one batch; those of datasets or tasks that are not there have no key."""
+
+    def __init__(self, tx: Connection, contexts: Contexts, texts: Iterable[str]) -> None:
+        """Read what is known of the datasets that occur."""
+        self._parts = {text: _attempt(text) for text in texts}
+        datasets = {parts[0] for parts in self._parts.values() if parts is not None}
+        self._known = _contexts(tx, contexts, datasets)
+
+    def key(self, item: Mapping[str, Any]) -> Key | None:
+        """Return the key of `item["address"]` with `item["lease"]`; None for what cannot be one of ours."""
+        parts, lease = self._parts[item["address"]], int(item["lease"], 16)
+        if parts is None or lease >= LARGEST:
+            return None
+        dataset, job, task, attempt = parts
+        context = self._known.get(dataset)
+        number = context.plan.index.get(task) if context is not None else None
+        return None if number is None else (dataset, job, number, attempt, lease)
+
+
+def _attempt(text: str) -> tuple[int, int, str, int] | None:
+    """Read the address of an attempt: what `core.address.parse` does, five times as fast."""
+    head, _, attempt = text.partition("#")
+    parts = head.split("/")
+    if len(parts) == 3:
+        dataset, job, task = parts
+    elif len(parts) == 2:
+        dataset, task = parts
+        job = ""
+    else:
+        return None
+    digits = dataset + job + attempt
+    if not (
+        digits.isascii() and digits.isdecimal() and dataset and attempt and max(map(len, (dataset, job, attempt))) < 10
+    ):
+        return None
+    if dataset[0] == "0" or attempt[0] == "0" or (len(parts) == 3 and not job):
+        return None
+    return int(dataset), int(job) if job else ONCE, task, int(attempt)
+
+
+def _contexts(tx: Connection, contexts: Contexts, datasets: set[int]) -> dict[int, Context]:
+    try:
+        return contexts.of(tx, datasets)
+    except NotFound:
+        known = {}
+        for dataset in datasets:
+            try:
+                known[dataset] = contexts.one(tx, dataset)
+            except NotFound:
+                continue
+        return known
+
+
+def texts(tx: Connection, contexts: Contexts, keys: Iterable[Key]) -> list[dict[str, str]]:
+    """Return attempts as address and lease."""
+    listed = list(keys)
+    known = contexts.of(tx, {key[0] for key in listed}) if listed else {}
+    return [text(known[key[0]], *key[1:]) for key in listed]
+
+
+def text(context: Context, job: int, task: int, attempt: int, lease: int) -> dict[str, str]:
+    """Return one attempt as address and lease."""
+    middle = "" if job == ONCE else f"/{job}"
+    return {"address": f"{context.dataset}{middle}/{context.plan.tasks[task].name}#{attempt}", "lease": f"{lease:x}"}

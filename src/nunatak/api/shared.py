@@ -1,0 +1,131 @@
+"""Claims and reports of many engines share transactions: hundreds of small requests a second become few commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection
+
+from nunatak.api import keys, outcomes
+from nunatak.api.demand import DemandMemory
+from nunatak.api.services import Services
+from nunatak.core.address import ONCE
+from nunatak.core.errors import Conflict
+from nunatak.core.work import Shape
+from nunatak.datasets import store as datasets_store
+from nunatak.db.together import Together
+from nunatak.tasks import fleet
+from nunatak.tasks import report as reports
+from nunatak.tasks.claim import Asked, Claimed
+
+LARGE = 50
+"""From so many tasks on, a request has a transaction of its own: it is a batch already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an engine's claim asks for."""
+
+    name: str
+    session: str
+    offer: Shape
+    limit: int
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an engine reports, as it came."""
+
+    name: str
+    session: str
+    started: Sequence[Mapping[str, Any]]
+    ended: Sequence[Mapping[str, Any]]
+
+
+class Shared:
+    """The two things engines ask for thousands of times a second."""
+
+    def __init__(self, services: Services, demand: DemandMemory) -> None:
+        """Share transactions among the requests of this process."""
+        self._services, self._demand = services, demand
+        self._claims = Together[Claim, list[dict[str, Any]]](services.database, self._claim)
+        self._reports = Together[Report, dict[str, Any]](services.database, self._report)
+
+    def claim(self, asked: Claim) -> list[dict[str, Any]]:
+        """Lease tasks and return them as an engine reads them. Raises `Conflict` for an unknown session."""
+        if asked.limit >= LARGE:
+            return self._services.database.run(lambda tx: self._claim(tx, [asked]))[0]
+        return self._claims(asked)
+
+    def report(self, told: Report) -> dict[str, Any]:
+        """Take reports and return the receipt. Raises `Conflict` for an unknown session."""
+        if len(told.started) + len(told.ended) >= LARGE:
+            return self._services.database.run(lambda tx: self._report(tx, [told]))[0]
+        return self._reports(told)
+
+    def _claim(self, tx: Connection, asked: Sequence[Claim]) -> list[list[dict[str, Any]]]:
+        numbers = _numbers(tx, asked)
+        wanted = [Asked(numbers[i.name, i.session], i.offer, i.limit, i.lease) for i in asked]
+        taken = self._demand.claim(tx, self._services.contexts, wanted, self._services.clock())
+        plain = iter(self._plain(tx, [item for items in taken for item in items]))
+        return [[next(plain) for _ in items] for items in taken]
+
+    def _plain(self, tx: Connection, items: Sequence[Claimed]) -> list[dict[str, Any]]:
+        contexts = self._services.contexts
+        known = contexts.of(tx, {item.dataset for item in items}) if items else {}
+        shapes = contexts.book.shapes(tx, {item.shape for item in items})
+        gathering = {item.dataset for item in items if item.job == ONCE}
+        totals = {dataset: datasets_store.FRONTIER(tx, dataset=dataset)[0].total for dataset in gathering}
+        return [
+            {
+                **keys.text(known[item.dataset], item.job, item.task, item.attempt, item.lease),
+                "recipe": known[item.dataset].plan.digest,
+                "shape": _shape(shapes[item.shape]),
+                "jobs": totals[item.dataset] if item.job == ONCE else known[item.dataset].plan.jobs,
+                "inputs": [asdict(recorded) for recorded in item.inputs],
+            }
+            for item in items
+        ]
+
+    def _report(self, tx: Connection, told: Sequence[Report]) -> list[dict[str, Any]]:
+        numbers = _numbers(tx, told)
+        contexts = self._services.contexts
+        texts = [item["address"] for one in told for item in (*one.started, *one.ended)]
+        attempts = keys.Attempts(tx, contexts, texts)
+        batches, strange = [], []
+        for one in told:
+            begun = [(attempts.key(item), item) for item in one.started]
+            over = [(attempts.key(item), item) for item in one.ended]
+            batches.append(
+                reports.Batch(
+                    numbers[one.name, one.session],
+                    [reports.Started(key, item["at"], item.get("host", "")) for key, item in begun if key],
+                    [reports.Ended(key, outcomes.outcome(item)) for key, item in over if key],
+                )
+            )
+            strange.append([{"address": i["address"], "lease": i["lease"]} for key, i in over if not key])
+        receipts = reports.report_many(tx, contexts, batches, self._services.clock())
+        return [
+            {"taken": receipt.taken, "stale": keys.texts(tx, contexts, receipt.stale) + unknown}
+            for receipt, unknown in zip(receipts, strange, strict=True)
+        ]
+
+
+def _numbers(tx: Connection, items: Sequence[Claim] | Sequence[Report]) -> dict[tuple[str, str], int]:
+    """Return the engines' numbers. Raises `Conflict` if one is not registered with its session."""
+    numbers = fleet.numbers_of(tx, [(item.name, item.session) for item in items])
+    for item in items:
+        if (item.name, item.session) not in numbers:
+            raise Conflict(
+                f"engine {item.name} has another session, or none", code="engine-session", hint="register again"
+            )
+    return numbers
+
+
+@lru_cache(maxsize=4096)
+def _shape(shape: Shape) -> dict[str, Any]:
+    return shape.to_plain()

@@ -1,0 +1,255 @@
+"""The only file that knows every concrete class: settings become services, services become a running server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from urllib.parse import unquote, urlsplit
+
+import uvicorn
+
+from nunatak.accounts import tokens
+from nunatak.accounts.policy import Scope
+from nunatak.accounts.tokens import Verifier
+from nunatak.api.app import create_app
+from nunatak.api.services import Limits, Services
+from nunatak.core.clock import Clock, Keys, system_clock, system_keys
+from nunatak.core.errors import Conflict, Refused, Unavailable
+from nunatak.core.settings import Settings
+from nunatak.db import migrate as migrations
+from nunatak.db.database import Database
+from nunatak.loops import logging
+from nunatak.loops.maintenance import Maintenance, loops_of
+from nunatak.storage.content import ContentStore
+from nunatak.storage.posix import PosixStorage
+from nunatak.tasks.context import Contexts
+from nunatak.tasks.doctor import Report, examine
+from nunatak.tasks.logs import LogStore
+
+__all__ = [
+    "ApiServer",
+    "Services",
+    "build",
+    "doctor",
+    "listen",
+    "local_token",
+    "maintenance",
+    "migrate",
+    "run_api",
+    "run_loops",
+]
+
+GRACE_SECONDS = 5
+BACKLOG = 2048
+
+
+def build(settings: Settings, *, clock: Clock = system_clock, keys: Keys = system_keys) -> Services:
+    """Open everything that an installation consists of, and bring its database to this version's schema."""
+    database = Database(settings.database)
+    migrations.upgrade(database)
+    return Services(
+        database=database,
+        contexts=Contexts(),
+        storage=PosixStorage([_path(settings.store)]),
+        blobs=ContentStore(settings.blobs),
+        logs=LogStore(settings.logs, settings.log_limit, settings.log_retention, clock),
+        tokens=Verifier(database, clock),
+        clock=clock,
+        keys=keys,
+        store=settings.store.rstrip("/"),
+        blobs_url=settings.blobs.absolute().as_uri(),
+        metrics=settings.metrics,
+        limits=Limits(
+            body=settings.body_limit,
+            blob=settings.upload_limit,
+            recipe=settings.recipe_limit,
+            log=settings.log_limit,
+            lease=settings.lease,
+            heartbeat=settings.heartbeat,
+            claim=settings.claim_limit,
+            report=settings.report_limit,
+            token=settings.token_lifetime,
+        ),
+    )
+
+
+def _path(url: str) -> Path:
+    """Return the directory of a `file://` URL."""
+    return Path(unquote(urlsplit(url).path))
+
+
+def maintenance(services: Services, settings: Settings) -> Maintenance:
+    """Return the loops of one server process, not started yet."""
+    loops = loops_of(
+        services.database,
+        services.contexts,
+        services.storage,
+        services.logs,
+        services.clock,
+        interval=settings.loop_interval,
+        lease=settings.lease,
+    )
+    return Maintenance(loops, services.database, services.clock, uuid.uuid4().hex)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Open the server's socket, so that its port is known before it answers. Raises `Conflict` or `Unavailable`."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((settings.host, settings.port))
+        found.listen(BACKLOG)
+    except OSError as error:
+        found.close()
+        place = f"{settings.host}:{settings.port}"
+        if isinstance(error, PermissionError):
+            raise Refused(f"cannot listen on {place}: {error.strerror}", code="bad-port", hint="use --port") from error
+        raise Conflict(
+            f"cannot listen on {place}: {error.strerror}",
+            code="port-taken",
+            hint="stop the other server, or use --port",
+        ) from error
+    return found
+
+
+class ApiServer(uvicorn.Server):
+    """One server on a socket: `serve` blocks until `stop`, SIGINT or SIGTERM; streams are ended, requests finished."""
+
+    def __init__(self, services: Services, sock: socket.socket) -> None:
+        """Prepare the application."""
+        self.services, self.sock = services, sock
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else answers wait 40 ms for an acknowledgement
+        super().__init__(
+            uvicorn.Config(
+                create_app(services),
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                ws="none",
+                lifespan="on",
+                timeout_graceful_shutdown=GRACE_SECONDS,
+                timeout_keep_alive=75,
+                backlog=BACKLOG,
+            )
+        )
+
+    @property
+    def url(self) -> str:
+        """Return where this server answers."""
+        host, port = self.sock.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def serve_forever(self) -> None:
+        """Answer requests until told to stop. Raises `Unavailable` if the server could not start."""
+        self.run(sockets=[self.sock])
+        if not self.started:
+            raise Unavailable("the server could not start", code="no-start", hint="its log says why")
+
+    def stop(self) -> None:
+        """End streams and idle connections, let requests finish."""
+        self.services.stopping.set()
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Stop on a signal, and let the caller go on after that; in other threads than the main one, take none."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._told) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _told(self, _: int, __: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.stop()
+
+
+def run_api(settings: Settings, sock: socket.socket | None = None, *, loops: bool = True) -> None:
+    """Run the API, with the maintenance loops unless they run elsewhere, until a signal."""
+    logging.configure()
+    services = build(settings)
+    house = maintenance(services, settings) if loops else None
+    server = ApiServer(services, sock or listen(settings))
+    try:
+        if house:
+            house.start()
+        server.serve_forever()
+    finally:
+        if house:
+            house.stop()
+        services.database.close()
+
+
+def run_loops(settings: Settings) -> None:
+    """Run the maintenance loops alone until a signal."""
+    logging.configure()
+    services = build(settings)
+    house = maintenance(services, settings)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    house.start()
+    stop.wait()
+    house.stop()
+    services.database.close()
+
+
+def migrate(settings: Settings) -> str:
+    """Bring the database to this version's schema; returns a sentence that says what was done."""
+    database = Database(settings.database)
+    try:
+        applied = migrations.upgrade(database)
+    finally:
+        database.close()
+    done = f"applied {', '.join(applied)}" if applied else "nothing to do"
+    return f"{done}; the database is at {migrations.head()}"
+
+
+def doctor(settings: Settings, *, repair: bool) -> Report:
+    """Look at the whole installation; with `repair`, correct kept counts that are wrong."""
+    database = Database(settings.database)
+    try:
+        missing = ContentStore(settings.blobs).missing
+        return examine(database, Contexts(), repair=repair, now=system_clock(), missing=missing, data=settings.data)
+    finally:
+        database.close()
+
+
+def local_token(services: Services, path: Path, principal: str) -> str:
+    """Return the administrator's token kept in a file that only its owner can read; made when there is none that opens."""
+    try:
+        text = path.read_text("ascii").strip()
+        if services.tokens.verify(tokens.digest_of(text)).admin:
+            return text
+    except (FileNotFoundError, UnicodeDecodeError, Refused):
+        pass
+    text = tokens.new_text()
+    services.database.run(
+        lambda tx: tokens.issue(
+            tx,
+            text=text,
+            name=f"local {path.name}",
+            principal=principal,
+            scopes=[Scope.ADMIN],
+            days=None,
+            now=services.clock(),
+        )
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text + "\n")
+    part.replace(path)
+    return text

@@ -1,0 +1,115 @@
+"""The analyser's path: run a script for each file, get what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nunatak.cli.group import INTERRUPTED, WORK_FAILED
+from nunatak.cli.look import client
+from nunatak.cli.talk import AsJson, Where, out, out_json, say
+from nunatak.core.units import memory_text
+
+if TYPE_CHECKING:
+    from nunatak.client import Client
+    from nunatak.client.results import Status
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def run(
+    script: Annotated[
+        Path, typer.Argument(metavar="SCRIPT", help="Called as SCRIPT INPUT OUTPUT..., once for each input.")
+    ],
+    inputs: Annotated[str, typer.Option("--input", metavar="PATTERN", help="The files, as 'data/*.npz'.")],
+    outputs: Annotated[
+        list[str] | None, typer.Option("--output", metavar="TEMPLATE", help="What comes out, as 'out/{stem}.json'.")
+    ] = None,
+    cpu: Annotated[int | None, typer.Option(min=1, help="Cores a job needs.")] = None,
+    gpu: Annotated[int | None, typer.Option(min=0, help="GPUs a job needs.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Memory a job needs, as '2 GB'.")] = None,
+    disk: Annotated[str | None, typer.Option(help="Scratch disk a job needs.")] = None,
+    time: Annotated[str | None, typer.Option(help="Time a job needs, as '1 h'.")] = None,
+    python: Annotated[str, typer.Option(help="What runs a script that ends in .py.")] = "python",
+    name: Annotated[str, typer.Option(help="Call the dataset this.")] = "",
+    detach: Annotated[bool, typer.Option("--detach", help="Start all jobs, and do not wait.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a script once for each file: first for one, and if that went well for the rest.
+
+    Ctrl-C stops looking, not the work.
+    """
+    given = {"cpu": cpu, "gpu": gpu, "memory": memory, "disk": disk, "time": time}
+    needs = {key: value for key, value in given.items() if value is not None}
+    to = client()
+    first = None if detach else 1
+    made = to.run(script, inputs=inputs, outputs=outputs or (), needs=needs, python=python, name=name, first=first)
+    number = made.dataset
+    say(f"dataset {number}: {made.planned} jobs, see {made.url}")
+    try:
+        state = "open" if detach else _attached(to, number, made.planned)
+    except KeyboardInterrupt:
+        say(f"\nno longer looking; it goes on. `nunatak watch {number}` looks again, `nunatak cancel {number}` ends it")
+        raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        out_json({"dataset": number, "url": made.url, "state": state})
+    else:
+        out(f"dataset {number}: {state}")
+    _next_step(number, state)
+
+
+def _attached(to: Client, number: int, jobs: int) -> str:
+    """Wait for the first job, add the others, wait for all; return the state in the end."""
+    from nunatak.cli.live import progress
+
+    with progress("trying one job", jobs) as show:
+        state = _settled(to, number, show)
+    if state != "done" or jobs == 1:
+        return state
+    say("the first job is done; starting the rest")
+    to.more(number, jobs - 1)
+    with progress("running all jobs", jobs) as show:
+        return _settled(to, number, show)
+
+
+def _settled(to: Client, number: int, show: Any) -> str:
+    last: Status | None = None
+    for last in to.watch(number):
+        show(last.plain["jobs"]["done"])
+    return last.state if last else ""
+
+
+def _next_step(number: int, state: str) -> None:
+    if state == "done":
+        say(f"`nunatak get {number} --to DIR` brings the outputs")
+    elif state == "open":
+        say(f"`nunatak watch {number}` follows it")
+    else:
+        say(f"`nunatak errors {number}` says what went wrong; `nunatak retry {number}` tries again")
+        raise typer.Exit(WORK_FAILED)
+
+
+@app.command()
+def get(
+    address: Where,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", file_okay=False, help="Where to put them.")],
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="How many files at once.")] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the outputs of a dataset, job or task, checksums verified; files that are there and right stay."""
+    from nunatak.cli.live import progress
+
+    source = client()
+    files = list(source.files(address))
+    with progress("getting files", len(files)) as show:
+        found = source.fetch(files, to, parallel=parallel, progress=lambda item: show(item.number))
+    if as_json:
+        out_json([{"path": str(item.path), "sha256": item.file.sha256, "had": item.had} for item in found])
+        return
+    for item in found:
+        out(str(item.path))
+    new = [item for item in found if not item.had]
+    say(f"{len(new)} files ({memory_text(sum(item.file.size for item in new))}), {len(found) - len(new)} were there")

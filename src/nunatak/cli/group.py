@@ -1,0 +1,104 @@
+"""Verbs whose modules are imported when asked for, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from typing import Any, ClassVar, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from nunatak.core.errors import NunatakError
+
+WORK_FAILED = 7
+"""Exit code of a command that did its part, while the work it waited for failed or was held."""
+INTERRUPTED = 130
+OPEN = ExitStack()
+"""What a verb opened and has to be closed after it."""
+
+
+class Verb(NamedTuple):
+    """A verb, the module of `nunatak.cli` that has it as `app`, and what it does."""
+
+    name: str
+    module: str
+    help: str
+
+
+class LazyGroup(TyperGroup):
+    """Shows its verbs without importing them."""
+
+    verbs: ClassVar[tuple[Verb, ...]] = ()
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Return the names of all verbs, in order."""
+        return [verb.name for verb in self.verbs]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """Import a verb; None if there is none of that name."""
+        verb = next((verb for verb in self.verbs if verb.name == cmd_name), None)
+        if verb is None:
+            return None
+        if cmd_name not in self.commands:
+            found: Any = get_command(import_module(f"nunatak.cli.{verb.module}").app)
+            self.commands.update(found.commands)
+        return self.commands[cmd_name]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the verb; suggest near ones for a word that is none."""
+        if args and args[0] not in {verb.name for verb in self.verbs} and not args[0].startswith("-"):
+            self.commands = {verb.name: self.commands.get(verb.name) for verb in self.verbs}  # type: ignore[misc]
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write the verbs for `--help`."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb.name, verb.help) for verb in self.verbs])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb; an error of ours is printed, and becomes its exit code."""
+        try:
+            return super().invoke(ctx)
+        except NunatakError as error:
+            if os.environ.get("NUNATAK_DEBUG"):
+                raise
+            complain(error)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        finally:
+            OPEN.close()
+
+
+def complain(error: NunatakError) -> None:
+    """Print an error: what is wrong, each problem on a line of its own, what to do next."""
+    lines = [f"nunatak: {error.message}"]
+    if error.problems:
+        lines = [str(problem) for problem in error.problems]
+    if error.hint:
+        lines.append(f"hint: {error.hint}")
+    print("\n".join(lines), file=sys.stderr)
+
+
+@contextmanager
+def talking() -> Iterator[None]:
+    """Keep internal errors and closed pipes from printing a stack trace; NUNATAK_DEBUG=1 shows it."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("NUNATAK_DEBUG"):
+            raise
+        print(f"nunatak: internal error: {type(error).__name__}: {error}", file=sys.stderr)
+        print("hint: set NUNATAK_DEBUG=1 to see where", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,164 @@
+"""Verbs that look: ls, status, watch, logs, history, why, errors."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nunatak.cli.group import OPEN, WORK_FAILED
+from nunatak.cli.show import show_status
+from nunatak.cli.talk import AsJson, Where, age, clock_time, out, out_json, say, table
+
+if TYPE_CHECKING:
+    from nunatak.client import Client
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+def client() -> Client:
+    """Return the client of the server in use; imported late, since that is most of a short command's time."""
+    from nunatak.client import Client
+
+    return OPEN.enter_context(Client())
+
+
+@app.command("ls")
+def list_datasets(
+    state: Annotated[str | None, typer.Option(help="Only in this state: open, done, failed or held.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Only of this owner.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only of this name.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List datasets, the newest first."""
+    rows = [item.plain for item in client().datasets(state=state, owner=owner, name=name, limit=limit)]
+    if as_json:
+        out_json(rows)
+        return
+    table(("dataset", "name", "state", "jobs done", "tasks failed", "owner", "age"), [_line(row) for row in rows], 2)
+    if not rows:
+        say("no datasets")
+
+
+def _line(row: Any) -> tuple[str, ...]:
+    jobs, tasks = row["jobs"], row["tasks"]
+    done = f"{jobs['done']}/{jobs['total']}"
+    return str(row["dataset"]), row["name"], row["state"], done, str(tasks["failed"]), row["owner"], age(row["created"])
+
+
+@app.command()
+def status(
+    address: Annotated[str | None, typer.Argument(metavar="[ADDRESS]", help="Without one: the open datasets.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where a dataset, job, task or attempt is."""
+    if address is None:
+        list_datasets(state="open", as_json=as_json)
+        return
+    plain = client().status(address).plain
+    if as_json:
+        out_json(plain)
+    else:
+        show_status(plain)
+
+
+@app.command()
+def watch(address: Where, as_json: AsJson = False) -> None:
+    """Follow a dataset, job or task until it is settled; exit 7 if it failed or was held. Ctrl-C only stops looking."""
+    settle(address, as_json)
+
+
+def settle(address: str, as_json: bool) -> None:
+    """Show each change until nothing more happens by itself. Raises `typer.Exit` unless all is done."""
+    from nunatak.cli.live import follow
+
+    last = follow(client().watch(address), as_json)
+    if last.get("state") != "done":
+        say(f"{address} is {last.get('state')}; `nunatak errors {address}` and `nunatak why {address}` say more")
+        raise typer.Exit(WORK_FAILED)
+
+
+@app.command()
+def logs(
+    address: Where,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the task ended.")] = False,
+    stderr: Annotated[bool, typer.Option("--stderr", help="What it wrote to stderr, in place of stdout.")] = False,
+    tail: Annotated[int | None, typer.Option(min=1, metavar="BYTES", help="Only the last so many bytes.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a task wrote, of its last attempt or of the one named."""
+    stream = "stderr" if stderr else "stdout"
+    for text in client().logs(address, stream=stream, follow=follow, tail=tail):
+        if as_json:
+            out_json({"address": address, "stream": stream, "text": text})
+        else:
+            sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+@app.command()
+def history(
+    address: Where,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Show what happened, the oldest first: actions of people, and attempts."""
+    rows = [event.plain for event in client().history(address, limit=limit)]
+    if as_json:
+        out_json(rows)
+        return
+    table(("time (UTC)", "what", "address", "by", "more"), [_event(row) for row in rows])
+
+
+def _event(row: Any) -> tuple[str, ...]:
+    names = ("what", "address", "actor")
+    return clock_time(row.get("at")), *(str(row.get(name) or "") for name in names), _more(row)
+
+
+def _more(row: Any) -> str:
+    """Return what else an event says, for people."""
+    known = ("at", "what", "address", "actor")
+    parts = []
+    for key, value in row.items():
+        if key in known or value in (None, "", [], {}) or isinstance(value, dict | list):
+            continue
+        parts.append(f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}")
+    return " ".join(parts)
+
+
+@app.command()
+def why(address: Where, as_json: AsJson = False) -> None:
+    """Say in words why something is where it is."""
+    plain = client().why(address).plain
+    if as_json:
+        out_json(plain)
+        return
+    out(plain["sentence"])
+    for reason in plain.get("reasons", ()):
+        if reason != plain["sentence"]:
+            out(f"  {reason}")
+
+
+@app.command()
+def errors(
+    address: Where,
+    limit: Annotated[int, typer.Option(min=1, help="How many groups at most.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show failures, equal ones grouped, with what to do about them."""
+    rows = [item.plain for item in islice(client().errors(address), limit)]
+    if as_json:
+        out_json(rows)
+        return
+    for row in rows:
+        out(f"{row['count']} x {row['kind']}: {row['message']}")
+        out(f"    for example {row.get('example')}, last {clock_time(row.get('last'))} UTC")
+        if row.get("advice"):
+            out(f"    {row['advice']}")
+        if row.get("example"):
+            out(f"    nunatak logs --stderr '{row['example']}'")
+    if not rows:
+        say("no failures")

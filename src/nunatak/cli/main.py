@@ -1,0 +1,78 @@
+"""The command `nunatak`: every verb, listed once; the module of a verb is imported when it is asked for."""
+
+from __future__ import annotations
+
+import typer
+
+from nunatak import __version__
+from nunatak.cli.group import LazyGroup, Verb, talking
+
+VERBS = (
+    Verb("up", "operate", "Start everything on this machine: server, loops, local engine."),
+    Verb("serve", "operate", "Start one part of an installation: api, loops or an engine."),
+    Verb("migrate", "operate", "Bring the database to the form this version needs."),
+    Verb("doctor", "operate", "Check that states, counts and history agree."),
+    Verb("check", "recipes", "Check a recipe file, without a server."),
+    Verb("try", "recipes", "Run one job of a recipe here in the foreground, without a server."),
+    Verb("submit", "recipes", "Send a recipe and make it a dataset."),
+    Verb("run", "analyse", "Run a script once for each file of a pattern."),
+    Verb("get", "analyse", "Bring the outputs of a dataset, job or task."),
+    Verb("ls", "look", "List datasets, the newest first."),
+    Verb("status", "look", "Show where a dataset, job, task or attempt is."),
+    Verb("watch", "look", "Follow a dataset, job or task until it is settled."),
+    Verb("logs", "look", "Print what a task wrote."),
+    Verb("history", "look", "Show what happened: actions and attempts."),
+    Verb("why", "look", "Say in words why something is where it is."),
+    Verb("errors", "look", "Show failures, equal ones grouped."),
+    Verb("hold", "act", "Stop datasets, jobs or tasks until they are released."),
+    Verb("release", "act", "Let go on what was held."),
+    Verb("retry", "act", "Try failed tasks again."),
+    Verb("cancel", "act", "End datasets, jobs or tasks for good."),
+    Verb("close", "act", "Let datasets get no new jobs."),
+    Verb("more", "act", "Add jobs to a dataset."),
+    Verb("login", "access", "Save which server to use, and the token for it."),
+    Verb("token", "access", "Make, list and revoke tokens."),
+)
+"""Every verb with its module below `nunatak.cli` and what it does."""
+
+EPILOG = (
+    "Addresses: 42 (dataset), 42/17 (job), 42/17/propagate (task), 42/17/propagate#2 (attempt), 42/analyze (a task "
+    "done once a dataset). Exit codes: 0 done, 1 internal, 2 wrong use or input, 3 not found, 4 not in this state, "
+    "5 refused, 6 unavailable, 7 the work failed, 130 interrupted."
+)
+
+
+class Nunatak(LazyGroup):
+    """The verbs of the command line."""
+
+    verbs = VERBS
+
+
+app = typer.Typer(
+    cls=Nunatak,
+    name="nunatak",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"nunatak {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def nunatak(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Nunatak: datasets become jobs and tasks, run anywhere, every try recorded."""
+
+
+def main() -> None:
+    """Run one command and end the process with its exit code."""
+    with talking():
+        app(prog_name="nunatak")

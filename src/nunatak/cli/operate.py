@@ -1,0 +1,195 @@
+"""Verbs that run the installation itself: up, serve, migrate, doctor. Only here the command line meets the server's code."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nunatak.cli.group import WORK_FAILED
+from nunatak.cli.talk import AsJson, out, out_json, say
+from nunatak.core.errors import Invalid, Refused
+
+if TYPE_CHECKING:
+    from nunatak.core.settings import Settings
+
+app = typer.Typer(rich_markup_mode=None)
+serve = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Start one part of an installation.")
+app.add_typer(serve, name="serve")
+
+Data = Annotated[Path | None, typer.Option(file_okay=False, help="Directory that keeps everything.")]
+Host = Annotated[
+    str | None, typer.Option(help="Address to listen on; others than loopback are reachable from outside.")
+]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
+Cores = Annotated[int | None, typer.Option(min=1, help="Cores the local engine may use.")]
+Memory = Annotated[str | None, typer.Option(help="Memory the local engine may use, as '8 GB'.")]
+StopTasks = Annotated[bool, typer.Option("--stop-tasks", help="End running tasks on the way out, too.")]
+
+
+def _settings(**arguments: Any) -> Settings:
+    from nunatak.core.settings import load
+
+    return load(None, **arguments)
+
+
+@app.command()
+def up(
+    data: Data = None,
+    host: Host = None,
+    port: Port = None,
+    cores: Cores = None,
+    memory: Memory = None,
+    stop_tasks: StopTasks = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start everything on this machine: server, loops and local engine, until Ctrl-C.
+
+    Running tasks go on after that, and the next start takes them up again.
+    """
+    from nunatak.loops.up import Supervisor, forward_signals
+
+    settings = _settings(data=data, host=host, port=port, cores=cores, memory=memory)
+    given = {"DATA": settings.data, "HOST": settings.host, "PORT": settings.port}
+    given |= {"CORES": settings.cores, "MEMORY": settings.memory}
+    environ = {**os.environ, **{f"NUNATAK_{name}": str(value) for name, value in given.items()}}
+    supervisor = Supervisor(settings.data, settings.host, settings.port, environ=environ, stop_tasks=stop_tasks)
+    forward_signals(supervisor.stop)
+
+    def ready(url: str) -> None:
+        if as_json:
+            out_json({"url": url, "data": str(settings.data), "pid": os.getpid()})
+        else:
+            _welcome(url, settings)
+        sys.stdout.flush()
+
+    supervisor.run(ready, lambda name, code: say(f"the {name} ended with {code}; starting it again"))
+    if not as_json:
+        say("stopped" if stop_tasks else "stopped; running tasks go on, and the next `nunatak up` takes them up again")
+
+
+def _welcome(url: str, settings: Settings) -> None:
+    """Print the address, and how to go on from another terminal."""
+    from nunatak.client.login import data_directory
+
+    environ = {name: value for name, value in os.environ.items() if name != "NUNATAK_DATA"}
+    out(f"nunatak is up at {url}")
+    say(f"data, logs and the token of the local administrator: {settings.data} ({settings.cores} cores for tasks)")
+    if settings.data == data_directory(environ):
+        say("in another terminal: nunatak submit RECIPE --watch")
+    else:
+        say(f"in another terminal: export NUNATAK_DATA={settings.data}; nunatak submit RECIPE --watch")
+    say("Ctrl-C stops it")
+
+
+@serve.command("api")
+def serve_api(
+    data: Data = None,
+    host: Host = None,
+    port: Port = None,
+    with_loops: Annotated[bool, typer.Option("--with-loops", help="Run the maintenance loops in it, too.")] = False,
+    local: Annotated[bool, typer.Option("--local", hidden=True, help="Keep a token for the local user.")] = False,
+    fd: Annotated[int | None, typer.Option("--socket", hidden=True, help="A listening socket handed down.")] = None,
+) -> None:
+    """Start the server of the HTTP API."""
+    from nunatak import assembly
+    from nunatak.loops.parent import end_with_parent
+
+    end_with_parent(os.environ)
+    settings = _settings(data=data, host=host, port=port)
+    if local:
+        services = assembly.build(settings)
+        assembly.local_token(services, settings.data / "token", "local")
+        services.database.close()
+    assembly.run_api(settings, None if fd is None else socket.socket(fileno=fd), loops=with_loops)
+
+
+@serve.command("loops")
+def serve_loops(data: Data = None) -> None:
+    """Start the maintenance loops alone, for an installation with several servers."""
+    from nunatak import assembly
+
+    assembly.run_loops(_settings(data=data))
+
+
+@serve.command("engine")
+def serve_engine(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the server calls this engine.")],
+    kind: Annotated[str, typer.Option(help="Which engine: local, simulated, or one that was installed.")] = "local",
+    options: Annotated[
+        list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="An option of the engine; repeatable.")
+    ] = None,
+    data: Data = None,
+    cores: Cores = None,
+    memory: Memory = None,
+    stop_tasks: StopTasks = False,
+) -> None:
+    """Start an engine and carry tasks to it.
+
+    The server is NUNATAK_URL, the token NUNATAK_TOKEN, or those of the local installation.
+    """
+    from nunatak.cli.recipes import parameters_of
+    from nunatak.loops.engine_start import run_engine
+    from nunatak.loops.parent import end_with_parent
+
+    end_with_parent(os.environ)
+    settings = _settings(data=data, cores=cores, memory=memory)
+    url, token = _engine_login(settings)
+    run_engine(settings, name, kind, parameters_of(options), url, token, stop_tasks=stop_tasks)
+
+
+def _engine_login(settings: Settings) -> tuple[str, str]:
+    """Return the server and the token of an engine; a fresh local installation is given a moment to write it."""
+    import time
+
+    from nunatak.client.login import local
+
+    environ = {**os.environ, "NUNATAK_DATA": str(settings.data)}
+    known = local(environ)
+    url = os.environ.get("NUNATAK_URL") or (known.url if known else "")
+    if not url:
+        raise Invalid("no server is given", code="no-server", hint="set NUNATAK_URL and NUNATAK_TOKEN")
+    if os.environ.get("NUNATAK_TOKEN"):
+        return url, os.environ["NUNATAK_TOKEN"]
+    file, until = settings.data / "engine.token", time.monotonic() + 60.0
+    while not file.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    if not file.exists():
+        raise Refused("there is no token for the engine", code="no-token", hint="set NUNATAK_TOKEN")
+    return url, file.read_text("ascii").strip()
+
+
+@app.command()
+def migrate(data: Data = None, as_json: AsJson = False) -> None:
+    """Bring the database to the form this version needs."""
+    from nunatak import assembly
+
+    report = assembly.migrate(_settings(data=data))
+    if as_json:
+        out_json(report)
+    else:
+        out(str(report))
+
+
+@app.command()
+def doctor(
+    data: Data = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Correct counts that are wrong, saying what changed.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check that states, counts, history, leases and attempts agree; exit 7 if they do not."""
+    from nunatak import assembly
+
+    report = assembly.doctor(_settings(data=data), repair=repair)
+    if as_json:
+        out_json(report.to_plain())
+    else:
+        out(str(report))
+    if not report.sound:
+        raise typer.Exit(WORK_FAILED)

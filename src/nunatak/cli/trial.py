@@ -1,0 +1,198 @@
+"""One job of a recipe in the foreground: expanded as for an engine and run by the real worker, one task after another."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import typer
+
+from nunatak.cli.group import WORK_FAILED
+from nunatak.cli.talk import say
+from nunatak.client import sending
+from nunatak.client.sending import Order
+from nunatak.core.address import ONCE
+from nunatak.core.errors import Conflict, Invalid
+from nunatak.core.units import memory_text, time_text
+from nunatak.core.work import FileRecord, Outcome, Reason, TaskSpec
+from nunatak.datasets.expand import Recorded, expand
+from nunatak.datasets.gather import read_shipped
+from nunatak.datasets.graph import Graph
+from nunatak.datasets.places import blob
+from nunatak.datasets.plan import Plan
+from nunatak.worker.build import unpack
+
+DATASET = 1
+"""What a trial calls its dataset."""
+_LOOK = 0.1  # seconds between two looks at the logs of the worker
+
+
+@dataclass(slots=True)
+class Trial:
+    """What to run, and where: `outputs` and `sandboxes` are below `directory`."""
+
+    order: Order
+    plan: Plan
+    job: int
+    tasks: list[int]
+    directory: Path
+    recorded: list[Recorded] = field(default_factory=list)
+
+    @classmethod
+    def prepare(
+        cls, recipe: Path, job: int, task: str | None, to: Path | None, jobs: int | None, parameters: dict[str, str]
+    ) -> Trial:
+        """Check the recipe and choose what to run. Raises `Invalid`, `NotFound`, `Conflict`."""
+        order = sending.read(recipe, jobs, parameters)
+        plan = order.plan()
+        if job >= plan.jobs:
+            raise Invalid(f"there is no job {job}", code="no-job", hint=f"jobs are numbered from 0 to {plan.jobs - 1}")
+        return cls(order, plan, job, chosen(plan, job, task), _directory(to))
+
+    def run(self) -> list[Outcome]:
+        """Run the tasks in order until one fails; return how each ended."""
+        blobs = self.directory / "files"
+        for name, file in self.order.manifest.files.items():
+            if not file.url:
+                place = Path(blob(str(blobs), file.sha256))
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(read_shipped(self.order.directory, name, file))
+        outcomes = []
+        for number in self.tasks:
+            outcomes.append(self._run_task(number))
+            if outcomes[-1].reason is not Reason.OK:
+                break
+        return outcomes
+
+    def _run_task(self, number: int) -> Outcome:
+        task = self.plan.tasks[number]
+        gathers = bool(Graph(self.plan).gathers[number])
+        spec = expand(
+            self.plan,
+            dataset=DATASET,
+            job=ONCE if task.once else self.job,
+            task=number,
+            attempt=1,
+            lease="1",
+            store=(self.directory / "outputs").as_uri(),
+            blobs=(self.directory / "files").as_uri(),
+            recorded=self.recorded,
+            jobs=1 if gathers else self.plan.jobs,
+        )
+        sandbox = self.directory / "sandboxes" / task.name
+        sandbox.mkdir(parents=True)
+        (sandbox / "task.json").write_text(json.dumps(spec.to_plain()))
+        say(f"{task.name}{' (once a dataset)' if task.once else ''} ...")
+        outcome = self._work(spec, sandbox)
+        self.recorded += [
+            Recorded(task.name, ONCE if task.once else self.job, file.name, file.url, file.size, file.sha256)
+            for file in outcome.outputs
+        ]
+        say(f"{task.name}: {_words(outcome)}")
+        return outcome
+
+    def _work(self, spec: TaskSpec, sandbox: Path) -> Outcome:
+        """Run the worker on a sandbox, showing its logs as they grow."""
+        worker = unpack(self.directory / "files")
+        argv = [
+            sys.executable,
+            "-I",
+            "-S",
+            str(worker),
+            str(sandbox),
+            "--cache",
+            str(self.directory / "files"),
+            "--keep",
+        ]
+        shown = {"stdout": 0, "stderr": 0}
+        process = subprocess.Popen(argv)
+        try:
+            while process.poll() is None:
+                _show(sandbox, shown)
+                time.sleep(_LOOK)
+        except KeyboardInterrupt:
+            process.wait()  # the terminal has told it to stop, too
+            raise
+        _show(sandbox, shown)
+        try:
+            return Outcome.from_plain(json.loads((sandbox / "outcome.json").read_text()))
+        except (OSError, ValueError, KeyError, TypeError):
+            message = f"the worker ended with {process.returncode} and left no outcome"
+            return Outcome(spec.address, spec.lease, Reason.LOST, message)
+
+    def path_of(self, file: FileRecord) -> Path:
+        """Return where an output lies."""
+        return Path(unquote(urlsplit(file.url).path))
+
+    def conclude(self, outcomes: Sequence[Outcome]) -> None:
+        """Say where everything is. Raises `typer.Exit` if a task failed."""
+        say(f"outputs, logs and sandboxes are in {self.directory}")
+        skipped = [self.plan.tasks[n].name for n in range(len(self.plan.tasks)) if n not in self.tasks]
+        if skipped:
+            say(f"not tried: {', '.join(skipped)} (name one with --task)")
+        if any(outcome.reason is not Reason.OK for outcome in outcomes):
+            raise typer.Exit(WORK_FAILED)
+
+
+def chosen(plan: Plan, job: int, task: str | None) -> list[int]:
+    """Return the tasks to run, in order: those of the job with what they need, or one named with what it needs.
+
+    Raises `NotFound` for a name that is no task, `Invalid` for a task that gathers all jobs unless it is the first.
+    """
+    graph = Graph(plan)
+    ahead = list(graph.per_job) if task is None else [plan.number(task)]
+    found: set[int] = set()
+    while ahead:
+        number = ahead.pop()
+        if number not in found:
+            found.add(number)
+            ahead += plan.parents[number]
+    gathering = [plan.tasks[number].name for number in sorted(found) if graph.gathers[number]]
+    if gathering and job:
+        raise Invalid(
+            f"{gathering[0]} gathers all jobs: it can be tried with the first alone", code="gathers", hint="--job 0"
+        )
+    return sorted(found)
+
+
+def _directory(to: Path | None) -> Path:
+    if to is None:
+        return Path(tempfile.mkdtemp(prefix="nunatak-try-"))
+    if to.exists() and any(to.iterdir()):
+        raise Conflict(
+            f"{to} is not empty", code="not-empty", hint="name a directory that is, or that is not there yet"
+        )
+    to.mkdir(parents=True, exist_ok=True)
+    return to.absolute()
+
+
+def _show(sandbox: Path, shown: dict[str, int]) -> None:
+    """Write what logs grew by to stderr: stdout is for results."""
+    for stream, offset in shown.items():
+        try:
+            with (sandbox / stream).open("rb") as file:
+                file.seek(offset)
+                data = file.read()
+        except OSError:
+            continue
+        shown[stream] += len(data)
+        sys.stderr.write(data.decode("utf-8", "replace"))
+    sys.stderr.flush()
+
+
+def _words(outcome: Outcome) -> str:
+    usage = outcome.usage
+    used = [
+        *([time_text(usage.wall)] if usage.wall is not None else []),
+        *([memory_text(usage.memory)] if usage.memory is not None else []),
+    ]
+    if outcome.reason is not Reason.OK:
+        return f"failed ({outcome.reason}): {outcome.message}"
+    return f"done ({', '.join(used)})" if used else "done"

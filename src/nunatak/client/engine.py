@@ -1,0 +1,150 @@
+"""What an engine host says to the server: register, heartbeat, claim, report, logs, leases, give back.
+
+Nothing is tried again here: the host goes on with its engine meanwhile, and says it again later.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nunatak.client.connection import API, Connection
+from nunatak.core.work import Outcome, Shape
+
+Key = tuple[str, str]
+"""Address with the attempt, and lease: what identifies an attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What the server tells an engine: URL prefixes, bytes kept of a log, seconds between heartbeats, sizes of sets."""
+
+    store: str
+    blobs: str
+    log_limit: int
+    heartbeat: float
+    claim_limit: int = 500
+    report_limit: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A task leased to us: `inputs` are the recorded outputs of its parents, `jobs` how many jobs its dataset has.
+
+    `jobs` is 0 where that is as planned.
+    """
+
+    address: str
+    lease: str
+    recipe: str
+    shape: Shape
+    inputs: tuple[Mapping[str, Any], ...] = ()
+    jobs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt began to run on `host` at `at` (seconds since the epoch)."""
+
+    address: str
+    lease: str
+    at: float
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes of a log from `offset`."""
+
+    address: str
+    lease: str
+    stream: str
+    offset: int
+    data: bytes
+
+
+class EngineClient:
+    """The engine's routes for one engine and one process of it (`session`)."""
+
+    def __init__(self, connection: Connection, name: str, session: str) -> None:
+        """Speak for the engine `name`."""
+        self.name, self._session = name, session
+        self._to, self._base = connection, f"{API}/engines/{name}"
+
+    def _post(self, verb: str, **body: Any) -> Any:
+        return self._to.post(f"{self._base}/{verb}", {"session": self._session, **body}, again=False)
+
+    def register(self, kind: str, site: str, capacity: Mapping[str, Any]) -> Registration:
+        """Enter this process. Raises `Conflict` while another process of the same name is alive."""
+        plain = self._post("register", kind=kind, site=site, capacity=capacity)
+        return Registration(
+            plain["store"],
+            plain["blobs"],
+            int(plain["log_limit"]),
+            float(plain["heartbeat"]),
+            int(plain.get("claim_limit", 500)),
+            int(plain.get("report_limit", 500)),
+        )
+
+    def heartbeat(self, capacity: Mapping[str, Any]) -> list[Key]:
+        """Renew all leases; return the attempts to end. Raises `Conflict` if another process took the name."""
+        return _keys(self._post("heartbeat", capacity=capacity)["stops"])
+
+    def claim(self, offer: Shape, limit: int) -> list[Claim]:
+        """Lease up to `limit` tasks that fit `offer`."""
+        return [
+            Claim(
+                item["address"],
+                item["lease"],
+                item["recipe"],
+                Shape.from_plain(item["shape"]),
+                tuple(item.get("inputs") or ()),
+                int(item.get("jobs") or 0),
+            )
+            for item in self._post("claim", offer=offer.to_plain(), limit=limit)["tasks"]
+        ]
+
+    def report(self, started: Sequence[Begun], ended: Sequence[Outcome]) -> list[Key]:
+        """Say what began and what ended; return those whose lease is no longer good. May be repeated."""
+        begun = [{"address": item.address, "lease": item.lease, "at": item.at, "host": item.host} for item in started]
+        return _keys(self._post("report", started=begun, ended=[item.to_plain() for item in ended])["stale"])
+
+    def logs(self, parts: Sequence[Part], finished: Sequence[str]) -> None:
+        """Send bytes of logs; the logs of the attempts `finished` are complete. May be repeated."""
+        plain = [
+            {
+                "address": part.address,
+                "lease": part.lease,
+                "stream": part.stream,
+                "offset": part.offset,
+                "data": b64encode(part.data).decode("ascii"),
+            }
+            for part in parts
+        ]
+        self._post("logs", parts=plain, finished=list(finished))
+
+    def leases(self) -> Iterator[Key]:
+        """Yield what the server believes this engine has."""
+        after: Any = None
+        while True:
+            page = self._post("leases", after=after)
+            yield from _keys(page["leases"])
+            after = page["next"]
+            if after is None:
+                return
+
+    def give_back(self, keys: Sequence[Key], reason: str) -> None:
+        """Give back attempts that never started or vanished; they are ready again, free of charge."""
+        tasks = [{"address": address, "lease": lease} for address, lease in keys]
+        self._post("return", tasks=tasks, reason=reason)
+
+    def recipe(self, digest: str) -> Mapping[str, Any]:
+        """Return a plan by its content hash."""
+        plan: Mapping[str, Any] = self._to.get(f"{API}/recipes/{digest}")["plan"]
+        return plan
+
+
+def _keys(plain: Sequence[Mapping[str, Any]]) -> list[Key]:
+    return [(item["address"], item["lease"]) for item in plain]

@@ -1,0 +1,50 @@
+"""From an answer that is no success back to the one error tree: problem documents (RFC 9457) become `core.errors`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from nunatak.core.errors import Conflict, Invalid, NotFound, NunatakError, Problem, Refused, Unavailable
+
+_CLASSES: Mapping[int, type[NunatakError]] = {
+    401: Refused, 403: Refused, 404: NotFound, 409: Conflict, 410: NotFound, 412: Conflict, 428: Conflict,
+    429: Unavailable, 502: Unavailable, 503: Unavailable, 504: Unavailable,
+}  # fmt: skip
+_PLACES = frozenset(item.name for item in fields(Problem))
+
+
+def error_of(status: int, body: bytes) -> NunatakError:
+    """Return the error that an answer stands for; its sentence, code, hint, problems and data are kept."""
+    kind = _CLASSES.get(status, Invalid if 400 <= status < 500 else NunatakError)
+    plain = _document(body)
+    if plain is None:
+        return kind(f"the server answered with HTTP status {status}", code=f"http-{status}", hint=_hint(status))
+    data = plain.get("data")
+    return kind(
+        str(plain.get("detail") or plain.get("title") or f"the server answered with HTTP status {status}"),
+        code=str(plain.get("code") or ""),
+        hint=str(plain.get("hint") or ""),
+        problems=[_problem(item) for item in plain.get("problems") or () if isinstance(item, Mapping)],
+        **{key: value for key, value in data.items() if key not in ("code", "hint", "problems", "message")}
+        if isinstance(data, dict)
+        else {},
+    )
+
+
+def _document(body: bytes) -> dict[str, Any] | None:
+    try:
+        plain = json.loads(body)
+    except ValueError:
+        return None
+    return plain if isinstance(plain, dict) else None
+
+
+def _problem(plain: Mapping[str, Any]) -> Problem:
+    return Problem(**{"message": "", **{key: value for key, value in plain.items() if key in _PLACES}})
+
+
+def _hint(status: int) -> str:
+    return "is this the address of a Nunatak server?" if status in (404, 405) else ""

@@ -1,0 +1,122 @@
+"""Carries logs from an engine to the server: bit by bit while attempts run, and whole before an end is acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from nunatak.client.engine import EngineClient, Key, Part
+from nunatak.core.errors import Invalid
+from nunatak.engines.protocol import Engine, Handle, LogPart
+
+STREAMS = ("stdout", "stderr")
+MOST = 3_000_000
+"""Bytes sent in one request, about; base64 makes them a third longer."""
+MOST_FOLLOWED = 200
+"""Running attempts looked at in one round; with more, they take turns."""
+MOST_FINISHED = 1000
+"""Ended attempts whose logs are completed in one round."""
+
+
+class LogCarrier:
+    """Knows how far each log was sent. After a restart all is sent again, and the server leaves out what it has."""
+
+    def __init__(self, engine: Engine, server: EngineClient) -> None:
+        """Begin with nothing to carry."""
+        self._engine, self._server = engine, server
+        self._sent: dict[Key, dict[str, int]] = {}
+        self._running: dict[Key, None] = {}
+        self._ended: dict[Key, None] = {}
+        self._whole: set[Key] = set()  # complete, and not forgotten by the engine yet
+
+    def follow(self, handles: Iterable[Handle]) -> None:
+        """Carry the logs of attempts from now on."""
+        for handle in handles:
+            key = handle.address, handle.lease
+            if key not in self._sent and key not in self._whole:
+                self._running[key] = None
+                self._sent[key] = dict.fromkeys(STREAMS, 0)
+
+    def end(self, handles: Iterable[Handle]) -> None:
+        """Complete the logs of attempts: no more will be written to them."""
+        for handle in handles:
+            key = handle.address, handle.lease
+            if key in self._whole:
+                continue
+            self._running.pop(key, None)
+            self._sent.setdefault(key, dict.fromkeys(STREAMS, 0))
+            self._ended[key] = None
+
+    def forget(self) -> None:
+        """Forget the attempts that the engine forgets now."""
+        self._whole.clear()
+
+    @property
+    def behind(self) -> bool:
+        """Tell whether logs of ended attempts have to be completed."""
+        return bool(self._ended)
+
+    def carry(self) -> bool:
+        """Send what is new, at most about `MOST` bytes; tell whether there may be more right now.
+
+        Raises `Unavailable`; then nothing is lost, and the same is sent again next time.
+        """
+        ending = list(self._ended)[:MOST_FINISHED]
+        followed = self._turn()
+        parts, rest = self._read(ending, followed)
+        whole = [key for key in ending if key not in rest]
+        if parts or whole:
+            self._send(parts, [address for address, _ in whole])
+        for part in parts:
+            self._sent[part.address, part.lease][part.stream] = part.offset + len(part.data)
+        for key in whole:
+            del self._ended[key], self._sent[key]
+            self._whole.add(key)
+        return bool(self._ended)
+
+    def _turn(self) -> list[Key]:
+        """Return the running attempts whose turn it is, and put them last."""
+        keys = list(self._running)[:MOST_FOLLOWED]
+        if len(self._running) > MOST_FOLLOWED:
+            for key in keys:
+                self._running[key] = self._running.pop(key)
+        return keys
+
+    def _read(self, ending: Sequence[Key], followed: Sequence[Key]) -> tuple[list[Part], set[Key]]:
+        """Read new bytes, of ended attempts to the end if possible; return them, and which ended ones have more."""
+        parts: list[Part] = []
+        size, rest, ahead = 0, set(ending), {key: dict(self._sent[key]) for key in (*ending, *followed)}
+        asked = [*ending, *followed]
+        while asked and size < MOST:
+            found = [_part(item) for item in self._engine.logs(_offsets(asked, ahead))]
+            for part in found:
+                ahead[part.address, part.lease][part.stream] += len(part.data)
+                size += len(part.data)
+            parts += found
+            more = {(part.address, part.lease) for part in found}
+            rest &= more | (rest - set(asked))
+            asked = [key for key in ending if key in more]
+        return parts, rest
+
+    def _send(self, parts: Sequence[Part], finished: Sequence[str]) -> None:
+        try:
+            self._server.logs(parts, finished)
+        except Invalid:
+            # One that the server does not take must not keep back the others, or its attempt's end.
+            for part in parts:
+                self._send_alone([part], [])
+            for address in finished:
+                self._send_alone([], [address])
+
+    def _send_alone(self, parts: Sequence[Part], finished: Sequence[str]) -> None:
+        try:
+            self._server.logs(parts, finished)
+        except Invalid:
+            return
+
+
+def _offsets(keys: Iterable[Key], ahead: dict[Key, dict[str, int]]) -> dict[tuple[str, str, str], int]:
+    return {(*key, stream): offset for key in keys for stream, offset in ahead[key].items()}
+
+
+def _part(item: LogPart) -> Part:
+    return Part(item.handle.address, item.handle.lease, item.stream, item.offset, item.data)

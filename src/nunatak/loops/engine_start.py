@@ -1,0 +1,93 @@
+"""Starts an engine host: an engine by its kind, the connection to the server, signals, and a session that outlives it."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nunatak.client.connection import Connection
+from nunatak.client.engine import EngineClient
+from nunatak.core.settings import Settings
+from nunatak.engines.plugins import load_engine
+from nunatak.loops import logging
+from nunatak.loops.engine import EngineHost, Pace
+from nunatak.worker.build import unpack
+
+ANSWER_SECONDS = 20.0
+"""How long an engine waits for an answer before it looks after its attempts again."""
+
+
+def session_of(directory: Path) -> str:
+    """Return the word by which the server knows the engine in a directory, made up when there is none.
+
+    It is kept, so that an engine that was killed is known again at once; the engine sees to it that only one process
+    has the directory.
+    """
+    file = directory / "session"
+    try:
+        kept = file.read_text("ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        kept = ""
+    if kept:
+        return kept
+    directory.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(".session.new")
+    draft.write_text(secrets.token_hex(8))
+    draft.replace(file)
+    return session_of(directory)
+
+
+def run_engine(
+    settings: Settings,
+    name: str,
+    kind: str,
+    options: Mapping[str, Any],
+    url: str,
+    token: str,
+    *,
+    stop_tasks: bool = False,
+) -> None:
+    """Run an engine host until SIGINT or SIGTERM; its attempts go on unless `stop_tasks`.
+
+    Raises `NotFound` for an unknown kind, `Invalid` for wrong options, `Unavailable` if another process has the engine.
+    """
+    logging.configure()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    directory = settings.data / "engines" / name
+    engine = load_engine(kind, {**_given(settings, kind, directory), **options})
+    connection = Connection(url, token, patience=0.0, timeout=ANSWER_SECONDS)
+    host = EngineHost(
+        engine,
+        EngineClient(connection, name, session_of(directory)),
+        kind=kind,
+        site=name,
+        pace=Pace(idle=settings.idle_interval, look=settings.engine_interval),
+    )
+    host.run(stop)
+    if stop_tasks:
+        host.end_all()
+    close = getattr(engine, "close", None)
+    if close:
+        close()
+    connection.close()
+
+
+def _given(settings: Settings, kind: str, directory: Path) -> dict[str, Any]:
+    """Return the options of an engine on this machine that follow from the settings of the installation."""
+    if kind != "local":
+        return {}
+    worker = unpack(settings.data / "workers")
+    return {
+        "directory": directory / "attempts",
+        "worker": (sys.executable, "-I", "-S", str(worker)),
+        "cache": settings.data / "cache",
+        "cpu": settings.cores,
+        "memory": settings.memory,
+    }

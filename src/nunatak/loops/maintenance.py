@@ -1,0 +1,204 @@
+"""Loops that keep house: silent engines lose their leases, temporary files and old logs go, old answers are forgotten.
+
+Each loop is a thread with a `tick`; among several server processes one at a time leads it, by a lease in the database.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection
+
+from nunatak.accounts import repeats
+from nunatak.core.address import Address
+from nunatak.core.clock import Clock
+from nunatak.core.errors import Invalid, NunatakError, Refused
+from nunatak.db.database import Database
+from nunatak.loops.clock_watch import ClockWatch
+from nunatak.storage.protocol import Storage
+from nunatak.tasks import cleanup, fleet, leaders
+from nunatak.tasks.context import Contexts
+from nunatak.tasks.logs import LogStore
+
+log = structlog.get_logger("nunatak.loops")
+
+LEAD_SECONDS = 30.0
+LONGEST_BACK_OFF = 60.0
+FILES = 500
+ANSWERS = 1000
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Something to be done every `interval` seconds; `tick` does a bounded part and tells whether more is left."""
+
+    name: str
+    interval: float
+    tick: Callable[[], bool]
+
+
+class Reaper:
+    """Takes back the leases of engines that fell silent, and closes the logs of what they ran."""
+
+    def __init__(self, database: Database, contexts: Contexts, logs: LogStore, clock: Clock) -> None:
+        """Use these."""
+        self.database, self.contexts, self.logs, self.clock = database, contexts, logs, clock
+        self._watch = ClockWatch(database, clock)
+
+    def tick(self) -> bool:
+        """Look without a write first: there is seldom anything to take back."""
+        self._watch.look()
+        now = self.clock()
+        with self.database.read() as tx:
+            if not cleanup.late_attempts(tx, self.contexts, now, 1):
+                return False
+
+        def work(tx: Connection) -> tuple[list[Address], int]:
+            return cleanup.late_attempts(tx, self.contexts, now, fleet.PAGE), fleet.reap(tx, now)
+
+        addresses, taken = self.database.run(work)
+        log.warning("leases ran out", tasks=taken)
+        self.logs.finish(addresses)
+        return taken >= fleet.PAGE
+
+
+class FileCleaner:
+    """Deletes temporary files whose jobs are done. Deleting twice is no error, so a crash in between costs nothing."""
+
+    def __init__(self, database: Database, storage: Storage) -> None:
+        """Use these."""
+        self.database, self.storage = database, storage
+
+    def tick(self) -> bool:
+        """Delete a page of files, then forget them; those that can never be deleted are given up."""
+        with self.database.read() as tx:
+            urls = cleanup.expired(tx, FILES)
+        if not urls:
+            return False
+        hopeless = self._delete(urls)
+        gone = sorted(set(urls) - set(hopeless))
+        self.database.run(lambda tx: cleanup.settle(tx, gone, hopeless))
+        return len(urls) == FILES
+
+    def _delete(self, urls: Sequence[str]) -> list[str]:
+        """Delete; returns those that this storage refuses. Raises `Unavailable` where trying again may help."""
+        try:
+            self.storage.delete(urls)
+            return []
+        except (Invalid, Refused):
+            pass
+        hopeless = []
+        for url in urls:
+            try:
+                self.storage.delete([url])
+            except (Invalid, Refused) as error:
+                log.warning("a temporary file cannot be deleted", url=url, error=str(error))
+                hopeless.append(url)
+        return hopeless
+
+
+def loops_of(
+    database: Database,
+    contexts: Contexts,
+    storage: Storage,
+    logs: LogStore,
+    clock: Clock,
+    *,
+    interval: float,
+    lease: float,
+) -> list[Loop]:
+    """Return every loop of a server; `interval` and `lease` in seconds, as in the settings."""
+    reaper = Reaper(database, contexts, logs, clock)
+    cleaner = FileCleaner(database, storage)
+    return [
+        Loop("reap", max(interval, min(lease / 20, 15.0)), reaper.tick),
+        Loop("files", max(interval, 2.0), cleaner.tick),
+        Loop("logs", max(interval, 60.0), lambda: logs.expire(clock()) > 0),
+        Loop(
+            "answers",
+            max(interval, 300.0),
+            lambda: database.run(lambda tx: repeats.forget_old(tx, clock(), ANSWERS)) >= ANSWERS,
+        ),
+    ]
+
+
+class Runner:
+    """Runs one loop in a thread while this process leads it; errors are logged, and tried again later and later."""
+
+    def __init__(self, loop: Loop, database: Database, clock: Clock, holder: str) -> None:
+        """Prepare; `holder` names this process among all."""
+        self.loop, self.database, self.clock, self.holder = loop, database, clock, holder
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"loop-{loop.name}", daemon=True)
+        self._until = 0.0
+        self._failures = 0
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the loop to end after the tick it is in."""
+        self._stop.set()
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the end; tells whether it came."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def step(self) -> float:
+        """Lead and tick once; returns the seconds to wait before the next step."""
+        try:
+            more = self._lead() and self.loop.tick()
+        except NunatakError as error:
+            return self._back_off(error)
+        except Exception as error:  # noqa: BLE001 - a loop outlives whatever its tick meets
+            return self._back_off(error)
+        self._failures = 0
+        return 0.0 if more else self.loop.interval
+
+    def _lead(self) -> bool:
+        now = self.clock()
+        if not now + LEAD_SECONDS / 2 < self._until <= now + LEAD_SECONDS:
+            led = self.database.run(lambda tx: leaders.elect(tx, self.loop.name, self.holder, LEAD_SECONDS, now))
+            self._until = now + LEAD_SECONDS if led else 0.0
+        return self._until > now
+
+    def _back_off(self, error: Exception) -> float:
+        self._failures += 1
+        pause: float = min(max(self.loop.interval, 0.5) * 2 ** min(self._failures, 10), LONGEST_BACK_OFF)
+        unexpected = not isinstance(error, NunatakError)
+        log.error("loop", loop=self.loop.name, error=str(error), again=pause, exc_info=error if unexpected else None)
+        return pause
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._stop.wait(pause):
+            pause = self.step()
+        try:
+            self.database.run(lambda tx: leaders.resign(tx, self.loop.name, self.holder))
+        except Exception as error:  # noqa: BLE001 - the lease runs out by itself
+            log.warning("loop", loop=self.loop.name, error=str(error))
+
+
+class Maintenance:
+    """All loops of one process."""
+
+    def __init__(self, loops: Sequence[Loop], database: Database, clock: Clock, holder: str) -> None:
+        """Prepare one thread a loop."""
+        self.runners = [Runner(loop, database, clock, holder) for loop in loops]
+
+    def start(self) -> None:
+        """Begin all."""
+        for runner in self.runners:
+            runner.start()
+
+    def stop(self, seconds: float = 5.0) -> bool:
+        """Ask all to end and wait for that; tells whether all did."""
+        for runner in self.runners:
+            runner.stop()
+        ended = [runner.join(seconds) for runner in self.runners]
+        return all(ended)

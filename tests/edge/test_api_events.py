@@ -1,0 +1,141 @@
+"""Watching a dataset: the first status at once, each change after that, an end."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from nunatak import assembly
+from nunatak.api.services import Services
+from nunatak.core.settings import Settings
+from tests.edge.conftest import Api
+
+
+class Live(Api):
+    """The same server behind a real socket: streams need one."""
+
+    def __init__(self, services: Services, server: assembly.ApiServer) -> None:
+        super().__init__(services, httpx2.Client(base_url=server.url, timeout=30))
+        self.server = server
+
+
+@pytest.fixture
+def live(services: Services, tmp_path: Any) -> Iterator[Live]:
+    server = assembly.ApiServer(services, assembly.listen(Settings(data=tmp_path, port=0)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    api = Live(services, server)
+    yield api
+    server.stop()
+    thread.join(20)
+    api.http.close()
+    server.sock.close()
+    assert not thread.is_alive()
+
+
+def events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Read events, and comments as ("", {})."""
+    name = ""
+    for line in lines:
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield name, json.loads(line.removeprefix("data: "))
+        elif line.startswith(":"):
+            yield "", {}
+
+
+def statuses(found: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    return (plain for name, plain in found if name == "status")
+
+
+def test_a_watcher_gets_the_status_each_change_and_the_end(live: Live) -> None:
+    live.submit("name: one\ntasks:\n  a: {run: x}\n")
+    live.engine()
+    with live.http.stream("GET", "/api/v1/datasets/1/events", headers=live.headers) as found:
+        assert found.headers["content-type"].startswith("text/event-stream")
+        stream = events(found.iter_lines())
+        name, first = next(stream)
+        assert (name, first["tasks"]["ready"]) == ("status", 1)
+        assert first == live.get("/datasets/1")
+        task = live.claim()[0]
+        assert next(statuses(stream))["tasks"]["queued"] == 1
+        live.finish(task)
+        last = next(plain for plain in statuses(stream) if plain["state"] == "done")
+        assert last["tasks"]["done"] == 1
+        assert next(name for name, _ in stream if name) == "end"
+        assert next(stream, None) is None
+
+
+def test_a_quiet_dataset_gives_signs_of_life(live: Live) -> None:
+    live.submit()
+    with live.http.stream("GET", "/api/v1/datasets/1/events", headers=live.headers) as found:
+        stream = events(found.iter_lines())
+        assert next(stream)[0] == "status"
+        assert next(stream) == ("", {})
+
+
+def test_many_watchers_share_one_look_which_ends_with_the_last(live: Live) -> None:
+    live.submit()
+    pollers = live.server.config.app.state.pollers
+    for _ in range(2):
+        with (
+            live.http.stream("GET", "/api/v1/datasets/1/events", headers=live.headers) as one,
+            live.http.stream("GET", "/api/v1/datasets/1/events", headers=live.headers) as two,
+        ):
+            streams = [events(one.iter_lines()), events(two.iter_lines())]
+            assert [next(stream)[0] for stream in streams] == ["status", "status"]
+            assert list(pollers) == [1]
+            assert pollers[1].watchers == 2
+        _until(lambda: not pollers)
+
+
+def test_a_done_dataset_ends_at_once(live: Live) -> None:
+    live.submit("name: one\ntasks:\n  a: {run: x}\n")
+    live.engine()
+    live.finish(live.claim()[0])
+    with live.http.stream("GET", "/api/v1/datasets/1/events", headers=live.headers) as found:
+        assert [name for name, _ in events(found.iter_lines()) if name] == ["status", "end"]
+
+
+def test_a_dataset_that_is_not_there_cannot_be_watched(live: Live) -> None:
+    assert live.get("/datasets/9/events", 404)["code"] == "no-dataset"
+
+
+def test_a_server_that_stops_ends_its_streams(live: Live) -> None:
+    live.submit()
+    with live.http.stream("GET", "/api/v1/datasets/1/events", headers=live.headers) as found:
+        stream = events(found.iter_lines())
+        next(stream)
+        live.server.stop()
+        assert [name for name, _ in stream if name not in ("", "status")] == []
+
+
+def test_a_server_listens_on_loopback_and_says_when_its_port_is_taken(live: Live, tmp_path: Any) -> None:
+    host, port = live.server.sock.getsockname()
+    assert host == "127.0.0.1"
+    assert live.server.url == f"http://127.0.0.1:{port}"
+    from nunatak.core.errors import Conflict
+
+    with pytest.raises(Conflict) as found:
+        assembly.listen(Settings(data=tmp_path, port=port))
+    assert found.value.code == "port-taken"
+
+
+def test_answers_do_not_wait_for_acknowledgements(live: Live) -> None:
+    assert live.server.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def _until(condition: Any, seconds: float = 20.0) -> None:
+    import time
+
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)

@@ -1,0 +1,364 @@
+"""The command line against a real server with a real engine: data, talk, JSON and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from nunatak.cli import reference
+from nunatak.cli.main import VERBS, app
+from tests.edge.live import BROKEN, NEEDS, Live, hello, live
+
+__all__ = ["live"]
+Run = Callable[..., Result]
+STATES = ("waiting", "ready", "queued", "running", "done", "failed", "held")
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what the user of this machine has out of the tests."""
+    for name in ("NUNATAK_URL", "NUNATAK_TOKEN", "NUNATAK_DATA", "NUNATAK_DEBUG", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+def nunatak(*words: str, code: int = 0, **more: Any) -> Result:
+    found = CliRunner().invoke(app, list(words), prog_name="nunatak", **more)
+    assert found.exit_code == code, f"{found.exit_code}: {found.output}\n{found.exception!r}"
+    return found
+
+
+@pytest.fixture
+def cli(live: Live, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("NUNATAK_URL", live.url)
+    monkeypatch.setenv("NUNATAK_TOKEN", live.token)
+    return nunatak
+
+
+def submitted(cli: Run, path: Path, *words: str, code: int = 0) -> str:
+    return str(json.loads(cli("submit", str(path), "--json", *words, code=code).stdout.splitlines()[0])["dataset"])
+
+
+# ---- from recipe to outputs
+
+
+def test_submit_says_the_number_and_nothing_else_in_json(cli: Run, live: Live, tmp_path: Path) -> None:
+    found = json.loads(cli("submit", str(hello(tmp_path)), "--json", "--set", "word=ho", "--jobs", "1").stdout)
+    assert found == {"dataset": found["dataset"], "url": f"{live.url}/datasets/{found['dataset']}"}
+
+
+def test_counts_of_status_add_up(cli: Run, tmp_path: Path) -> None:
+    number = submitted(cli, hello(tmp_path), "--watch")
+    plain = json.loads(cli("status", number, "--json").stdout)
+    assert (plain["dataset"], plain["name"], plain["state"]) == (int(number), "hello", "done")
+    assert plain["jobs"] == {"total": 2, "open": 0, "done": 2, "failed": 0, "held": 0}
+    for counts in (plain["tasks"], *plain["per_task"].values()):
+        assert counts["total"] == sum(counts[state] for state in STATES)
+
+
+def test_a_dataset_can_be_looked_at_from_all_sides(cli: Run, tmp_path: Path) -> None:
+    number = submitted(cli, hello(tmp_path), "--watch")
+    assert "2/2 done" in cli("status", number).stdout
+    assert "attempt" in cli("status", f"{number}/0/first").stdout
+    assert "wall" in cli("status", f"{number}/0/first#1").stdout
+    assert "second" in cli("status", f"{number}/0").stdout
+    assert cli("logs", f"{number}/1/first").stdout == "hi 1\n"
+    assert cli("logs", "-f", f"{number}/1/first").stdout == "hi 1\n"
+    assert json.loads(cli("logs", f"{number}/1/first", "--json").stdout)["text"] == "hi 1\n"
+    assert "submit" in cli("history", number).stdout
+    assert cli("why", number).stdout.strip()
+    assert number in cli("ls", "--state", "done").stdout
+    assert cli("errors", number).stdout == ""
+    assert json.loads(cli("errors", number, "--json").stdout) == []
+    assert f"{number} hello" in cli("watch", number).stdout
+
+
+def test_get_brings_what_is_missing_and_nothing_twice(cli: Run, tmp_path: Path) -> None:
+    number = submitted(cli, hello(tmp_path), "--watch")
+    target = tmp_path / "got"
+    assert "0 were there" in cli("get", number, "--to", str(target)).stderr
+    (target / "out/1.txt").unlink()
+    (target / "0/first/a.txt").write_text("hx 0\n")
+    found = cli("get", number, "--to", str(target))
+    assert "2 were there" in found.stderr
+    assert (target / "0/first/a.txt").read_text() == "hi 0\n"
+    assert str(target / "out/1.txt") in found.stdout.splitlines()
+    assert len(json.loads(cli("get", f"{number}/1", "--to", str(tmp_path / "one"), "--json").stdout)) == 2
+
+
+def test_work_that_failed_has_an_exit_code_of_its_own(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text(BROKEN)
+    number = submitted(cli, tmp_path / "broken.yaml", "--watch", code=7)
+    assert "1 x" in cli("errors", number).stdout
+    assert cli("logs", "--stderr", f"{number}/0/only").stdout == "oh\n"
+    assert cli("retry", number, "--json").stdout == '{"changed": 1}\n'
+    cli("watch", number, code=7)
+
+
+def test_actions_say_how_much_changed(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "slow.yaml").write_text(f"name: slow\njobs: 3\nneeds: {NEEDS}\ntasks:\n  only: {{run: sleep 60}}\n")
+    number = submitted(cli, tmp_path / "slow.yaml")
+    assert "changed" in cli("hold", f"{number}/0", f"{number}/1", "-r", "wait for calibration").stdout
+    cli("release", f"{number}/1")
+    assert json.loads(cli("more", number, "--jobs", "2", "--json").stdout) == {"dataset": int(number), "jobs": 5}
+    cli("close", number)
+    assert "nunatak:" in cli("more", number, "--jobs", "2", code=4).stderr
+    cli("cancel", number)
+    cli("watch", number, code=7)
+
+
+def test_ctrl_c_ends_the_looking_and_not_the_work(cli: Run, live: Live, tmp_path: Path) -> None:
+    (tmp_path / "slow.yaml").write_text(f"name: slow\nneeds: {NEEDS}\ntasks:\n  only: {{run: sleep 60}}\n")
+    number = submitted(cli, tmp_path / "slow.yaml")
+    argv = [sys.executable, "-m", "nunatak.cli", "watch", number, "--json"]
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    ) as watching:
+        assert watching.stdout is not None
+        assert json.loads(watching.stdout.readline())["state"] == "open"
+        watching.send_signal(signal.SIGINT)
+        _, said = watching.communicate(timeout=30)
+    assert watching.returncode == 130
+    assert "Traceback" not in said
+    assert json.loads(cli("status", number, "--json").stdout)["state"] == "open"
+    cli("cancel", number)
+
+
+# ---- the analyser's path
+
+
+SCRIPT = "import sys, pathlib\npathlib.Path(sys.argv[2]).write_text(pathlib.Path(sys.argv[1]).read_text().upper())\n"
+
+
+@pytest.fixture
+def analysis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "fit.py").write_text(SCRIPT)
+    (tmp_path / "data").mkdir()
+    for name in "abc":
+        (tmp_path / f"data/{name}.txt").write_text(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+RUN = (
+    "run",
+    "fit.py",
+    "--input",
+    "data/*.txt",
+    "--output",
+    "out/{stem}.json",
+    "--python",
+    "python3",
+    "--memory",
+    "100 MB",
+)
+
+
+def test_run_tries_one_then_the_rest_and_get_brings_all(cli: Run, analysis: Path) -> None:
+    found = cli(*RUN, "--json")
+    assert "the first job is done; starting the rest" in found.stderr
+    plain = json.loads(found.stdout)
+    assert plain["state"] == "done"
+    history = json.loads(cli("history", str(plain["dataset"]), "--json").stdout)
+    assert any(event["what"] == "more" for event in history)
+    cli("get", str(plain["dataset"]), "--to", "results")
+    assert [path.read_text() for path in sorted(analysis.glob("results/out/*.json"))] == ["A", "B", "C"]
+
+
+def test_run_stops_after_a_first_job_that_failed(cli: Run, analysis: Path) -> None:
+    (analysis / "fit.py").write_text("raise SystemExit(3)\n")
+    found = cli(*RUN, "--json", code=7)
+    plain = json.loads(found.stdout)
+    assert plain["state"] == "failed"
+    assert json.loads(cli("status", str(plain["dataset"]), "--json").stdout)["jobs"]["total"] == 1
+
+
+def test_run_detached_starts_all_at_once(cli: Run, analysis: Path) -> None:
+    plain = json.loads(cli(*RUN, "--json", "--detach").stdout)
+    assert plain["state"] == "open"
+    cli("watch", str(plain["dataset"]))
+    assert json.loads(cli("status", str(plain["dataset"]), "--json").stdout)["jobs"]["done"] == 3
+
+
+# ---- without a server
+
+
+def test_check_prints_every_problem_with_its_place(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("name: x\ntasks:\n  a:\n    run: echo\n    needs: {memory: 2 GX}\n  b:\n    rum: echo\n")
+    said = nunatak("check", str(bad), code=2).stderr
+    assert "bad.yaml:5:" in said
+    assert '"2 GX"' in said
+    assert "bad.yaml:7:" in said
+    assert "Traceback" not in said
+
+
+def test_check_and_dry_run_need_no_server(tmp_path: Path) -> None:
+    path = hello(tmp_path)
+    assert json.loads(nunatak("check", str(path), "--json").stdout) == {
+        "name": "hello",
+        "jobs": 2,
+        "tasks": ["first", "second"],
+    }
+    assert "fine" in nunatak("check", str(path)).stdout
+    text = nunatak("submit", str(path), "--dry-run", "--job", "1", "--set", "word=a b").stdout
+    assert "run: python3 say.py 'a b' 1" in text
+    assert "output: b.txt -> file:///store/1/out/1.txt" in text
+    plain = json.loads(nunatak("submit", str(path), "--dry-run", "--json").stdout)
+    assert plain[0]["commands"][0]["argv"] == ["python3", "say.py", "hi", "0"]
+    nunatak("submit", str(path), "--dry-run", "--job", "2", code=2)
+
+
+def test_try_runs_one_job_and_says_where_its_outputs_are(tmp_path: Path) -> None:
+    found = nunatak("try", str(hello(tmp_path)), "--job", "1", "--to", str(tmp_path / "tried"), "--json")
+    plain = json.loads(found.stdout)
+    assert [task["reason"] for task in plain["tasks"]] == ["ok", "ok"]
+    paths = nunatak(
+        "try", str(tmp_path / "hello.yaml"), "--task", "first", "--to", str(tmp_path / "again")
+    ).stdout.splitlines()
+    assert len(paths) == 2
+    assert Path(paths[0]).read_text() == "hi 0\n"
+    nunatak("try", str(tmp_path / "hello.yaml"), "--to", str(tmp_path / "again"), code=4)
+
+
+def test_try_does_what_is_needed_once_and_gathers_if_asked(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(f"""\
+name: campaign
+jobs: 3
+needs: {NEEDS}
+tasks:
+  tables: {{once: true, run: sh -c "echo t > t.txt", outputs: [t.txt]}}
+  each: {{inputs: [tables/t.txt], run: cp t.txt e.txt, outputs: [e.txt]}}
+  all: {{once: true, inputs: [each/e.txt], run: "cat {{inputs}}"}}
+""")
+    found = nunatak("try", str(tmp_path / "r.yaml"), "--json", "--to", str(tmp_path / "a"))
+    assert [task["address"] for task in json.loads(found.stdout)["tasks"]] == ["1/tables#1", "1/0/each#1"]
+    assert "not tried: all" in found.stderr
+    found = nunatak("try", str(tmp_path / "r.yaml"), "--json", "--task", "all", "--to", str(tmp_path / "b"))
+    assert [task["reason"] for task in json.loads(found.stdout)["tasks"]] == ["ok"] * 3
+    nunatak("try", str(tmp_path / "r.yaml"), "--task", "all", "--job", "1", code=2)
+
+
+def test_try_of_a_job_that_fails_says_so_and_exits_7(tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text(BROKEN)
+    assert "failed (exit)" in nunatak("try", str(tmp_path / "broken.yaml"), "--to", str(tmp_path / "t"), code=7).stderr
+
+
+# ---- errors and access
+
+
+def test_every_class_of_errors_has_its_exit_code(
+    cli: Run, live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("status", "nonsense", code=2)
+    cli("no-such-verb", code=2)
+    said = cli("status", "999999", code=3).stderr
+    assert said.startswith("nunatak: ")
+    assert "hint:" in said
+    monkeypatch.setenv("NUNATAK_TOKEN", "nun_wrong_secret")
+    assert "wrong_secret" not in cli("ls", code=5).output
+    monkeypatch.setenv("NUNATAK_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("nunatak.client.connection.time.sleep", lambda _: None)
+    assert "nunatak up" in cli("ls", code=6).stderr
+
+
+def test_without_any_server_it_says_how_to_get_one() -> None:
+    assert "nunatak up" in nunatak("ls", code=5).stderr
+
+
+def test_login_saves_a_token_that_the_server_knows_and_no_other(live: Live, tmp_path: Path) -> None:
+    file = tmp_path / "config/nunatak/login.json"
+    nunatak("login", live.url, input="nun_wrong\n", code=5)
+    assert not file.exists()
+    assert "root" in nunatak("login", live.url, input=f"{live.token}\n").stdout
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert json.loads(nunatak("ls", "--json").stdout) is not None
+    nunatak("login", live.url, input="\n", code=2)
+
+
+def test_tokens_are_made_listed_and_revoked(cli: Run, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = cli("token", "create", "laptop", "-s", "read", "--days", "1", "--for", "bob")
+    secret = made.stdout.strip()
+    assert secret not in made.stderr
+    rows = json.loads(cli("token", "list", "--json").stdout)
+    number = next(str(row["id"]) for row in rows if row["principal"] == "bob")
+    assert secret not in cli("token", "list").stdout
+    cli("token", "revoke", number)
+    monkeypatch.setenv("NUNATAK_TOKEN", secret)
+    cli("ls", code=5)
+
+
+def test_nothing_is_coloured_away_from_a_terminal(cli: Run, tmp_path: Path) -> None:
+    number = submitted(cli, hello(tmp_path), "--watch")
+    assert "\x1b" not in cli("status", number).output + cli("ls").output + cli("watch", number).output
+
+
+# ---- the command line as a whole
+
+
+def test_every_verb_that_prints_can_print_json() -> None:
+    silent = {"serve"}
+    missing = [
+        verb.name
+        for verb in VERBS
+        if verb.name not in silent | {"token"} and "--json" not in nunatak(verb.name, "-h").stdout
+    ]
+    assert missing == []
+    assert all("--json" in nunatak("token", name, "-h").stdout for name in ("create", "list", "revoke"))
+
+
+def loaded(*words: str, **environ: str) -> set[str]:
+    """Return the packages a command imports."""
+    code = (
+        "import sys\nsys.argv = ['nunatak', *sys.argv[1:]]\nfrom nunatak.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\nprint('MODULES', *sys.modules)"
+    )
+    argv = [sys.executable, "-c", code, *words]
+    found = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **environ}, check=True)
+    return {name.split(".")[0] for name in found.stdout.rsplit("MODULES", 1)[1].split()}
+
+
+HEAVY = {"fastapi", "sqlalchemy", "pydantic", "rich", "yaml", "tenacity", "structlog", "uvicorn", "alembic"}
+
+
+def test_help_and_status_import_little(live: Live) -> None:
+    assert not loaded("--help") & (HEAVY | {"httpx2"})
+    assert not loaded("status", NUNATAK_URL=live.url, NUNATAK_TOKEN=live.token) & HEAVY
+
+
+def test_reference_pages_are_those_of_this_command_line() -> None:
+    pages = Path(__file__).parents[2] / "docs/reference"
+    hint = "run python -m nunatak.cli.reference docs/reference"
+    assert (pages / "cli.md").read_text() == reference.command_page(), hint
+    assert (pages / "exit-codes.md").read_text() == reference.exit_page(), hint
+
+
+def test_every_verb_is_there_and_explained() -> None:
+    page = reference.command_page()
+    assert [verb.name for verb in VERBS if f"## `nunatak {verb.name}" not in page] == []
+
+
+def test_completion_offers_verbs() -> None:
+    environ = {"_NUNATAK_COMPLETE": "complete_bash", "COMP_WORDS": "nunatak st", "COMP_CWORD": "1"}
+    argv = [sys.executable, "-c", "from nunatak.cli.main import main; main()"]
+    found = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **environ}, check=False)
+    assert found.stdout.split() == ["status"]
+
+
+def test_a_stack_trace_is_shown_only_when_asked_for(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "nunatak.cli", "status", "0"]
+    environ = {**os.environ, "NUNATAK_URL": "http://127.0.0.1:9", "NUNATAK_TOKEN": "t"}
+    found = subprocess.run(argv, capture_output=True, text=True, env=environ, check=False)
+    assert (found.returncode, "Traceback" in found.stderr) == (2, False)
+    found = subprocess.run(argv, capture_output=True, text=True, env={**environ, "NUNATAK_DEBUG": "1"}, check=False)
+    assert "Traceback" in found.stderr
