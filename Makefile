@@ -1,6 +1,6 @@
 # The two commands to know: `make demo` and `make test`. Both set up all they need.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types contracts docs bench up clean
+.PHONY: help demo compare test check format lint types contracts docs bench up clean
 BIN := .venv/bin
 WORKERS ?= 3
 
@@ -10,6 +10,11 @@ help:  ## show this list
 demo:  ## run the physics mini-chain through a whole Nunatak, with its checks and plot
 	@tools/setup.sh run
 	@$(BIN)/python examples/muons/demo.py
+
+compare:  ## after `make demo`: run the chain without any workflow system and compare the content of all outputs
+	@python=$$(ls demo-out/nunatak/cache/venv/*/bin/python) && cd examples/muons && rm -rf ../../demo-out/plain && \
+	$$python run_chain.py ../../demo-out/plain --jobs 4 >../../demo-out/plain.log && \
+	$$python compare_hashes.py ../../demo-out/plain ../../demo-out/results
 
 test:  ## run every test, on SQLite and a real PostgreSQL
 	@tools/setup.sh dev

@@ -34,9 +34,14 @@ def gather(places):
 
 
 def numbered(path):
-    """Return the name of an output with its job: `000017/gen.npz`, as Nunatak keeps it, is `gen.000017.npz`."""
-    job = path.parent.name
-    return f"{path.stem}.{job}{path.suffix}" if re.fullmatch(r"\d{6}", job) else path.name
+    """Return the name of an output with its job: `000017/gen.npz`, as Nunatak keeps it, is `gen.000017.npz`.
+
+    `nunatak get` brings it as `17/generate/gen.npz`, which has the same name here.
+    """
+    for job in (path.parent.name, path.parent.parent.name):
+        if re.fullmatch(r"\d{1,6}", job):
+            return f"{path.stem}.{int(job):06d}{path.suffix}"
+    return path.name
 
 
 def fingerprint(path):

@@ -1,0 +1,30 @@
+"""Migrations bring an empty database to exactly the schema that the tables declare, on both databases."""
+
+from __future__ import annotations
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect
+
+import nunatak.accounts.tables
+import nunatak.datasets.tables
+import nunatak.tasks.tables  # noqa: F401 - tables join the metadata when they are imported
+from nunatak.db import migrate
+from nunatak.db.database import Database
+from nunatak.db.schema import metadata
+
+
+def test_the_newest_revision_is_what_the_tables_declare(database: Database) -> None:
+    with database.read() as tx:
+        assert compare_metadata(MigrationContext.configure(tx, opts={"compare_type": True}), metadata) == []
+        assert migrate.current(tx) == migrate.head()
+
+
+def test_upgrading_again_changes_nothing(database: Database) -> None:
+    assert migrate.upgrade(database) == []
+
+
+def test_every_partial_index_is_there(database: Database) -> None:
+    with database.read() as tx:
+        found = {index["name"] for index in inspect(tx).get_indexes("tasks")}
+    assert {"ix_tasks_ready", "ix_tasks_unfinished"} <= found
