@@ -11,6 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import uvicorn
@@ -30,8 +31,10 @@ from nunatak.loops.maintenance import Maintenance, loops_of
 from nunatak.storage.content import ContentStore
 from nunatak.storage.posix import PosixStorage
 from nunatak.tasks.context import Contexts
-from nunatak.tasks.doctor import Report, examine
 from nunatak.tasks.logs import LogStore
+
+if TYPE_CHECKING:
+    from nunatak.tasks.doctor import Report
 
 __all__ = [
     "ApiServer",
@@ -219,6 +222,8 @@ def migrate(settings: Settings) -> str:
 
 def doctor(settings: Settings, *, repair: bool) -> Report:
     """Look at the whole installation; with `repair`, correct kept counts that are wrong."""
+    from nunatak.tasks.doctor import examine  # late: servers start faster without it
+
     database = Database(settings.database)
     try:
         missing = ContentStore(settings.blobs).missing

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 import nunatak.accounts.tables
@@ -28,3 +30,9 @@ def test_every_partial_index_is_there(database: Database) -> None:
     with database.read() as tx:
         found = {index["name"] for index in inspect(tx).get_indexes("tasks")}
     assert {"ix_tasks_ready", "ix_tasks_unfinished"} <= found
+
+
+def test_the_newest_revision_is_known_without_reading_any() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrate.PLACE))
+    assert ScriptDirectory.from_config(config).get_current_head() == migrate.head()

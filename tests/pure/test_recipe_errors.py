@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import pwd
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -437,10 +439,19 @@ class TestFiles:
         manifest = gather(ONE + "    files: [link.py]\n", tmp_path, "muons.yaml")
         assert manifest.files["link.py"].size == 1
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
-    def test_unreadable_files_are_reported(self, tmp_path: Path) -> None:
-        (tmp_path / "a.py").touch(mode=0)
-        found = self.gathered(ONE + "    files: [a.py]\n", tmp_path)
+    def test_unreadable_files_are_reported(self) -> None:
+        with tempfile.TemporaryDirectory() as place:
+            directory = Path(place)
+            directory.chmod(0o755)
+            (directory / "a.py").touch(mode=0)
+            root = os.geteuid() == 0
+            if root:
+                os.seteuid(pwd.getpwnam("nobody").pw_uid)  # root can read everything
+            try:
+                found = self.gathered(ONE + "    files: [a.py]\n", directory)
+            finally:
+                if root:
+                    os.seteuid(0)
         assert found == ['muons.yaml:5:13 tasks.a.files[0]: "a.py" cannot be read: Permission denied']
 
     def test_links_to_nothing_and_to_themselves_are_reported(self, tmp_path: Path) -> None:

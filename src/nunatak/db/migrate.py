@@ -1,25 +1,22 @@
-"""Brings a database to the schema of this version. Runs under a lock, so that several processes may start at once."""
+"""Brings a database to the schema of this version. Runs under a lock, so that several processes may start at once.
+
+Alembic is imported only when there is something to do: every server process comes by here when it starts.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from nunatak.db.database import Database
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 LOCK = 7_401_961  # any number: the advisory lock of migrations
-
-
-def _config(tx: Connection | None = None) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = tx
-    return config
+PLACE = Path(__file__).parent / "migrations"
 
 
 def upgrade(database: Database) -> list[str]:
@@ -28,21 +25,36 @@ def upgrade(database: Database) -> list[str]:
         if database.dialect == "postgresql":
             tx.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         before = current(tx)
-        newest = head()
-        if before == newest:
+        if before == head():
             return []
-        command.upgrade(_config(tx), "head")
-        steps = ScriptDirectory.from_config(_config()).iterate_revisions(newest, before or "base")
-        return [step.revision for step in steps][::-1]
+        return _apply(tx, before)
+
+
+def _apply(tx: Connection, before: str | None) -> list[str]:
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    command.upgrade(_config(tx), "head")
+    steps = ScriptDirectory.from_config(_config()).iterate_revisions(head(), before or "base")
+    return [step.revision for step in steps][::-1]
+
+
+def _config(tx: Connection | None = None) -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(PLACE))
+    config.attributes["connection"] = tx
+    return config
 
 
 def current(tx: Connection) -> str | None:
     """Return the revision the database is at; None if it is empty."""
-    return MigrationContext.configure(tx).get_current_revision()
+    if not inspect(tx).has_table("alembic_version"):
+        return None
+    return tx.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def head() -> str:
-    """Return the newest revision."""
-    newest = ScriptDirectory.from_config(_config()).get_current_head()
-    assert newest is not None
-    return newest
+    """Return the newest revision: files of revisions begin with their number."""
+    return max(path.name.split("_")[0] for path in PLACE.glob("versions/[0-9]*_*.py"))

@@ -151,11 +151,13 @@ def _dataset(report: Report, database: Database, contexts: Contexts, dataset: in
 def _repair(tx: Connection, contexts: Contexts, dataset: int, now: float) -> tuple[list[str], list[str]]:
     """Put counts right; returns what was changed, and what is still wrong.
 
-    Counts and rows have to be seen as of one moment. On PostgreSQL that takes a snapshot: whoever changes the counts
-    meanwhile makes this transaction fail, and it is run again.
+    Counts and rows have to be seen as of one moment in which nobody else changes counts. On PostgreSQL whoever wants to
+    waits for the end of this transaction; what others did before is in its snapshot, as that is taken after the locks.
     """
     if tx.dialect.name == "postgresql":
         tx.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        tx.exec_driver_sql("LOCK TABLE frontier IN EXCLUSIVE MODE")
+        tx.exec_driver_sql("LOCK TABLE task_counts, job_counts IN SHARE ROW EXCLUSIVE MODE")
     changed = invariants.repair(tx, contexts, dataset, now)
     return changed, invariants.check(tx, contexts, [dataset])
 

@@ -50,11 +50,6 @@ TROUBLE = Statement(
     " AND t.state = :state AND (t.job, t.task) > (:job, :task)"
     " AND t.state IN ('waiting', 'queued', 'running', 'failed', 'held') ORDER BY t.job, t.task LIMIT :n"
 )
-DATASET_ATTEMPTS = Statement(
-    "SELECT a.*, e.name AS engine_name, e.site FROM attempts a LEFT JOIN engines e ON e.engine = a.engine"
-    " WHERE a.dataset = :dataset AND (a.job, a.task, a.attempt) > (:job, :task, :attempt)"
-    " ORDER BY a.job, a.task, a.attempt LIMIT :n"
-)
 LAST_ATTEMPTS = Statement(
     "SELECT a.job, a.task, a.attempt, a.verdict, a.message, a.ended, a.exit, a.host, a.reason FROM {v}"
     " JOIN attempts a ON a.dataset = v.dataset AND a.job = v.job AND a.task = v.task AND a.attempt = v.attempt",

@@ -92,12 +92,6 @@ TOUCHED_BEYOND = Statement(
 )
 ONCE_DONE = Statement("SELECT task FROM tasks WHERE dataset = :dataset AND job = -1 AND state = 'done'")
 
-ROWS = Statement(
-    "SELECT tasks.dataset, tasks.job, tasks.task, tasks.state, tasks.shape, tasks.pending, tasks.attempt, tasks.tries,"
-    " tasks.lease, tasks.engine, tasks.claimed, tasks.started, tasks.host, tasks.since, tasks.reason, tasks.not_before"
-    f" FROM {{v}} JOIN tasks ON {KEY} ORDER BY tasks.job, tasks.task {{wait}}".replace("{wait}", ""),
-    v="dataset int, job int, task int",
-)
 LOCKED_ROWS = Statement(
     "SELECT dataset, job, task, state, shape, pending, attempt, tries, lease, engine, claimed, started, host FROM tasks"
     " WHERE dataset = :dataset AND job = :job ORDER BY task {wait}"
@@ -110,11 +104,6 @@ CHANGE = Statement(
     "UPDATE tasks SET state = v.state, pending = v.pending, reason = v.reason, tries = v.tries, not_before = 0, since = :now,"
     f" lease = NULL FROM {{v}} WHERE {KEY}",
     v="dataset int, job int, task int, state text, pending int, tries int, reason text",
-)
-ADD_PENDING = Statement(
-    "UPDATE tasks SET pending = pending + v.more FROM {v} WHERE tasks.dataset = v.dataset AND tasks.job = -1"
-    " AND tasks.task = v.task RETURNING tasks.task, tasks.pending, tasks.state",
-    v="dataset int, task int, more int",
 )
 ADD_STOPS = Statement(
     "INSERT INTO stops (engine, dataset, job, task, attempt, lease, at)"
