@@ -93,7 +93,7 @@ def test_lists_are_paged_without_the_caller_noticing(
 
 
 def test_more_close_and_the_conflict_that_follows(client: Client, tmp_path: Path) -> None:
-    (tmp_path / "slow.yaml").write_text(f"name: slow\nneeds: {NEEDS}\ntasks:\n  only: {{run: sleep 60}}\n")
+    (tmp_path / "slow.yaml").write_text(f"name: slow\nneeds: {NEEDS}\ntasks:\n  only: {{run: sleep 3600}}\n")
     made = client.submit(tmp_path / "slow.yaml")
     assert client.more(made, 3) == 4
     client.close(made)

@@ -82,7 +82,7 @@ def get(tx: Connection, token: int) -> Token:
     """Return what is known of a token. Raises `NotFound`."""
     rows = store.TOKEN(tx, token=token)
     if not rows:
-        raise NotFound(f"there is no token {token}", code="no-token-number", hint="nunatak token ls shows them")
+        raise NotFound(f"there is no token {token}", code="no-token-number", hint="nunatak token list shows them")
     return _token(rows[0])
 
 

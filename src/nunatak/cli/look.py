@@ -120,7 +120,7 @@ def _event(row: Any) -> tuple[str, ...]:
 
 def _more(row: Any) -> str:
     """Return what else an event says, for people."""
-    known = ("at", "what", "address", "actor")
+    known = ("at", "what", "address", "actor", "event")
     parts = []
     for key, value in row.items():
         if key in known or value in (None, "", [], {}) or isinstance(value, dict | list):

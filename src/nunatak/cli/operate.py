@@ -92,7 +92,9 @@ def serve_api(
     host: Host = None,
     port: Port = None,
     with_loops: Annotated[bool, typer.Option("--with-loops", help="Run the maintenance loops in it, too.")] = False,
-    local: Annotated[bool, typer.Option("--local", hidden=True, help="Keep a token for the local user.")] = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="Keep an administrator's token in the data directory, as `up` does.")
+    ] = False,
     fd: Annotated[int | None, typer.Option("--socket", hidden=True, help="A listening socket handed down.")] = None,
 ) -> None:
     """Start the server of the HTTP API."""

@@ -89,7 +89,9 @@ def fact(key: str, value: Any) -> str:
     if key in ("inputs", "outputs"):
         return ", ".join(f"{item['name']} ({memory_text(item['size'])})" for item in value)
     if key == "shape":
-        return ", ".join(f"{name} {fact(name, amount)}" for name, amount in value.items() if amount)
+        return ", ".join(
+            f"{name} {amount if name == 'cpu' else fact(name, amount)}" for name, amount in value.items() if amount
+        )
     if key in _MEMORY:
         return memory_text(value)
     if key in _TIME:

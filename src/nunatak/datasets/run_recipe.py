@@ -46,6 +46,7 @@ def recipe_for_run(
         ]
     if needs:
         task["needs"] = dict(needs)
+    task["retry"] = {"tries": 2, "delay": "1 s"}  # whoever runs a script waits for it: tell of a mistake soon
     stem = posixpath.splitext(posixpath.basename(script))[0]
     pattern = f"file://{inputs}" if inputs.startswith("/") else inputs
     recipe = {"name": name or stem, "foreach": pattern, "tasks": {_task_name(stem): task}}

@@ -57,14 +57,14 @@ def act(tx: Connection, contexts: Contexts, order: Order, now: float) -> int:
         if order.verb == "close":
             raise Invalid("only a dataset can be closed", code="bad-level", hint=f"nunatak close {context.dataset}")
         changed = _rows_of(tx, contexts, context, order, moves, now)
-    moves.settle(context.dataset)
-    moves.apply(tx, now)
     address = order.address
     detail = json.dumps({"reason": order.reason, "tasks": changed})
     datasets_store.ADD_EVENT(
         tx, dataset=address.dataset, job=address.job, task=address.task, actor=order.actor, verb=order.verb,
         detail=detail, now=now,
     )  # fmt: skip
+    moves.settle(context.dataset)
+    moves.apply(tx, now)
     return changed
 
 

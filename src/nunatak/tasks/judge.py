@@ -56,7 +56,11 @@ KINDS = {
     Reason.MEMORY: ("out-of-memory", "yours", "raise needs.memory, or let retry.memory raise it"),
     Reason.DISK: ("over-disk", "yours", "raise needs.disk"),
     Reason.TIME: ("over-time", "yours", "raise needs.time, or make the task shorter"),
-    Reason.STAGE_IN: ("stage-in", "data's", "check that the input exists and is whole"),
+    Reason.STAGE_IN: (
+        "stage-in",
+        "data's",
+        "check that the input exists and is whole; one that changed since it was submitted needs a new submission",
+    ),
     Reason.SETUP: ("setup", "yours", "check environment: the setup script, image or requirements"),
     Reason.COMMAND: ("command", "yours", "check the command's name, its file and its permissions"),
     Reason.OUTPUT: ("output-missing", "yours", "check the names under outputs, or mark them optional"),

@@ -197,9 +197,9 @@ def more(tx: Connection, context: Context, jobs: int, actor: str, now: float) ->
     _count_untouched(context, moves, jobs, once_done(tx, dataset) if graph.gated else frozenset())
     expect(tx, context, dict.fromkeys(graph.gathered, jobs), moves, now)
     moves.new_jobs(dataset, jobs, idle)
-    moves.settle(dataset)
-    moves.apply(tx, now)
     datasets_store.ADD_EVENT(
         tx, dataset=dataset, job=None, task=None, actor=actor, verb="more", detail=json.dumps({"jobs": jobs}), now=now
     )
+    moves.settle(dataset)
+    moves.apply(tx, now)
     return int(limits.total + jobs)
