@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from nunatak.core.clock import ManualClock
-from nunatak.core.work import Reason
+from nunatak.core.work import Reason, Shape
+from nunatak.datasets.plan import Plan, Retry
 from nunatak.db.database import Database
-from tests.contract.world import World, campaign, chain, diamond
+from tests.contract.world import World, campaign, chain, diamond, task
 
 
 @pytest.fixture
@@ -210,3 +211,77 @@ def test_more_jobs_make_a_gathering_task_wait_again(world: World) -> None:
     assert status["state"] == "done"
     assert status["jobs"]["done"] == 5
     assert len(world.status("1/analyze")["attempts"]) == 2
+
+
+def test_a_claim_that_raced_a_hold_is_ended_soon_after(world: World) -> None:
+    world.submit(chain(3))
+    world.act("hold", "1")
+    with world.database.write() as tx:  # as if a claim had looked before the hold was committed
+        tx.exec_driver_sql("UPDATE datasets SET held = false, state = 'open'")
+    assert len(world.claim(2)) == 2
+    with world.database.write() as tx:
+        tx.exec_driver_sql("UPDATE datasets SET held = true, state = 'held', reason = 'hold by alice'")
+    assert world.enforce() == 2
+    assert world.status("1")["tasks"]["queued"] == 0
+    assert world.status("1")["state"] == "held"
+    assert world.enforce() == 0
+
+
+def test_work_that_appears_while_a_dataset_is_cancelled_is_cancelled_too(world: World) -> None:
+    world.submit(chain(2))
+    items = world.claim(1)
+    with world.database.write() as tx:  # as if the report had been under way during the order
+        tx.exec_driver_sql("UPDATE datasets SET cancelled = true, closed = true, reason = 'cancel by alice'")
+    world.end(items)
+    assert world.claim() == []
+    assert world.enforce() > 0
+    assert world.status("1")["state"] == "failed"
+    world.act("retry", "1")
+    world.run_to_end()
+    assert world.status("1")["state"] == "done"
+
+
+def test_a_job_that_was_cancelled_held_and_released_is_waited_for_again(world: World) -> None:
+    world.submit(campaign(2))
+    world.end(world.claim())
+    for verb in ("cancel", "hold", "release"):
+        world.act(verb, "1/0")
+        assert world.faults() == []
+    world.run_to_end()
+    assert world.status("1")["state"] == "done"
+
+
+def test_more_jobs_reach_tasks_behind_one_that_gathers(world: World) -> None:
+    plan = Plan(
+        "tail",
+        1,
+        (task("a"), task("g", "a", once=True), task("h", "g", once=True)),
+    )
+    world.submit(plan)
+    world.run_to_end()
+    world.more(1, 1)
+    assert world.faults() == []
+    assert world.status("1/h")["state"] == "waiting"
+    world.run_to_end()
+    assert len(world.status("1/h")["attempts"]) == 2
+    assert world.status("1")["state"] == "done"
+
+
+def test_tasks_that_wait_for_their_next_try_leave_no_place_empty(world: World) -> None:
+    slow = task("b", "a", shape=Shape(cpu=2).rounded(), retry=Retry(tries=5, delay=600.0))
+    world.submit(Plan("mixed", 200, (task("a"), slow)))
+    world.end(world.claim(3))
+    late = [item for item in world.claim(3) if item.task == 1]
+    world.end(late, Reason.EXIT)
+    assert len(world.claim(3)) == 3
+
+
+def test_an_eviction_is_free_even_after_many_tries_by_hand(world: World) -> None:
+    world.submit(chain(1, 1))
+    for _ in range(8):
+        for _ in range(3):
+            world.end(world.claim(), Reason.EXIT)
+        world.act("retry", "1")
+    world.end(world.claim(), Reason.LOST)
+    status = world.status("1/0/t0")
+    assert (status["tries"], status["attempts"][-1]["verdict"]) == (0, "lost")

@@ -68,20 +68,23 @@ def test_a_silent_engine_loses_its_leases_and_its_logs_are_closed(
 
 def test_temporary_files_go_and_those_elsewhere_are_given_up(database: Database, tmp_path: Path) -> None:
     storage = PosixStorage([tmp_path / "store"])
-    url = f"file://{tmp_path}/store/a.txt"
+    url = f"file://{tmp_path}/store/1/a.txt"
     storage.put([Put(url, b"x")])
     elsewhere = f"file://{tmp_path}/kept.txt"
     (tmp_path / "kept.txt").write_text("x")
-    rows = [(url, 1), (elsewhere, 1), ("nonsense", 1), (f"file://{tmp_path}/store/gone.txt", 1)]
+    other = f"file://{tmp_path}/store/2/b.txt"
+    storage.put([Put(other, b"x")])
+    rows = [(url, 1), (elsewhere, 1), ("nonsense", 1), (f"file://{tmp_path}/store/1/gone.txt", 1), (other, 1)]
     database.run(lambda tx: store.EXPIRE_FILES(tx, v=rows, now=0.0))
-    cleaner = FileCleaner(database, storage)
+    cleaner = FileCleaner(database, storage, f"file://{tmp_path}/store")
     assert cleaner.tick() is False
     assert storage.stat([url]) == [None]
+    assert storage.stat([other]) != [None]
     assert (tmp_path / "kept.txt").exists()
     with database.read() as tx:
         assert cleanup.expired(tx, 10) == []
         left = tx.exec_driver_sql("SELECT url FROM expired_files ORDER BY url").fetchall()
-    assert sorted(row.url for row in left) == sorted([elsewhere, "nonsense"])
+    assert sorted(row.url for row in left) == sorted([elsewhere, "nonsense", other])
 
 
 def test_files_that_cannot_be_deleted_now_are_kept_for_later(database: Database, tmp_path: Path) -> None:
@@ -89,11 +92,11 @@ def test_files_that_cannot_be_deleted_now_are_kept_for_later(database: Database,
         def delete(self, urls: Any) -> None:
             raise Unavailable("the disk is away")
 
-    database.run(lambda tx: store.EXPIRE_FILES(tx, v=[("file:///x", 1)], now=0.0))
+    database.run(lambda tx: store.EXPIRE_FILES(tx, v=[("file:///s/1/x", 1)], now=0.0))
     with pytest.raises(Unavailable):
-        FileCleaner(database, Away([tmp_path])).tick()
+        FileCleaner(database, Away([tmp_path]), "file:///s").tick()
     with database.read() as tx:
-        assert cleanup.expired(tx, 10) == ["file:///x"]
+        assert cleanup.expired(tx, 10) == [("file:///s/1/x", 1)]
 
 
 def runner(database: Database, clock: ManualClock, tick: Callable[[], bool], holder: str = "a") -> Runner:
@@ -139,8 +142,8 @@ def test_a_loop_that_fails_waits_longer_each_time_and_recovers(database: Databas
 def test_all_loops_start_tick_and_stop_promptly(database: Database, clock: ManualClock, tmp_path: Path) -> None:
     world = World(database, clock)
     storage, logs = PosixStorage([tmp_path]), LogStore(tmp_path / "logs", clock=clock)
-    loops = loops_of(database, world.contexts, storage, logs, clock, interval=0.01, lease=300.0)
-    assert {loop.name for loop in loops} == {"reap", "files", "logs", "answers"}
+    loops = loops_of(database, world.contexts, storage, logs, clock, store="file:///s", interval=0.01, lease=300.0)
+    assert {loop.name for loop in loops} == {"reap", "stops", "files", "logs", "answers"}
     ticked = {loop.name: threading.Event() for loop in loops}
 
     def watched(loop: Loop) -> Loop:

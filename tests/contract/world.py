@@ -138,6 +138,9 @@ class World:
         order = control.Order(verb, parse(address), "alice", reason)
         return self.database.run(lambda tx: control.act(tx, self.contexts, order, self.clock()))
 
+    def enforce(self) -> int:
+        return self.database.run(lambda tx: control.enforce(tx, self.contexts, self.clock()))
+
     def more(self, dataset: int, jobs: int) -> int:
         return self.database.run(
             lambda tx: unfold.more(tx, self.contexts.one(tx, dataset), jobs, "alice", self.clock())

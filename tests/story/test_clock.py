@@ -40,7 +40,14 @@ class Server(Api):
         """Begin the loops as a new process does, which has not seen the clock before."""
         it = self.services
         self.loops = loops_of(
-            it.database, it.contexts, it.storage, it.logs, it.clock, interval=0.5, lease=it.limits.lease
+            it.database,
+            it.contexts,
+            it.storage,
+            it.logs,
+            it.clock,
+            store=it.store,
+            interval=0.5,
+            lease=it.limits.lease,
         )
 
     def set_back(self) -> None:

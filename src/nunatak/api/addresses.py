@@ -16,7 +16,7 @@ from nunatak.api.models import NO_NUL
 from nunatak.api.requests import AddressText, After, Have, Limit, address_of, answer, page_after
 from nunatak.api.services import Services
 from nunatak.core.address import Address
-from nunatak.core.errors import Invalid
+from nunatak.core.errors import Invalid, NotFound
 from nunatak.tasks import explain, lists, look
 from nunatak.tasks.logs import LogSlice
 
@@ -156,6 +156,8 @@ def get_content(
         _check(tx, services, wanted)
         context = services.contexts.one(tx, wanted.dataset)
         record = content.find(tx, context, wanted, name)
+    if not record["url"].startswith(f"{services.store}/{wanted.dataset}/"):
+        raise NotFound(f"{name} is not in the store", code="file-elsewhere", hint=f"it is kept at {record['url']}")
     return content.serve(services.storage, record, wanted_range, if_range, if_none_match)
 
 

@@ -116,17 +116,24 @@ def report(name: EngineName, request: Request, body: Body) -> Response:
     summary="Append to logs",
 )  # fmt: skip
 def upload_logs(name: EngineName, services: Have, body: Body) -> Response:
-    """Keep bytes of logs; bytes that came before are skipped. Logs of finished attempts are compressed."""
+    """Keep bytes of logs of this engine's attempts; bytes that came before are skipped. Finished ones are compressed."""
     plain = batches.LOGS.validate_json(body)
+    sent = plain.get("parts", ())
+    over = [{"address": text, "lease": "0"} for text in plain.get("finished", ())]
+    addresses = {item["address"]: address_of(item["address"], "attempt") for item in (*sent, *over)}
     with services.database.read() as tx:
-        fleet.number_of(tx, name, plain["session"])
+        engine = fleet.number_of(tx, name, plain["session"])
+        attempts = keys.Attempts(tx, services.contexts, addresses)
+        found = [(key, item) for item in (*sent, *over) for key in (attempts.key(item),) if key]
+        own = fleet.attempts_of(tx, engine, [key[:4] for key, _ in found])
+    mine = {key[:4] for key in own}
     parts = [
-        (address_of(item["address"], "attempt"), item["stream"], item["offset"], item["data"])
-        for item in plain.get("parts", ())
+        (addresses[item["address"]], item["stream"], item["offset"], item["data"])
+        for key, item in found
+        if key in own and "data" in item
     ]
-    finished = [address_of(text, "attempt") for text in plain.get("finished", ())]
     services.logs.append(parts)
-    services.logs.finish(finished)
+    services.logs.finish([addresses[item["address"]] for key, item in found if "data" not in item and key[:4] in mine])
     return answer({"taken": len(parts)})
 
 

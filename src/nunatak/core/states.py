@@ -37,14 +37,16 @@ CHANGES: Mapping[TaskState, Mapping[TaskState, str]] = {
         S.READY: "try again, or the lease ran out",
         S.FAILED: "no try left, or cancel",
         S.HELD: "hold, or policy",
+        S.WAITING: "jobs were added that it gathers",
     },
     S.RUNNING: {
         S.DONE: "the engine reports success",
         S.READY: "try again, or the lease ran out",
         S.FAILED: "no try left, or cancel",
         S.HELD: "hold, or policy",
+        S.WAITING: "jobs were added that it gathers",
     },
-    S.DONE: {S.WAITING: "more jobs for a task that gathers all jobs", S.READY: "retry"},
+    S.DONE: {S.WAITING: "jobs were added that it gathers"},
     S.FAILED: {S.READY: "retry", S.WAITING: "retry, its parents unfinished", S.HELD: "hold"},
     S.HELD: {S.READY: "release", S.WAITING: "release, its parents unfinished", S.FAILED: "cancel"},
 }
@@ -52,11 +54,6 @@ CHANGES: Mapping[TaskState, Mapping[TaskState, str]] = {
 
 OPEN_STATES = (S.WAITING, S.READY, S.QUEUED, S.RUNNING)
 LEASED_STATES = (S.QUEUED, S.RUNNING)
-
-
-def before(after: TaskState) -> tuple[TaskState, ...]:
-    """Return the states from which a task may become `after`."""
-    return tuple(state for state, nexts in CHANGES.items() if after in nexts)
 
 
 def derive(counts: Mapping[str, int]) -> Derived:

@@ -32,6 +32,9 @@ def kept_at(place: str, name: str, store: str, dataset: int) -> str:
     if ".." in (path or scheme).split("/"):
         raise Invalid(f'"{place}" has ".." in it', code="bad-path", hint="write the place out")
     if separator:
+        if place.startswith(f"{store}/") and not place.startswith(f"{store}/{dataset}/"):
+            hint = "write {store}/{dataset}/..., or a path alone, which is below the dataset's place"
+            raise Invalid(f'"{place}" is in the store, but not below this dataset', code="bad-path", hint=hint)
         return place
     if place.startswith("/"):
         raise Invalid(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
-from nunatak.core.states import OPEN_STATES, Derived, TaskState, derive
+from nunatak.core.states import CHANGES, Derived, TaskState, derive
 from nunatak.datasets import store
 
 LIVE = (TaskState.READY, TaskState.QUEUED, TaskState.RUNNING)
@@ -27,11 +27,16 @@ class Moves:
             lambda: dict.fromkeys(("total", "done", "failed", "held"), 0)
         )
         self._settle: set[int] = set()
+        self._flags: dict[int, dict[str, object]] = {}
 
     def task(
         self, dataset: int, task: int, shape: int, before: TaskState | None, after: TaskState | None, n: int = 1
     ) -> None:
-        """Move `n` tasks from one state to another; None is nowhere (new, or given up)."""
+        """Move `n` tasks from one state to another; None is nowhere (new, or given up).
+
+        Every change of a task passes here: one that the table of `core.states` does not have is a bug of the caller.
+        """
+        assert before is None or after is None or after in CHANGES[before], f"a task cannot go from {before} to {after}"
         counts = self._tasks[dataset, task, shape]
         if before is not None:
             counts[before] -= n
@@ -55,6 +60,11 @@ class Moves:
     def set_jobs(self, dataset: int, counts: Mapping[str, int]) -> None:
         """Count jobs where there are no kept counts yet."""
         self._jobs[dataset].update(counts)
+
+    def flag(self, dataset: int, flags: Mapping[str, object]) -> None:
+        """Set a dataset's flags when all else is written: its row is locked last."""
+        self._flags[dataset] = dict(flags)
+        self._settle.add(dataset)
 
     def settle(self, dataset: int) -> None:
         """Ask for the dataset's state to be derived anew even if its counts do not suggest it."""
@@ -83,6 +93,8 @@ class Moves:
             if row.live == 0 or row.live == live[row.dataset]:
                 settle.add(row.dataset)
         for dataset in sorted(settle):
+            if dataset in self._flags:
+                store.SET_FLAGS(tx, dataset=dataset, now=now, **self._flags[dataset])
             settle_state(tx, dataset, now)
 
 
@@ -139,13 +151,3 @@ def mark_jobs(
             if after is Derived.DONE:
                 done.append((row.dataset, row.job))
     return done
-
-
-def total(counts: Mapping[str, int]) -> int:
-    """Return the number of tasks."""
-    return sum(counts[state] for state in store.STATES)
-
-
-def unfinished(counts: Mapping[str, int]) -> int:
-    """Return the number of tasks that may still run by themselves."""
-    return sum(counts[state] for state in OPEN_STATES)

@@ -30,7 +30,8 @@ SET_STATE = Statement(
     "UPDATE datasets SET state = :state, ended = :ended, changed = :now WHERE dataset = :dataset AND state <> :state"
 )
 SET_FLAGS = Statement(
-    "UPDATE datasets SET held = :held, closed = :closed, reason = :reason, changed = :now WHERE dataset = :dataset"
+    "UPDATE datasets SET held = :held, closed = :closed, cancelled = :cancelled, reason = :reason, changed = :now"
+    " WHERE dataset = :dataset"
 )
 SET_PRIORITY = Statement(
     "UPDATE datasets SET priority = :priority, name = :name, changed = :now WHERE dataset = :dataset"
@@ -95,14 +96,19 @@ STATE_SUMS = Statement(
 JOB_COUNTS = Statement("SELECT total, done, failed, held, live FROM job_counts WHERE dataset = :dataset")
 DEMAND = Statement(
     "SELECT c.dataset, c.task, c.shape, c.ready, d.priority, d.owner, d.team FROM datasets d"
-    " JOIN task_counts c ON c.dataset = d.dataset WHERE d.state = 'open' AND NOT d.held AND c.ready > 0"
+    " JOIN task_counts c ON c.dataset = d.dataset WHERE d.state = 'open' AND NOT d.held AND NOT d.cancelled AND c.ready > 0"
     " ORDER BY c.dataset, c.task DESC, c.shape"
 )
 FREE = Statement(
-    "SELECT d.dataset FROM {wanted} JOIN datasets d ON d.dataset = wanted.dataset WHERE d.state = 'open' AND NOT d.held",
+    "SELECT d.dataset FROM {wanted} JOIN datasets d ON d.dataset = wanted.dataset"
+    " WHERE d.state = 'open' AND NOT d.held AND NOT d.cancelled",
     wanted="dataset int",
 )
-HELD_DATASETS = Statement("SELECT dataset, reason FROM datasets WHERE state = 'held' AND held ORDER BY dataset")
+STOPPED_DATASETS = Statement(
+    "SELECT d.dataset, d.held, d.cancelled, d.reason FROM datasets d JOIN job_counts j ON j.dataset = d.dataset"
+    " WHERE d.state IN ('open', 'held') AND j.live > 0 AND (d.cancelled OR d.held AND EXISTS"
+    " (SELECT 1 FROM task_counts c WHERE c.dataset = d.dataset AND (c.queued > 0 OR c.running > 0))) ORDER BY d.dataset"
+)
 ADD_EVENT = Statement(
     "INSERT INTO events (at, dataset, job, task, actor, verb, detail)"
     " VALUES (:now, :dataset, :job, :task, :actor, :verb, :detail)"

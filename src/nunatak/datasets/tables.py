@@ -27,6 +27,7 @@ datasets = Table(
     Column("state", String(8), nullable=False, server_default="open"),  # derived from the counts, kept for lists
     Column("held", Boolean, nullable=False, server_default=text("false")),
     Column("closed", Boolean, nullable=False, server_default=text("false")),
+    Column("cancelled", Boolean, nullable=False, server_default=text("false")),
     Column("reason", Text),  # why it is held, closed or cancelled
     Column("created", Float, nullable=False),
     Column("changed", Float, nullable=False),

@@ -83,9 +83,23 @@ class Database:
             wait=wait_random_exponential(0.01, 0.5),
             reraise=True,
         ):
-            with attempt, self.writer.begin() as tx:
-                return work(tx)
+            with attempt:
+                return self._once(work)
         raise AssertionError  # Retrying either returns or raises
+
+    def _once(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` once. Raises `Unavailable` if nobody can tell whether it was committed."""
+        finished = False
+        try:
+            with self.writer.begin() as tx:
+                result = work(tx)
+                finished = True
+            return result
+        except DBAPIError as error:
+            if finished and error.connection_invalidated:
+                hint = "look whether it was done before asking again"
+                raise Unavailable("the database went away while it committed", code="database", hint=hint) from error
+            raise
 
     def close(self) -> None:
         """Close every connection."""

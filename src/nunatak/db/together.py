@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
 
-from nunatak.core.errors import NunatakError
+from nunatak.core.errors import Unavailable
 from nunatak.db.database import Database
 
 Item = TypeVar("Item")
@@ -89,7 +89,7 @@ class Together(Generic[Item, Result]):
             for entry, result in zip(batch, results, strict=True):
                 entry.result.append(result)
         except BaseException as error:  # noqa: BLE001 - it is handed to every caller, who raises it
-            if len(batch) == 1 or not isinstance(error, NunatakError):
+            if len(batch) == 1 or isinstance(error, Unavailable) or not isinstance(error, Exception):
                 for entry in batch:
                     entry.error = error
                 return

@@ -19,7 +19,7 @@ from nunatak.core.errors import Invalid, NunatakError, Refused
 from nunatak.db.database import Database
 from nunatak.loops.clock_watch import ClockWatch
 from nunatak.storage.protocol import Storage
-from nunatak.tasks import cleanup, fleet, leaders
+from nunatak.tasks import cleanup, control, fleet, leaders
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs import LogStore
 
@@ -66,22 +66,29 @@ class Reaper:
 
 
 class FileCleaner:
-    """Deletes temporary files whose jobs are done. Deleting twice is no error, so a crash in between costs nothing."""
+    """Deletes temporary files whose jobs are done. Deleting twice is no error, so a crash in between costs nothing.
 
-    def __init__(self, database: Database, storage: Storage) -> None:
-        """Use these."""
-        self.database, self.storage = database, storage
+    What a worker reported says where its files are; nothing is deleted that does not lie below its own dataset's place.
+    """
+
+    def __init__(self, database: Database, storage: Storage, store: str) -> None:
+        """Use these; `store` is the URL prefix below which each dataset has its place."""
+        self.database, self.storage, self.store = database, storage, store
 
     def tick(self) -> bool:
         """Delete a page of files, then forget them; those that can never be deleted are given up."""
         with self.database.read() as tx:
-            urls = cleanup.expired(tx, FILES)
-        if not urls:
+            files = cleanup.expired(tx, FILES)
+        if not files:
             return False
-        hopeless = self._delete(urls)
-        gone = sorted(set(urls) - set(hopeless))
-        self.database.run(lambda tx: cleanup.settle(tx, gone, hopeless))
-        return len(urls) == FILES
+        own = [url for url, dataset in files if url.startswith(f"{self.store}/{dataset}/")]
+        strange = sorted({url for url, _ in files} - set(own))
+        if strange:
+            log.warning("files that are not their dataset's are not deleted", files=len(strange), example=strange[0])
+        hopeless = self._delete(own) if own else []
+        gone = sorted(set(own) - set(hopeless))
+        self.database.run(lambda tx: cleanup.settle(tx, gone, [*hopeless, *strange]))
+        return len(files) == FILES
 
     def _delete(self, urls: Sequence[str]) -> list[str]:
         """Delete; returns those that this storage refuses. Raises `Unavailable` where trying again may help."""
@@ -100,6 +107,18 @@ class FileCleaner:
         return hopeless
 
 
+def enforcer(database: Database, contexts: Contexts, clock: Clock) -> Callable[[], bool]:
+    """Return a tick that ends what slipped through while a dataset was being held or cancelled."""
+
+    def tick() -> bool:
+        with database.read() as tx:
+            if not control.stopped_but_live(tx):
+                return False
+        return database.run(lambda tx: control.enforce(tx, contexts, clock())) > 0
+
+    return tick
+
+
 def loops_of(
     database: Database,
     contexts: Contexts,
@@ -107,14 +126,16 @@ def loops_of(
     logs: LogStore,
     clock: Clock,
     *,
+    store: str,
     interval: float,
     lease: float,
 ) -> list[Loop]:
-    """Return every loop of a server; `interval` and `lease` in seconds, as in the settings."""
+    """Return every loop of a server; `store` is a URL prefix, `interval` and `lease` are seconds, as in the settings."""
     reaper = Reaper(database, contexts, logs, clock)
-    cleaner = FileCleaner(database, storage)
+    cleaner = FileCleaner(database, storage, store.rstrip("/"))
     return [
         Loop("reap", max(interval, min(lease / 20, 15.0)), reaper.tick),
+        Loop("stops", max(interval, 1.0), enforcer(database, contexts, clock)),
         Loop("files", max(interval, 2.0), cleaner.tick),
         Loop("logs", max(interval, 60.0), lambda: logs.expire(clock()) > 0),
         Loop(

@@ -45,7 +45,7 @@ def advance(
     added = {tuple(row) for row in store.ADD(tx, v=freed, now=now)} if freed else set()
     for dataset, job, task, state, shape, _ in freed:
         if (dataset, job, task) in added:
-            _count_new(moves, known[dataset], task, TaskState(state), shape)
+            count_touched(moves, known[dataset], task, S.WAITING, TaskState(state), shape)
     _free_existing(tx, {key: n for key, n in counts.items() if key not in added}, opened, moves, now)
     for dataset, keys in by_dataset.items():
         _open_gates(tx, known[dataset], [task for job, task in keys if job == ONCE], moves, now)
@@ -61,14 +61,15 @@ def _open_now(tx: Connection, context: Context, released: Counter[tuple[int, int
     needed = {task for _, task in released if graph.gates[task]}
     if not needed:
         return frozenset(graph.per_job)
-    opened = graph.open_tasks(_once_done(tx, context.dataset))
+    opened = graph.open_tasks(once_done(tx, context.dataset))
     if needed <= opened:
         return opened
     datasets_store.LOCK_FRONTIER(tx, dataset=context.dataset)
-    return graph.open_tasks(_once_done(tx, context.dataset))
+    return graph.open_tasks(once_done(tx, context.dataset))
 
 
-def _once_done(tx: Connection, dataset: int) -> frozenset[int]:
+def once_done(tx: Connection, dataset: int) -> frozenset[int]:
+    """Return which once-tasks of a dataset are done."""
     return frozenset(row.task for row in store.ONCE_DONE(tx, dataset=dataset))
 
 
@@ -87,13 +88,14 @@ def _new_children(
     return rows
 
 
-def _count_new(moves: Moves, context: Context, task: int, state: TaskState, shape: int) -> None:
+def count_touched(moves: Moves, context: Context, task: int, before: TaskState, after: TaskState, shape: int) -> None:
+    """Count a task that got its row just now: until then it was counted among the untouched ones in state `before`."""
     if context.base[task] == shape:
-        if state is not S.WAITING:
-            moves.task(context.dataset, task, shape, S.WAITING, state)
+        if before is not after:
+            moves.task(context.dataset, task, shape, before, after)
     else:
-        moves.task(context.dataset, task, context.base[task], S.WAITING, None)
-        moves.task(context.dataset, task, shape, None, state)
+        moves.task(context.dataset, task, context.base[task], before, None)
+        moves.task(context.dataset, task, shape, None, after)
 
 
 def _free_existing(
@@ -116,7 +118,7 @@ def _open_gates(tx: Connection, context: Context, once: list[int], moves: Moves,
     if not gated:
         return
     limits = datasets_store.LOCK_FRONTIER(tx, dataset=context.dataset)[0]
-    opened = graph.open_tasks(_once_done(tx, context.dataset))
+    opened = graph.open_tasks(once_done(tx, context.dataset))
     for task in sorted(gated & opened):
         for row in store.OPEN_GATE(tx, dataset=context.dataset, task=task, now=now):
             moves.task(context.dataset, task, row.shape, S.WAITING, S.READY)
@@ -149,26 +151,35 @@ def expect(tx: Connection, context: Context, more: Mapping[int, int], moves: Mov
 
     One that was ready or done waits again; one that was leased is stopped, free of charge.
     """
+    graph = context.graph
     added: Counter[int] = Counter()
     for task, n in more.items():
-        for child in context.graph.gathering_children[task]:
+        for child in graph.gathering_children[task]:
             added[child] += n
     rows = {row.task: row for row in store.LOCKED_ROWS(tx, dataset=context.dataset, job=ONCE)} if added else {}
     changes, stopped = [], []
-    for task, n in sorted(added.items()):
-        if not n:
+    for task in graph.once:  # in the order of the graph: a task that is undone makes its children wait too
+        if not added[task]:
             continue
         row = rows[task]
-        pending = row.pending + n
-        before = TaskState(row.state)
-        after = before
-        if before not in (S.HELD, S.FAILED):
-            after = S.WAITING if pending else (S.READY if before is S.WAITING else before)
+        before, pending = TaskState(row.state), row.pending + added[task]
+        after = _expecting(before, pending)
         if before in LEASED_STATES and after is S.WAITING:
             stopped.append(row)
+        if before is S.DONE and after is S.WAITING:
+            added.update(dict.fromkeys(graph.local_children[task], 1))
         if before is not after:
             moves.task(context.dataset, task, row.shape, before, after)
         changes.append((context.dataset, ONCE, task, after, pending, row.tries, None))
     ledger.close_open(tx, stopped, "superseded", "again", "jobs were added; it gathers them all later", now)
     if changes:
         store.CHANGE(tx, v=changes, now=now)
+
+
+def _expecting(before: TaskState, pending: int) -> TaskState:
+    """Return the state of a once-task whose number of unfinished parents changed."""
+    if before in (S.HELD, S.FAILED):
+        return before
+    if pending:
+        return S.WAITING
+    return S.READY if before is S.WAITING else before

@@ -21,6 +21,7 @@ from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.unfold import take_fresh
 
 S = TaskState
+ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +70,39 @@ def claim(
 def claim_many(
     tx: Connection, contexts: Contexts, asked: Sequence[Asked], wanted: Sequence[Demand], now: float
 ) -> list[list[Claimed]]:
-    """Carry out several claims in one transaction; returns what each got, in order."""
+    """Carry out several claims in one transaction; returns what each got, in order.
+
+    Ready tasks that wait for their next try are counted as ready but cannot be had: where an allotment falls short, its
+    dataset and shape are left out and what is missing is chosen anew, so that no place stays empty.
+    """
     shapes = contexts.book.shapes(tx, {item.shape for item in wanted})
-    allotments = [choose(wanted, shapes, item.offer, item.limit) for item in asked]
-    datasets = sorted({allotment.dataset for chosen in allotments for allotment in chosen})
-    free = {row.dataset for row in datasets_store.FREE(tx, wanted=[(n,) for n in datasets])} if datasets else set()
-    known = contexts.of(tx, free)
+    known: dict[int, Context] = {}
     moves = Moves()
-    taken = [
-        [
-            claimed
-            for allotment in chosen
-            if allotment.dataset in free
-            for claimed in _take(tx, contexts, known[allotment.dataset], item, allotment, moves, now)
-        ]
-        for item, chosen in zip(asked, allotments, strict=True)
-    ]
+    taken: list[list[Claimed]] = [[] for _ in asked]
+    left = list(wanted)
+    for _ in range(ROUNDS):
+        short: set[tuple[int, int]] = set()
+        for item, got in zip(asked, taken, strict=True):
+            chosen = choose(left, shapes, item.offer, item.limit - len(got))
+            known.update(_free(tx, contexts, {allotment.dataset for allotment in chosen} - known.keys()))
+            for allotment in chosen:
+                context = known.get(allotment.dataset)
+                new = _take(tx, contexts, context, item, allotment, moves, now) if context else []
+                got += new
+                if len(new) < allotment.n:
+                    short.add((allotment.dataset, allotment.shape))
+        left = [item for item in left if (item.dataset, item.shape) not in short]
+        if not short or not left or all(len(got) >= item.limit for item, got in zip(asked, taken, strict=True)):
+            break
     moves.apply(tx, now)
     whole = iter(with_inputs(tx, known, [item for items in taken for item in items]))
     return [[next(whole) for _ in items] for items in taken]
+
+
+def _free(tx: Connection, contexts: Contexts, datasets: set[int]) -> dict[int, Context]:
+    """Return the contexts of those datasets that may be worked on now: open, and neither held nor cancelled."""
+    rows = datasets_store.FREE(tx, wanted=[(dataset,) for dataset in sorted(datasets)]) if datasets else ()
+    return contexts.of(tx, {row.dataset for row in rows})
 
 
 def _take(

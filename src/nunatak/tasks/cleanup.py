@@ -11,14 +11,14 @@ from nunatak.db.statement import Statement
 from nunatak.tasks import store
 from nunatak.tasks.context import Contexts
 
-EXPIRED = Statement("SELECT url FROM expired_files WHERE NOT given_up ORDER BY url LIMIT :n")
+EXPIRED = Statement("SELECT url, dataset FROM expired_files WHERE NOT given_up ORDER BY url LIMIT :n")
 FORGET_FILES = Statement("DELETE FROM expired_files WHERE url IN (SELECT url FROM {v})", v="url text")
 GIVE_UP_FILES = Statement("UPDATE expired_files SET given_up = true WHERE url IN (SELECT url FROM {v})", v="url text")
 
 
-def expired(tx: Connection, limit: int) -> list[str]:
-    """Return URLs of temporary files that are to be deleted, at most `limit`."""
-    return [row.url for row in EXPIRED(tx, n=limit)]
+def expired(tx: Connection, limit: int) -> list[tuple[str, int]]:
+    """Return (URL, dataset) of temporary files that are to be deleted, at most `limit`."""
+    return [(row.url, row.dataset) for row in EXPIRED(tx, n=limit)]
 
 
 def settle(tx: Connection, gone: Sequence[str], hopeless: Sequence[str]) -> None:
@@ -36,7 +36,7 @@ def late_attempts(tx: Connection, contexts: Contexts, now: float, limit: int) ->
     for leasing in store.LEASING_DATASETS(tx) if late else ():
         context = contexts.one(tx, leasing.dataset)
         for engine in late:
-            rows = store.LEASES_OF(tx, dataset=leasing.dataset, engine=engine.engine, n=limit - len(found))
+            rows = store.LEASES_SEEN(tx, dataset=leasing.dataset, engine=engine.engine, n=limit - len(found))
             for row in rows:
                 name = context.plan.tasks[row.task].name
                 found.append(Address(row.dataset, None if row.job == ONCE else row.job, name, row.attempt))

@@ -17,9 +17,9 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row
 from nunatak.tasks import ledger, store
-from nunatak.tasks.advance import expect
+from nunatak.tasks.advance import expect, once_done
 from nunatak.tasks.context import Context, Contexts
-from nunatak.tasks.unfold import once_done, touch
+from nunatak.tasks.unfold import touch
 
 S = TaskState
 PAGE = 2000
@@ -70,9 +70,9 @@ def act(tx: Connection, contexts: Contexts, order: Order, now: float) -> int:
 
 def _dataset(tx: Connection, context: Context, order: Order, moves: Moves, now: float) -> int:
     dataset = context.dataset
-    datasets_store.LOCK_FRONTIER(tx, dataset=dataset)
-    row = datasets_store.LOCK_DATASET(tx, dataset=dataset)[0]
-    flags = {"held": bool(row.held), "closed": bool(row.closed), "reason": row.reason}
+    datasets_store.LOCK_FRONTIER(tx, dataset=dataset)  # orders on one dataset come one after the other
+    row = datasets_store.DATASET(tx, dataset=dataset)[0]
+    flags = {key: bool(getattr(row, key)) for key in ("held", "closed", "cancelled")} | {"reason": row.reason}
     why = f"{order.verb} by {order.actor}" + (f": {order.reason}" if order.reason else "")
     changed = 1
     if order.verb == "hold":
@@ -81,7 +81,7 @@ def _dataset(tx: Connection, context: Context, order: Order, moves: Moves, now: 
     elif order.verb == "release":
         flags.update(held=False, reason=None)
     elif order.verb == "retry":
-        flags.update(held=False)
+        flags.update(held=False, cancelled=False)
         changed = _every(tx, context, order, [S.FAILED], moves, now)
     elif order.verb == "close":
         flags.update(closed=True, reason=why)
@@ -89,15 +89,16 @@ def _dataset(tx: Connection, context: Context, order: Order, moves: Moves, now: 
     else:
         if row.state == "done":
             raise Conflict(f"dataset {dataset} is done", code="done")
-        flags.update(held=False, closed=True, reason=why)
+        flags.update(held=False, closed=True, cancelled=True, reason=why)
         _drop_untouched(tx, context, moves, now)
         changed = _every(tx, context, order, FROM["cancel"], moves, now)
-    datasets_store.SET_FLAGS(tx, dataset=dataset, now=now, **flags)
+    moves.flag(dataset, flags)
     return changed
 
 
-def _requeue_leased(tx: Connection, context: Context, why: str, moves: Moves, now: float) -> None:
-    """End what runs of a dataset; the tasks are ready, and stay so until the dataset is released."""
+def _requeue_leased(tx: Connection, context: Context, why: str, moves: Moves, now: float) -> int:
+    """End what runs of a dataset; the tasks are ready, and stay so until the dataset is released. Returns how many."""
+    ended = 0
     for state in LEASED_STATES:
         job, task = -2, 0
         while rows := store.LOCKED_ROWS_OF(tx, dataset=context.dataset, state=state, job=job, task=task, n=PAGE):
@@ -107,20 +108,33 @@ def _requeue_leased(tx: Connection, context: Context, why: str, moves: Moves, no
             store.CHANGE(tx, v=changes, now=now)
             for row in rows:
                 moves.task(row.dataset, row.task, row.shape, state, S.READY)
-
-
-def enforce_holds(tx: Connection, contexts: Contexts, now: float) -> int:
-    """End what was claimed of a dataset while it was being held; returns how many attempts were ended."""
-    ended = 0
-    for row in datasets_store.HELD_DATASETS(tx):
-        sums = progress.sums(tx, row.dataset)
-        leased = sums[S.QUEUED] + sums[S.RUNNING]
-        if leased:
-            moves = Moves()
-            _requeue_leased(tx, contexts.one(tx, row.dataset), row.reason or "held", moves, now)
-            moves.apply(tx, now)
-            ended += leased
+            ended += len(rows)
     return ended
+
+
+def stopped_but_live(tx: Connection) -> bool:
+    """Tell whether any held or cancelled dataset has tasks that are ready, queued or running."""
+    return bool(datasets_store.STOPPED_DATASETS(tx))
+
+
+def enforce(tx: Connection, contexts: Contexts, now: float) -> int:
+    """Stop what slipped through while a dataset was being held or cancelled; returns how many tasks were changed.
+
+    Claims and reports do not wait for such orders, so one that is under way at the same moment may still make work of the
+    dataset leased or ready. Nothing of it is claimed afterwards, and this ends what was.
+    """
+    changed = 0
+    for row in datasets_store.STOPPED_DATASETS(tx):
+        context, moves = contexts.one(tx, row.dataset), Moves()
+        datasets_store.LOCK_FRONTIER(tx, dataset=row.dataset)
+        if row.cancelled:
+            order = Order("cancel", Address(row.dataset), "nunatak", row.reason or "")
+            changed += _every(tx, context, order, FROM["cancel"], moves, now)
+        else:
+            changed += _requeue_leased(tx, context, row.reason or "held", moves, now)
+        moves.settle(row.dataset)
+        moves.apply(tx, now)
+    return changed
 
 
 def _every(
@@ -200,8 +214,10 @@ def _give_up(
     """A cancelled job is given up: tasks that gather all jobs go on without it, until it is tried again."""
     marks = datasets_store.JOB_MARKS(tx, dataset=context.dataset, wanted=[(job,)])
     was = bool(marks and marks[0].cancelled)
-    now_given_up = order.verb == "cancel" and (was or order.address.level == "job")
-    if now_given_up != was and order.verb in ("cancel", "retry"):
+    now_given_up = order.verb in ("cancel", "hold") and (
+        was or (order.verb == "cancel" and order.address.level == "job")
+    )
+    if now_given_up != was:
         datasets_store.CANCEL_JOBS(tx, marks=[(context.dataset, job, int(now_given_up))])
         expect(tx, context, dict.fromkeys(undone, -1 if now_given_up else 1), moves, now)
 

@@ -40,7 +40,7 @@ def register(
     row = rows[0]
     if row.session != session and now - row.seen < lease / 4:
         raise Conflict(
-            f"engine {name} is already running: it was heard of {now - row.seen:.0f} s ago",
+            f"engine {name} is already running: it was heard of {max(0.0, now - row.seen):.0f} s ago",
             code="engine-running",
             hint=f"stop the other process, or wait {lease / 4:.0f} s after its end",
         )
@@ -69,6 +69,13 @@ def numbers_of(tx: Connection, sessions: Iterable[tuple[str, str]]) -> dict[tupl
     return {(row.name, row.session): row.engine for row in store.ENGINE_NUMBERS(tx, v=sorted(set(sessions)))}
 
 
+def attempts_of(tx: Connection, engine: int, attempts: Iterable[tuple[int, int, int, int]]) -> set[Key]:
+    """Return those of some attempts, open or ended, that are this engine's, with their keys."""
+    wanted = sorted(set(attempts))
+    rows = store.ATTEMPTS_OF(tx, engine=engine, v=wanted) if wanted else ()
+    return {(row.dataset, row.job, row.task, row.attempt, row.lease) for row in rows}
+
+
 def stops(tx: Connection, engine: int, limit: int = 1000) -> list[Key]:
     """Return attempts the engine has to end; they are repeated until it reports their end or no longer has them."""
     return [tuple(row) for row in store.STOPS(tx, engine=engine, n=limit)]
@@ -85,7 +92,7 @@ def leases(tx: Connection, engine: int, after: int = 0, limit: int = PAGE) -> li
     rows: list[Row] = []
     for row in store.LEASING_DATASETS(tx):
         if row.dataset > after:
-            rows += store.LEASES_OF(tx, dataset=row.dataset, engine=engine, n=10_000_000)
+            rows += store.LEASES_SEEN(tx, dataset=row.dataset, engine=engine, n=10_000_000)
             if len(rows) >= limit:
                 break
     return rows
@@ -103,7 +110,7 @@ def give_back(tx: Connection, engine: int, keys: Sequence[Key], reason: str, now
 def reap(tx: Connection, now: float, limit: int = PAGE) -> int:
     """Take back the leases of engines that fell silent: their tasks are ready again, free of charge. Returns how many."""
     taken = 0
-    for engine in store.LATE_ENGINES(tx, now=now):
+    for engine in store.LOCK_LATE_ENGINES(tx, now=now):
         for row in store.LEASING_DATASETS(tx):
             if taken >= limit:
                 return taken

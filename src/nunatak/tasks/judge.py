@@ -65,6 +65,9 @@ KINDS = {
     Reason.COMMAND: ("command", "yours", "check the command's name, its file and its permissions"),
     Reason.OUTPUT: ("output-missing", "yours", "check the names under outputs, or mark them optional"),
     Reason.STAGE_OUT: ("stage-out", "data's", "check that the storage can be written and has room"),
+    Reason.TERMINATED: ("evicted", "site's", "it was stopped from outside again and again: choose another site"),
+    Reason.LOST: ("lost", "site's", "it vanished again and again: choose another site"),
+    Reason.SUBMIT: ("submit-failed", "ours", "the engine could not submit it again and again: see its log"),
     Reason.INVALID: ("lying-worker", "site's", "the node wrote an outcome that cannot be understood"),
     Reason.INTERNAL: ("worker-error", "ours", "see worker.log of the attempt"),
 }

@@ -151,7 +151,7 @@ def _judge(
             continue  # stale
         retry = known[key[0]].plan.tasks[key[2]].retry
         history = History(row.tries, shapes[row.shape]) if row is not None else NO_HISTORY
-        free = row.attempt - 1 - row.tries if row is not None else 0
+        free = row.free if row is not None else 0
         verdicts[key] = judge(outcome, history, retry, free_tries=free)
     return verdicts, {key: row.shape for key, row in rows.items()}
 

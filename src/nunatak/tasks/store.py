@@ -46,13 +46,14 @@ START = Statement(
 )
 OPEN_ATTEMPTS = Statement(
     "SELECT tasks.dataset, tasks.job, tasks.task, tasks.attempt, tasks.lease, tasks.shape, tasks.tries, tasks.state,"
-    " tasks.pending, tasks.engine, tasks.claimed, tasks.started, tasks.host"
-    f" FROM {{v}} JOIN tasks ON {KEY} AND tasks.attempt = v.attempt AND tasks.lease = v.lease",
+    " tasks.pending, tasks.engine, tasks.claimed, tasks.started, tasks.host, tasks.free"
+    f" FROM {{v}} JOIN tasks ON {KEY} AND tasks.attempt = v.attempt AND tasks.lease = v.lease {{wait}}",
     v=REPORTED,
 )
 END = Statement(
     "UPDATE tasks SET state = v.state, shape = CASE WHEN v.shape = 0 THEN tasks.shape ELSE v.shape END,"
-    " tries = tasks.tries + v.tried, not_before = v.not_before, since = :now, reason = v.reason, lease = NULL FROM {v}"
+    " tries = tasks.tries + v.tried, free = tasks.free + 1 - v.tried,"
+    " not_before = v.not_before, since = :now, reason = v.reason, lease = NULL FROM {v}"
     f" WHERE {KEY} AND tasks.attempt = v.attempt AND tasks.lease = v.lease"
     " RETURNING tasks.dataset, tasks.job, tasks.task, tasks.attempt, tasks.shape, tasks.engine, tasks.claimed,"
     " tasks.started, tasks.host",
@@ -101,7 +102,8 @@ LOCKED_ROWS_OF = Statement(
     " WHERE dataset = :dataset AND state = :state AND (job, task) > (:job, :task) ORDER BY job, task LIMIT :n {wait}"
 )
 CHANGE = Statement(
-    "UPDATE tasks SET state = v.state, pending = v.pending, reason = v.reason, tries = v.tries, not_before = 0, since = :now,"
+    "UPDATE tasks SET state = v.state, pending = v.pending, reason = v.reason, tries = v.tries,"
+    " free = CASE WHEN v.tries = 0 THEN 0 ELSE tasks.free END, not_before = 0, since = :now,"
     f" lease = NULL FROM {{v}} WHERE {KEY}",
     v="dataset int, job int, task int, state text, pending int, tries int, reason text",
 )
@@ -155,9 +157,21 @@ BEAT = Statement(
     " WHERE name = :name AND session = :session RETURNING engine"
 )
 LATE_ENGINES = Statement("SELECT engine, name FROM engines WHERE lease_until < :now")
+LOCK_LATE_ENGINES = Statement("SELECT engine, name FROM engines WHERE lease_until < :now {lock}")
+ATTEMPTS_OF = Statement(
+    f"SELECT tasks.dataset, tasks.job, tasks.task, tasks.attempt, tasks.lease FROM {{v}} JOIN tasks ON {KEY}"
+    " AND tasks.attempt = v.attempt AND tasks.engine = :engine AND tasks.lease IS NOT NULL UNION ALL"
+    " SELECT a.dataset, a.job, a.task, a.attempt, a.lease FROM {v} JOIN attempts a ON a.dataset = v.dataset AND a.job = v.job"
+    " AND a.task = v.task AND a.attempt = v.attempt AND a.engine = :engine",
+    v="dataset int, job int, task int, attempt int",
+)
 LEASES_OF = Statement(
     "SELECT dataset, job, task, attempt, lease, state, engine, claimed, started, shape, tries, host, pending FROM tasks"
-    " WHERE dataset = :dataset AND state IN ('queued', 'running') AND engine = :engine ORDER BY job, task LIMIT :n"
+    " WHERE dataset = :dataset AND state IN ('queued', 'running') AND engine = :engine ORDER BY job, task LIMIT :n {wait}"
+)
+LEASES_SEEN = Statement(
+    "SELECT dataset, job, task, attempt, lease, state FROM tasks WHERE dataset = :dataset AND state IN ('queued', 'running')"
+    " AND engine = :engine ORDER BY job, task LIMIT :n"
 )
 LEASING_DATASETS = Statement(
     "SELECT DISTINCT dataset FROM task_counts WHERE queued > 0 OR running > 0 ORDER BY dataset"

@@ -24,6 +24,7 @@ tasks = Table(
     Column("pending", Integer, nullable=False),  # parents not done
     Column("attempt", Integer, nullable=False),  # number of the last attempt
     Column("tries", Integer, nullable=False),  # attempts that count against the retry policy
+    Column("free", Integer, nullable=False, server_default="0"),  # attempts since the last retry that did not count
     Column("not_before", Float, nullable=False),
     Column("since", Float, nullable=False),  # when the state began
     Column("reason", Text),

@@ -14,7 +14,7 @@ from nunatak.datasets.graph import Graph
 from nunatak.datasets.plan import Plan
 from nunatak.datasets.progress import Moves
 from nunatak.tasks import store
-from nunatak.tasks.advance import expect
+from nunatak.tasks.advance import count_touched, expect, once_done
 from nunatak.tasks.context import Context, Contexts, context_of
 
 S = TaskState
@@ -82,11 +82,6 @@ def _count_untouched(context: Context, moves: Moves, jobs: int, once_done: froze
         moves.task(context.dataset, task, context.base[task], None, S.READY if ready else S.WAITING, jobs)
 
 
-def once_done(tx: Connection, dataset: int) -> frozenset[int]:
-    """Return which once-tasks of a dataset are done."""
-    return frozenset(row.task for row in store.ONCE_DONE(tx, dataset=dataset))
-
-
 def take_fresh(
     tx: Connection,
     contexts: Contexts,
@@ -129,28 +124,11 @@ def take_fresh(
     added = store.ADD(tx, v=ready, now=now) if ready else ()
     states = {(job, task): TaskState(state) for _, job, task, state, _, _ in ready}
     for new in got:
-        _known(moves, context, new.task, S.READY, S.QUEUED, shapes[new.job, new.task])
+        count_touched(moves, context, new.task, S.READY, S.QUEUED, shapes[new.job, new.task])
     for new in added:
         state = states[new.job, new.task]
-        _known(moves, context, new.task, state, state, shapes[new.job, new.task])
+        count_touched(moves, context, new.task, state, state, shapes[new.job, new.task])
     return [(new.job, new.task) for new in got]
-
-
-def _known(
-    moves: Moves, context: Context, task: int, before: TaskState, after: TaskState, shape: int, n: int = 1
-) -> None:
-    """Move untouched tasks of a kind to a state, now that their shape is known."""
-    if context.base[task] == shape:
-        if before is not after:
-            moves.task(context.dataset, task, shape, before, after, n)
-    else:
-        moves.task(context.dataset, task, context.base[task], before, None, n)
-        moves.task(context.dataset, task, shape, None, after, n)
-
-
-def count_touched(moves: Moves, context: Context, task: int, state: TaskState, shape: int, *, was: TaskState) -> None:
-    """Count a task that got its row just now: it was counted as untouched in state `was`."""
-    _known(moves, context, task, was, state, shape)
 
 
 def touch(tx: Connection, contexts: Contexts, context: Context, job: int, moves: Moves, now: float) -> None:
@@ -178,7 +156,7 @@ def touch(tx: Connection, contexts: Contexts, context: Context, job: int, moves:
     states = {row[2]: row[3] for row in rows}
     for added in store.ADD(tx, v=rows, now=now):
         state = states[added.task]
-        count_touched(moves, context, added.task, state, shapes[job, added.task], was=state)
+        count_touched(moves, context, added.task, state, state, shapes[job, added.task])
 
 
 def more(tx: Connection, context: Context, jobs: int, actor: str, now: float) -> int:
