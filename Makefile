@@ -29,7 +29,7 @@ format:  ## put the code into the one format
 
 lint:
 	@tools/setup.sh dev
-	@$(BIN)/ruff format -q --check . && $(BIN)/ruff check -q . && $(BIN)/codespell src docs README.md tests examples
+	@$(BIN)/ruff format -q --check . && $(BIN)/ruff check -q . && $(BIN)/codespell src docs README.md CONTRIBUTING.md CHANGELOG.md examples
 
 types:
 	@tools/setup.sh dev

@@ -96,6 +96,7 @@ def test_more_close_and_the_conflict_that_follows(client: Client, tmp_path: Path
     (tmp_path / "slow.yaml").write_text(f"name: slow\nneeds: {NEEDS}\ntasks:\n  only: {{run: sleep 3600}}\n")
     made = client.submit(tmp_path / "slow.yaml")
     assert client.more(made, 3) == 4
+    next(last for last in client.watch(made) if isinstance(last, DatasetStatus) and last.tasks.running)
     client.close(made)
     with pytest.raises(Conflict):
         client.more(made, 1)
