@@ -139,6 +139,7 @@ class ApiServer(uvicorn.Server):
                 server_header=False,
                 ws="none",
                 lifespan="on",
+                proxy_headers=False,
                 timeout_graceful_shutdown=GRACE_SECONDS,
                 timeout_keep_alive=75,
                 backlog=BACKLOG,

@@ -125,7 +125,7 @@ def etag_of(plain: dict[str, Any]) -> str:
 @fast.get("/{dataset}", name="get_dataset", response_model=views.DatasetStatus, summary="Status of a dataset")
 def get_dataset(dataset: Number, request: Request, services: Have) -> Response:
     """Return the status; the ETag stands for what can be edited (name and priority)."""
-    with services.database.read() as tx:
+    with services.database.glance() as tx:
         plain = look.dataset_status(tx, services.contexts, dataset)
     return answer(with_url(request, plain), headers={"ETag": etag_of(plain)})
 

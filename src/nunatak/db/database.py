@@ -33,6 +33,7 @@ class Database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             self.writer = _sqlite(url, 1, "BEGIN IMMEDIATE")
             self.reader = _sqlite(url, pool, "BEGIN", query_only=True)
+            self.glancer = _sqlite(url, pool, "", query_only=True)
         elif parsed.get_backend_name() == "postgresql":
             if parsed.drivername == "postgresql":
                 parsed = parsed.set(drivername="postgresql+psycopg")
@@ -49,6 +50,14 @@ class Database:
                 pool_size=pool,
                 max_overflow=0,
                 isolation_level="REPEATABLE READ",
+                connect_args={"options": f"{options} -c default_transaction_read_only=on"},
+            )
+            self.glancer = create_engine(
+                parsed,
+                pool_size=pool,
+                max_overflow=0,
+                isolation_level="AUTOCOMMIT",
+                pool_reset_on_return=None,
                 connect_args={"options": f"{options} -c default_transaction_read_only=on"},
             )
         else:
@@ -71,15 +80,26 @@ class Database:
         with _translated(), self.reader.begin() as tx:
             yield tx
 
+    @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """Open a connection for single statements that read, each of its own snapshot: no transaction around them."""
+        with _translated(), self.glancer.connect() as connection:
+            yield connection
+
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a write transaction, up to five times while the database says to try again."""
         with _translated():
-            return self._run(work)
+            try:
+                return self._once(work)
+            except DBAPIError as error:
+                if not _asks_again(error):
+                    raise
+            return self._again(work)
 
-    def _run(self, work: Callable[[Connection], T]) -> T:
+    def _again(self, work: Callable[[Connection], T]) -> T:
         for attempt in Retrying(
             retry=retry_if_exception(_asks_again),
-            stop=stop_after_attempt(5),
+            stop=stop_after_attempt(4),
             wait=wait_random_exponential(0.01, 0.5),
             reraise=True,
         ):
@@ -105,6 +125,7 @@ class Database:
         """Close every connection."""
         self.writer.dispose()
         self.reader.dispose()
+        self.glancer.dispose()
 
 
 def _sqlite(url: str, size: int, begin: str, *, query_only: bool = False) -> Engine:
@@ -129,7 +150,8 @@ def _sqlite(url: str, size: int, begin: str, *, query_only: bool = False) -> Eng
             connection.execute("PRAGMA query_only=ON")
 
     event.listen(engine, "connect", prepare)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    if begin:
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
 
 

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -24,8 +25,7 @@ S = TaskState
 ROUNDS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """One task leased to an engine; `inputs` are the recorded outputs of its parents."""
 
     dataset: int

@@ -73,10 +73,13 @@ KINDS = {
 }
 
 
+WELL = Verdict("ok", Action.DONE, "done", counts=False)
+
+
 def judge(outcome: Outcome, history: History, retry: Retry, *, free_tries: int = 0) -> Verdict:
     """Judge one attempt. `free_tries` is how many attempts of this task already ended free of charge."""
     if outcome.reason is Reason.OK:
-        return Verdict("ok", Action.DONE, "done", counts=False)
+        return WELL
     message = outcome.message or _sentence(outcome)
     if outcome.reason in FREE and free_tries < FREE_CAP:
         kind, whose = FREE[outcome.reason]

@@ -20,6 +20,7 @@ from nunatak.tasks.context import Context, Contexts
 S = TaskState
 Plain = dict[str, Any]
 Page = dict[str, Any]
+ZERO: Mapping[str, int] = dict.fromkeys(("total", *datasets_store.STATES), 0)
 
 
 def name_of(context: Context, job: int, task: int, attempt: int | None = None) -> str:
@@ -80,16 +81,20 @@ def status(tx: Connection, contexts: Contexts, address: Address, now: float) -> 
 
 
 def dataset_status(tx: Connection, contexts: Contexts, dataset: int) -> Plain:
-    """Return a dataset's status with counts by task."""
-    rows = store.HEAD(tx, dataset=dataset)
+    """Return a dataset's status with counts by task: one statement, so that all counts are of one moment."""
     context = contexts.one(tx, dataset)
-    zero = dict.fromkeys(("total", *datasets_store.STATES), 0)
-    per_task = {task.name: dict(zero) for task in context.plan.tasks}
-    total = dict(zero)
-    for row in datasets_store.TASK_COUNTS(tx, dataset=dataset):
-        for state, n in counts_of(row).items():
-            per_task[context.plan.tasks[row.task].name][state] += n
-            total[state] += n
+    rows = store.HEAD(tx, dataset=dataset)
+    names = [task.name for task in context.plan.tasks]
+    per_task = {name: dict(ZERO) for name in names}
+    total = dict(ZERO)
+    for row in rows:
+        of_task = per_task[names[row.task]]
+        for state, n in zip(datasets_store.STATES, row[-len(datasets_store.STATES) :], strict=True):
+            if n:
+                of_task[state] += n
+                of_task["total"] += n
+                total[state] += n
+                total["total"] += n
     return {**_head(rows[0], total), "per_task": per_task}
 
 

@@ -11,8 +11,10 @@ HEADS = Statement(
     " AND (:name = '' OR d.name LIKE :name) ORDER BY d.dataset DESC LIMIT :n"
 )
 HEAD = Statement(
-    "SELECT d.*, j.total, j.done, j.failed, j.held AS held_jobs FROM datasets d"
-    " JOIN job_counts j ON j.dataset = d.dataset WHERE d.dataset = :dataset"
+    "SELECT d.*, j.total, j.done, j.failed, j.held AS held_jobs, c.task, c.waiting AS n_waiting, c.ready AS n_ready,"
+    " c.queued AS n_queued, c.running AS n_running, c.done AS n_done, c.failed AS n_failed, c.held AS n_held"
+    " FROM datasets d JOIN job_counts j ON j.dataset = d.dataset JOIN task_counts c ON c.dataset = d.dataset"
+    " WHERE d.dataset = :dataset ORDER BY c.task"
 )
 SUMS = Statement(
     "SELECT c.dataset, SUM(waiting) AS waiting, SUM(ready) AS ready, SUM(queued) AS queued, SUM(running) AS running,"

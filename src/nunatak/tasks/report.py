@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -33,8 +34,7 @@ AFTER: Mapping[Action, TaskState] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """An attempt began to run on `host` at `at` (seconds since the epoch)."""
 
     key: Key
@@ -42,8 +42,7 @@ class Started:
     host: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """An attempt ended with an outcome."""
 
     key: Key
