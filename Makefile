@@ -12,7 +12,7 @@ demo:  ## run the physics mini-chain through a whole Nunatak, with its checks an
 	@$(BIN)/python examples/muons/demo.py
 
 compare:  ## after `make demo`: run the chain without any workflow system and compare the content of all outputs
-	@python=$$(ls demo-out/nunatak/cache/venv/*/bin/python) && cd examples/muons && rm -rf ../../demo-out/plain && \
+	@python=$$(ls $(CURDIR)/demo-out/nunatak/cache/venv/*/bin/python) && cd examples/muons && rm -rf ../../demo-out/plain && \
 	$$python run_chain.py ../../demo-out/plain --jobs 4 >../../demo-out/plain.log && \
 	$$python compare_hashes.py ../../demo-out/plain ../../demo-out/results
 

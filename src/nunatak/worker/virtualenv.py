@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     Run = Callable[[List[str], Dict[str, str]], None]
 
 _PROBE = "import sys, platform; print(sys.executable); print(sys.version, platform.machine())"
-_PIP = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "-r"]
+# Modules are compiled when they are first imported: most of an environment never is.
+_PIP = ["-m", "pip", "install", "--quiet", "--no-input", "--no-compile", "--disable-pip-version-check", "-r"]
 
 
 def virtual_environment(requirements: str, cache: str, env: "Dict[str, str]", run: "Run") -> str:
