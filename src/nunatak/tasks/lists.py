@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection
@@ -95,7 +96,7 @@ def tasks(
             if (not state or row.state == state) and number in (None, row.task):
                 items.append(task_row(context, row))
         more = len(rows) > limit
-    return _cut(items, limit, lambda item: item.pop("_key"), keep=lambda item: item.pop("_key", None))
+    return _cut(items, limit, lambda item: _place(context, item))
 
 
 def task_row(context: Context, row: Any) -> Plain:
@@ -109,7 +110,6 @@ def task_row(context: Context, row: Any) -> Plain:
         "attempt": row.attempt,
         "host": row.host,
         "reason": row.reason,
-        "_key": f"{row.job}.{row.task}",
     }
 
 
@@ -162,15 +162,15 @@ def engines(tx: Connection, now: float) -> list[Plain]:
     ]
 
 
-def _cut(items: list[Plain], limit: int, key: Any, keep: Any = None) -> Page:
-    following = None
-    if len(items) > limit:
-        following = key(items[limit - 1])
-    page = items[:limit]
-    for item in page:
-        if keep is not None:
-            keep(item)
-    return {"items": page, "next": following}
+def _place(context: Context, item: Plain) -> str:
+    """Return where a line of a list of tasks stands, as `_pair` reads it."""
+    job = ONCE if item["job"] is None else item["job"]
+    return f"{job}.{context.plan.number(item['task'])}"
+
+
+def _cut(items: list[Plain], limit: int, key: Callable[[Plain], str]) -> Page:
+    following = key(items[limit - 1]) if len(items) > limit else None
+    return {"items": items[:limit], "next": following}
 
 
 def _number(after: str, default: int) -> int:
