@@ -94,17 +94,9 @@ class World:
         )
 
     def claim(self, limit: int = 1000, offer: Shape = BIG, engine: int | None = None) -> list[Claimed]:
+        asked = claim.Asked(engine or self.engine, offer, limit, next(self.keys))
         return self.database.run(
-            lambda tx: claim.claim(
-                tx,
-                self.contexts,
-                engine or self.engine,
-                offer,
-                limit,
-                claim.demand(tx),
-                lease=next(self.keys),
-                now=self.clock(),
-            )
+            lambda tx: claim.claim_many(tx, self.contexts, [asked], claim.demand(tx), self.clock())[0]
         )
 
     def start(self, items: Sequence[Claimed]) -> report.Receipt:
@@ -115,7 +107,8 @@ class World:
         return self._report([], [report.Ended(key(item), self.outcome(item, reason, message)) for item in items])
 
     def _report(self, started, ended) -> report.Receipt:
-        return self.database.run(lambda tx: report.report(tx, self.contexts, self.engine, started, ended, self.clock()))
+        batch = report.Batch(self.engine, started, ended)
+        return self.database.run(lambda tx: report.report_many(tx, self.contexts, [batch], self.clock())[0])
 
     def outcome(self, item: Claimed, reason: Reason, message: str) -> Outcome:
         with self.database.read() as tx:

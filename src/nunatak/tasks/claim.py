@@ -52,21 +52,6 @@ def demand(tx: Connection) -> list[Demand]:
     return [Demand(row.dataset, row.task, row.shape, row.ready, row.priority) for row in datasets_store.DEMAND(tx)]
 
 
-def claim(
-    tx: Connection,
-    contexts: Contexts,
-    engine: int,
-    offer: Shape,
-    limit: int,
-    wanted: Sequence[Demand],
-    *,
-    lease: int,
-    now: float,
-) -> list[Claimed]:
-    """Lease up to `limit` tasks that fit `offer`. `wanted` may be a little old: then fewer are found, never wrong ones."""
-    return claim_many(tx, contexts, [Asked(engine, offer, limit, lease)], wanted, now)[0]
-
-
 def claim_many(
     tx: Connection, contexts: Contexts, asked: Sequence[Asked], wanted: Sequence[Demand], now: float
 ) -> list[list[Claimed]]:

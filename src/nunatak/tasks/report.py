@@ -66,18 +66,6 @@ class Receipt:
     stale: tuple[Key, ...]
 
 
-def report(
-    tx: Connection,
-    contexts: Contexts,
-    engine: int,
-    started: Sequence[Started],
-    ended: Sequence[Ended],
-    now: float,
-) -> Receipt:
-    """Take a batch of reports in one transaction: states, ledger, children, counts and derived states move together."""
-    return report_many(tx, contexts, [Batch(engine, started, ended)], now)[0]
-
-
 def report_many(tx: Connection, contexts: Contexts, batches: Sequence[Batch], now: float) -> list[Receipt]:
     """Take the reports of several engines in one transaction; returns a receipt for each, in order."""
     started = [item for batch in batches for item in batch.started]
