@@ -83,7 +83,7 @@ def test_a_quiet_dataset_gives_signs_of_life(live: Live) -> None:
 
 def test_many_watchers_share_one_look_which_ends_with_the_last(live: Live) -> None:
     live.submit()
-    pollers = live.server.config.app.state.pollers
+    pollers = live.server.config.app.app.state.pollers
     for _ in range(2):
         with (
             live.http.stream("GET", "/api/v1/datasets/1/events", headers=live.headers) as one,

@@ -50,11 +50,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def schema(world: Api) -> Any:
-    plain = json.loads(json.dumps(document.describe(world.http.app)))
+    plain = json.loads(json.dumps(document.describe(world.http.app.app)))
     plain["paths"].pop("/api/v1/datasets/{dataset}/events")  # a stream without an end
     plain["paths"].pop("/api/v1/tokens/{token}")  # would revoke the token of this test
     loaded = schemathesis.openapi.from_dict(plain)
-    loaded.app = world.http.app
+    loaded.app = world.http.app.app
     return loaded
 
 

@@ -6,23 +6,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from starlette.routing import BaseRoute
 
 from nunatak import __version__
 from nunatak.api import actions, addresses, blobs, datasets, document, engines, meta, problems, tokens
 from nunatak.api.demand import DemandMemory
 from nunatak.api.events import Poller
+from nunatak.api.fast import ShortWay
 from nunatak.api.headers import SecureHeaders
 from nunatak.api.limits import BodyLimit
 from nunatak.api.metrics import Measure, Metrics
 from nunatak.api.services import Services
 from nunatak.api.shared import Shared
 
-HOT = ("report", "claim", "get_dataset", "upload_logs", "heartbeat", "get_status")
 ROUTERS = (datasets, addresses, actions, blobs, engines, tokens, meta)
 
 
-def create_app(services: Services) -> FastAPI:
+def create_app(services: Services) -> ShortWay:
     """Return the application over these services."""
     app = bare_app()
     state = app.state
@@ -33,7 +32,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(BodyLimit, limit=services.limits.body, blob_limit=services.limits.blob)
     app.add_middleware(SecureHeaders)
     app.add_middleware(Measure, metrics=state.metrics)
-    return app
+    return ShortWay(app, state.metrics, services.limits.body)
 
 
 def bare_app() -> FastAPI:
@@ -48,16 +47,10 @@ def bare_app() -> FastAPI:
         redirect_slashes=False,
     )
     routes = [route for module in ROUTERS for route in module.router.routes]
-    app.router.routes.extend(sorted(routes, key=_heat))  # flat: included routers cost each request a search in each
+    app.router.routes.extend(routes)  # flat: included routers cost each request a search in each
     problems.install(app)
     app.openapi = lambda: document.describe(app)  # type: ignore[method-assign]
     return app
-
-
-def _heat(route: BaseRoute) -> int:
-    """Put the routes that are asked most first: they are tried in order."""
-    name = getattr(route, "name", "")
-    return HOT.index(name) if name in HOT else len(HOT)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -27,6 +28,7 @@ from nunatak.api.requests import (
     page_after,
 )
 from nunatak.api.services import Services
+from nunatak.api.shared import shared_of
 from nunatak.core.clock import iso
 from nunatak.core.errors import Conflict, Invalid, NotFound
 from nunatak.datasets import store
@@ -71,10 +73,9 @@ def _check_blobs(services: Services, plan: Plan) -> None:
         )
 
 
-def with_url(request: Request, plain: dict[str, Any]) -> dict[str, Any]:
-    """Fill in where a dataset can be looked at."""
-    plain["url"] = f"{base_url(request)}/datasets/{plain['dataset']}"
-    return plain
+def with_url(request: Request, plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same with the place where the dataset can be looked at."""
+    return {**plain, "url": f"{base_url(request)}/datasets/{plain['dataset']}"}
 
 
 @router.post("", name="submit_dataset", status_code=201, response_model=views.Submitted, summary="Submit a recipe")
@@ -123,10 +124,9 @@ def etag_of(plain: dict[str, Any]) -> str:
 
 
 @fast.get("/{dataset}", name="get_dataset", response_model=views.DatasetStatus, summary="Status of a dataset")
-def get_dataset(dataset: Number, request: Request, services: Have) -> Response:
+async def get_dataset(dataset: Number, request: Request) -> Response:
     """Return the status; the ETag stands for what can be edited (name and priority)."""
-    with services.database.glance() as tx:
-        plain = look.dataset_status(tx, services.contexts, dataset)
+    plain = await shared_of(request).status(dataset)
     return answer(with_url(request, plain), headers={"ETag": etag_of(plain)})
 
 

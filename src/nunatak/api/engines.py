@@ -8,11 +8,11 @@ from fastapi import APIRouter, Path, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from nunatak.api import batches, keys, outcomes, views
+from nunatak.api import batches, keys, views
 from nunatak.api.batches import body_of
 from nunatak.api.fast import FastRoute
-from nunatak.api.requests import Body, Have, address_of, answer, page_after
-from nunatak.api.shared import Claim, Report, Shared
+from nunatak.api.requests import Body, Have, address_of, answer, page_after, ready
+from nunatak.api.shared import Claim, shared_of
 from nunatak.core.clock import iso
 from nunatak.core.errors import Invalid
 from nunatak.core.work import Shape
@@ -23,11 +23,6 @@ router = APIRouter(prefix="/api/v1/engines", tags=["engines"], route_class=FastR
 EngineName = Annotated[
     str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", examples=["local"])
 ]
-
-
-def _shared(request: Request) -> Shared:
-    shared: Shared = request.app.state.shared
-    return shared
 
 
 @router.get("", name="list_engines", response_model=views.Items, summary="Every engine and what it holds")
@@ -93,22 +88,20 @@ def heartbeat(name: EngineName, services: Have, body: Body) -> Response:
     "/{name}/claim", name="claim", response_model=views.Claims, openapi_extra=body_of("ClaimBody"),
     summary="Lease a set of tasks",
 )  # fmt: skip
-def claim(name: EngineName, request: Request, services: Have, body: Body) -> Response:
+async def claim(name: EngineName, request: Request, services: Have, body: Body) -> Response:
     """Lease up to `limit` ready tasks that fit the offer; each with its attempt number and lease key."""
     plain = batches.CLAIM.validate_json(body)
     offer, limit = Shape.from_plain(plain["offer"]), min(plain["limit"], services.limits.claim)
-    return answer({"tasks": _shared(request).claim(Claim(name, plain["session"], offer, limit, services.keys()))})
+    return ready(await shared_of(request).claim(Claim(name, plain["session"], offer, limit)))
 
 
 @router.post(
     "/{name}/report", name="report", response_model=views.Receipt, openapi_extra=body_of("ReportBody"),
     summary="Report attempts that began and ended",
 )  # fmt: skip
-def report(name: EngineName, request: Request, body: Body) -> Response:
+async def report(name: EngineName, request: Request, body: Body) -> Response:
     """Take a batch of reports. It may be sent again: what was taken before is taken again and changes nothing."""
-    plain = outcomes.read_report(body)
-    told = Report(name, plain["session"], plain.get("started", ()), plain.get("ended", ()))
-    return answer(_shared(request).report(told))
+    return ready(await shared_of(request).report(name, body))
 
 
 @router.post(

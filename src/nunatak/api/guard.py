@@ -37,12 +37,16 @@ class GuardedRoute(APIRoute):
         super().__init__(path, endpoint, **{**options, "operation_id": options["name"]})
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the caller in, then answer."""
+        await self.admit(scope)
+        await self.serve(scope, receive, send)
+
+    async def admit(self, scope: Scope) -> None:
         """Let the caller in, or raise `Refused`."""
         if self.name not in policy.PUBLIC:
             principal = await _identify(scope)
             policy.check(self.name, principal)
             scope["nunatak.principal"] = principal
-        await self.serve(scope, receive, send)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a caller who was let in."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -13,7 +13,9 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import Scope
 
 from nunatak.core.errors import NunatakError
 
@@ -112,35 +114,67 @@ def invalid(errors: Sequence[Any], skip: int = 0) -> Response:
     )
 
 
-def install(app: FastAPI) -> None:
-    """Map every error of the application."""
-    app.add_exception_handler(NunatakError, lambda _, error: from_error(error))
-    app.add_exception_handler(RequestValidationError, lambda _, error: invalid(error.errors(), 1))
-    app.add_exception_handler(ValidationError, lambda _, error: invalid(error.errors(include_url=False)))
-    app.add_exception_handler(HTTPException, _from_http)
-    app.add_exception_handler(DataError, _from_data)
-    for kind in (OperationalError, InterfaceError, PoolTimeout):
-        app.add_exception_handler(kind, _from_database)
-    app.add_exception_handler(Exception, _from_anything)
-
-
-async def _from_http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _from_http(error: HTTPException) -> Response:
     status = 422 if error.status_code == 400 else error.status_code
     code = CODES.get(error.status_code, "http")
     return problem_response(status, code, str(error.detail), headers=error.headers)
 
 
-async def _from_data(_: Request, error: Exception) -> Response:
+def _from_data(error: Exception) -> Response:
     log.warning("value refused by the database", error=str(error))
     return problem_response(422, "invalid-value", "a value is out of range for the database")
 
 
-async def _from_database(_: Request, error: Exception) -> Response:
+def _from_database(error: Exception) -> Response:
     log.error("database", error=str(error))
     return problem_response(503, "database", "the database did not answer", hint="try again; see nunatak doctor")
 
 
-async def _from_anything(request: Request, error: Exception) -> Response:
-    log.error("unexpected", path=request.url.path, method=request.method, exc_info=error)
+def _from_break(_: Exception) -> Response:
+    return problem_response(400, "broken-off", "the request broke off before its end")  # nobody is there to read it
+
+
+KNOWN: Mapping[type[Exception], Callable[[Any], Response]] = {
+    NunatakError: from_error,
+    RequestValidationError: lambda error: invalid(error.errors(), 1),
+    ValidationError: lambda error: invalid(error.errors(include_url=False)),
+    HTTPException: _from_http,
+    DataError: _from_data,
+    OperationalError: _from_database,
+    InterfaceError: _from_database,
+    PoolTimeout: _from_database,
+    ClientDisconnect: _from_break,
+}
+"""Every error that is expected, and the document it becomes."""
+
+
+def found(error: Exception) -> Response | None:
+    """Return the document of an expected error; None for any other."""
+    for kind, respond in KNOWN.items():
+        if isinstance(error, kind):
+            return respond(error)
+    return None
+
+
+def install(app: FastAPI) -> None:
+    """Map every error of the application."""
+    for kind, respond in KNOWN.items():
+        app.add_exception_handler(kind, _handler(respond))
+
+    async def anything(request: Request, error: Exception) -> Response:
+        return unexpected(request.scope, error)
+
+    app.add_exception_handler(Exception, anything)
+
+
+def _handler(respond: Callable[[Any], Response]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handle(_: Request, error: Exception) -> Response:
+        return respond(error)
+
+    return handle
+
+
+def unexpected(scope: Scope, error: Exception) -> Response:
+    """Return the document of an error that nobody expected, and write down where it came from."""
+    log.error("unexpected", path=scope["path"], method=scope["method"], exc_info=error)
     return problem_response(500, "internal", "the server failed; its log says how", hint="nunatak doctor")

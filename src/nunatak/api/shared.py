@@ -8,21 +8,27 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 
 from nunatak.api import keys, outcomes
 from nunatak.api.demand import DemandMemory
+from nunatak.api.requests import dumps
 from nunatak.api.services import Services
+from nunatak.api.together import Together
 from nunatak.core.address import ONCE
 from nunatak.core.errors import Conflict
 from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
-from nunatak.db.together import Together
-from nunatak.tasks import fleet
+from nunatak.tasks import fleet, look
 from nunatak.tasks import report as reports
 from nunatak.tasks.claim import Asked, Claimed
 
 LARGE = 50
-"""From so many tasks on, a request has a transaction of its own: it is a batch already."""
+"""From so many tasks on, a claim has a transaction of its own: it is a batch already."""
+
+LARGE_REPORT = 20_000
+"""From so many bytes on, a report has a transaction of its own, and is read in its thread too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,6 @@ class Claim:
     session: str
     offer: Shape
     limit: int
-    lease: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +52,47 @@ class Report:
 
 
 class Shared:
-    """The two things engines ask for thousands of times a second."""
+    """What is asked for thousands of times a second: claims, reports, the status of datasets. Answers are JSON."""
 
     def __init__(self, services: Services, demand: DemandMemory) -> None:
         """Share transactions among the requests of this process."""
         self._services, self._demand = services, demand
-        self._claims = Together[Claim, list[dict[str, Any]]](services.database, self._claim)
-        self._reports = Together[Report, dict[str, Any]](services.database, self._report)
+        self._claims = Together(self._claim)
+        self._reports = Together(self._report)
+        self._statuses = Together(self._status)
 
-    def claim(self, asked: Claim) -> list[dict[str, Any]]:
+    async def claim(self, asked: Claim) -> bytes:
         """Lease tasks and return them as an engine reads them. Raises `Conflict` for an unknown session."""
         if asked.limit >= LARGE:
-            return self._services.database.run(lambda tx: self._claim(tx, [asked]))[0]
-        return self._claims(asked)
+            return (await run_in_threadpool(self._claim, [asked]))[0]
+        return await self._claims(asked)
 
-    def report(self, told: Report) -> dict[str, Any]:
-        """Take reports and return the receipt. Raises `Conflict` for an unknown session."""
-        if len(told.started) + len(told.ended) >= LARGE:
-            return self._services.database.run(lambda tx: self._report(tx, [told]))[0]
-        return self._reports(told)
+    async def report(self, name: str, body: bytes) -> bytes:
+        """Take reports and return the receipt. Raises `ValidationError`, or `Conflict` for an unknown session."""
+        if len(body) >= LARGE_REPORT:
+            return (await run_in_threadpool(lambda: self._report([_read(name, body)])))[0]
+        return await self._reports(_read(name, body))
 
-    def _claim(self, tx: Connection, asked: Sequence[Claim]) -> list[list[dict[str, Any]]]:
+    async def status(self, dataset: int) -> dict[str, Any]:
+        """Return the status of a dataset as it is now. Raises `NotFound`. Do not change what is returned: it is shared."""
+        return await self._statuses(dataset)
+
+    def _status(self, datasets: Sequence[int]) -> list[dict[str, Any]]:
+        with self._services.database.glance() as tx:
+            found = {dataset: look.dataset_status(tx, self._services.contexts, dataset) for dataset in set(datasets)}
+        return [found[dataset] for dataset in datasets]
+
+    def _claim(self, asked: Sequence[Claim]) -> list[bytes]:
+        taken = self._services.database.run(lambda tx: self._lease(tx, asked))
+        return [dumps({"tasks": tasks}) for tasks in taken]
+
+    def _report(self, told: Sequence[Report]) -> list[bytes]:
+        receipts = self._services.database.run(lambda tx: self._take(tx, told))
+        return [dumps(receipt) for receipt in receipts]
+
+    def _lease(self, tx: Connection, asked: Sequence[Claim]) -> list[list[dict[str, Any]]]:
         numbers = _numbers(tx, asked)
-        wanted = [Asked(numbers[i.name, i.session], i.offer, i.limit, i.lease) for i in asked]
+        wanted = [Asked(numbers[i.name, i.session], i.offer, i.limit, self._services.keys()) for i in asked]
         taken = self._demand.claim(tx, self._services.contexts, wanted, self._services.clock())
         plain = iter(self._plain(tx, [item for items in taken for item in items]))
         return [[next(plain) for _ in items] for items in taken]
@@ -91,7 +114,7 @@ class Shared:
             for item in items
         ]
 
-    def _report(self, tx: Connection, told: Sequence[Report]) -> list[dict[str, Any]]:
+    def _take(self, tx: Connection, told: Sequence[Report]) -> list[dict[str, Any]]:
         numbers = _numbers(tx, told)
         contexts = self._services.contexts
         texts = [item["address"] for one in told for item in (*one.started, *one.ended)]
@@ -113,6 +136,17 @@ class Shared:
             {"taken": receipt.taken, "stale": keys.texts(tx, contexts, receipt.stale) + unknown}
             for receipt, unknown in zip(receipts, strange, strict=True)
         ]
+
+
+def shared_of(request: Request) -> Shared:
+    """Return what `create_app` made."""
+    shared: Shared = request.app.state.shared
+    return shared
+
+
+def _read(name: str, body: bytes) -> Report:
+    plain = outcomes.read_report(body)
+    return Report(name, plain["session"], plain.get("started", ()), plain.get("ended", ()))
 
 
 def _numbers(tx: Connection, items: Sequence[Claim] | Sequence[Report]) -> dict[tuple[str, str], int]:

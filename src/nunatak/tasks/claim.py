@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,9 +17,9 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import Recorded
 from nunatak.datasets.progress import Moves
 from nunatak.tasks import store
-from nunatak.tasks.choose import Allotment, Demand, choose
+from nunatak.tasks.choose import Demand, choose
 from nunatak.tasks.context import Context, Contexts
-from nunatak.tasks.unfold import take_fresh
+from nunatak.tasks.unfold import Seats, take_fresh
 
 S = TaskState
 ROUNDS = 8
@@ -39,7 +39,10 @@ class Claimed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one engine asks for: up to `limit` tasks that fit `offer`, one machine's whole resources."""
+    """What one engine asks for: up to `limit` tasks that fit `offer`, one machine's whole resources.
+
+    `lease` is the key that all of them get; no two have the same.
+    """
 
     engine: int
     offer: Shape
@@ -63,25 +66,27 @@ def claim_many(
     shapes = contexts.book.shapes(tx, {item.shape for item in wanted})
     known: dict[int, Context] = {}
     moves = Moves()
-    taken: list[list[Claimed]] = [[] for _ in asked]
+    taken: dict[int, list[Claimed]] = {item.lease: [] for item in asked}
     left = list(wanted)
     for _ in range(ROUNDS):
+        seats: dict[tuple[int, int], list[Seats]] = defaultdict(list)
+        for item in asked:
+            for allotment in choose(left, shapes, item.offer, item.limit - len(taken[item.lease])):
+                seats[allotment.dataset, allotment.shape].append(Seats(item.engine, item.lease, allotment.n))
+        known.update(_free(tx, contexts, {dataset for dataset, _ in seats} - known.keys()))
         short: set[tuple[int, int]] = set()
-        for item, got in zip(asked, taken, strict=True):
-            chosen = choose(left, shapes, item.offer, item.limit - len(got))
-            known.update(_free(tx, contexts, {allotment.dataset for allotment in chosen} - known.keys()))
-            for allotment in chosen:
-                context = known.get(allotment.dataset)
-                new = _take(tx, contexts, context, item, allotment, moves, now) if context else []
-                got += new
-                if len(new) < allotment.n:
-                    short.add((allotment.dataset, allotment.shape))
+        for (dataset, shape), of_shape in seats.items():
+            new = _take(tx, contexts, known[dataset], shape, of_shape, moves, now) if dataset in known else []
+            for got in new:
+                taken[got.lease].append(got)
+            if len(new) < sum(of.n for of in of_shape):
+                short.add((dataset, shape))
         left = [item for item in left if (item.dataset, item.shape) not in short]
-        if not short or not left or all(len(got) >= item.limit for item, got in zip(asked, taken, strict=True)):
+        if not short or not left or all(len(taken[item.lease]) >= item.limit for item in asked):
             break
     moves.apply(tx, now)
-    whole = iter(with_inputs(tx, known, [item for items in taken for item in items]))
-    return [[next(whole) for _ in items] for items in taken]
+    whole = iter(with_inputs(tx, known, [got for item in asked for got in taken[item.lease]]))
+    return [[next(whole) for _ in taken[item.lease]] for item in asked]
 
 
 def _free(tx: Connection, contexts: Contexts, datasets: set[int]) -> dict[int, Context]:
@@ -91,19 +96,25 @@ def _free(tx: Connection, contexts: Contexts, datasets: set[int]) -> dict[int, C
 
 
 def _take(
-    tx: Connection, contexts: Contexts, context: Context, asked: Asked, item: Allotment, moves: Moves, now: float
+    tx: Connection, contexts: Contexts, context: Context, shape: int, seats: Sequence[Seats], moves: Moves, now: float
 ) -> list[Claimed]:
-    """Take ready tasks of one dataset and shape, then the first tasks of new jobs."""
-    lease, engine = asked.lease, asked.engine
-    rows = store.CLAIM(tx, dataset=item.dataset, shape=item.shape, n=item.n, now=now, lease=lease, engine=engine)
+    """Take ready tasks of one dataset and shape for all who have seats, then the first tasks of new jobs."""
+    dataset, past, ranges = context.dataset, 0, []
+    for of in seats:
+        ranges.append((past, past + of.n, of.engine, of.lease))
+        past += of.n
+    rows = store.CLAIM(tx, dataset=dataset, shape=shape, n=past, now=now, v=ranges)
     claimed = []
     for row in rows:
-        moves.task(item.dataset, row.task, item.shape, S.READY, S.QUEUED)
-        claimed.append(Claimed(item.dataset, row.job, row.task, row.attempt, lease, item.shape))
-    if len(rows) < item.n and (item.shape == 0 or item.shape in _root_shapes(context)):
-        rest = item.n - len(rows)
-        fresh = take_fresh(tx, contexts, context, item.shape, rest, moves, lease=lease, engine=engine, now=now)
-        claimed += [Claimed(item.dataset, job, task, 1, lease, item.shape) for job, task in fresh]
+        moves.task(dataset, row.task, shape, S.READY, S.QUEUED)
+        claimed.append(Claimed(dataset, row.job, row.task, row.attempt, row.lease, shape))
+    if len(rows) < past and (shape == 0 or shape in _root_shapes(context)):
+        got = Counter(row.lease for row in rows)
+        empty = [of._replace(n=of.n - got[of.lease]) for of in seats]
+        claimed += [
+            Claimed(dataset, job, task, 1, lease, shape)
+            for job, task, lease in take_fresh(tx, contexts, context, shape, empty, moves, now)
+        ]
     return claimed
 
 

@@ -23,18 +23,21 @@ ADD = Statement(
 )
 ADD_CLAIMED = Statement(
     "INSERT INTO tasks (dataset, job, task, state, shape, pending, attempt, tries, not_before, since, lease, engine, claimed)"
-    " SELECT dataset, job, task, state, shape, pending, 1, 0, 0, :now, :lease, :engine, :now FROM {v} WHERE true"
-    " ON CONFLICT (dataset, job, task) DO NOTHING RETURNING dataset, job, task",
-    v=NEW,
+    " SELECT dataset, job, task, 'queued', shape, 0, 1, 0, 0, :now, lease, engine, :now FROM {v} WHERE true"
+    " ON CONFLICT (dataset, job, task) DO NOTHING RETURNING dataset, job, task, lease",
+    v="dataset int, job int, task int, shape big, engine int, lease big",
 )
 
 CLAIM = Statement(
-    "WITH picked AS MATERIALIZED (SELECT job, task FROM tasks WHERE dataset = :dataset AND shape = :shape"
-    " AND state = 'ready' AND not_before <= :now ORDER BY not_before, job, task LIMIT :n {lock})"
-    " UPDATE tasks SET state = 'queued', attempt = attempt + 1, since = :now, reason = NULL, lease = :lease,"
-    " engine = :engine, claimed = :now, started = NULL, host = NULL FROM picked"
-    " WHERE tasks.dataset = :dataset AND tasks.job = picked.job AND tasks.task = picked.task"
-    " RETURNING tasks.job, tasks.task, tasks.attempt"
+    "WITH picked AS MATERIALIZED (SELECT job, task, not_before FROM tasks WHERE dataset = :dataset AND shape = :shape"
+    " AND state = 'ready' AND not_before <= :now ORDER BY not_before, job, task LIMIT :n {lock}),"
+    " placed AS MATERIALIZED (SELECT job, task, row_number() OVER (ORDER BY not_before, job, task) AS place FROM picked)"
+    " UPDATE tasks SET state = 'queued', attempt = attempt + 1, since = :now, reason = NULL, lease = v.lease,"
+    " engine = v.engine, claimed = :now, started = NULL, host = NULL"
+    " FROM placed JOIN {v} ON placed.place > v.past AND placed.place <= v.last"
+    " WHERE tasks.dataset = :dataset AND tasks.job = placed.job AND tasks.task = placed.task"
+    " RETURNING tasks.job, tasks.task, tasks.attempt, tasks.lease",
+    v="past int, last int, engine int, lease big",
 )
 
 REPORTED = "dataset int, job int, task int, attempt int, lease big"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -82,19 +84,18 @@ def _count_untouched(context: Context, moves: Moves, jobs: int, once_done: froze
         moves.task(context.dataset, task, context.base[task], None, S.READY if ready else S.WAITING, jobs)
 
 
+class Seats(NamedTuple):
+    """Places for `n` tasks that are leased to one engine with one key."""
+
+    engine: int
+    lease: int
+    n: int
+
+
 def take_fresh(
-    tx: Connection,
-    contexts: Contexts,
-    context: Context,
-    shape: int,
-    n: int,
-    moves: Moves,
-    *,
-    lease: int,
-    engine: int,
-    now: float,
-) -> list[tuple[int, int]]:
-    """Open new jobs and claim their first tasks of one shape; returns the (job, task) that were claimed, n or fewer.
+    tx: Connection, contexts: Contexts, context: Context, shape: int, seats: Sequence[Seats], moves: Moves, now: float
+) -> list[tuple[int, int, int]]:
+    """Open new jobs and claim their first tasks of one shape; returns the (job, task, lease) that were claimed.
 
     First tasks of other shapes become ready or wait. Another transaction opening jobs of this dataset right now is not
     waited for. At least 64 jobs are opened at a time, so that single claims seldom meet here.
@@ -107,20 +108,21 @@ def take_fresh(
     wanted = [task for task in graph.roots if task in opened and context.base[task] in (shape, 0)]
     if not wanted:
         return []
+    places = [(of.engine, of.lease) for of in seats for _ in range(of.n)]
     first, total = limits[0].next_job, limits[0].total
-    last = min(total, first + max(-(-n // len(wanted)), 64))
+    last = min(total, first + max(-(-len(places) // len(wanted)), 64))
     datasets_store.SET_FRONTIER(tx, dataset=context.dataset, next_job=last, total=total)
     keys = [(job, task) for job in range(first, last) for task in graph.roots]
     shapes = contexts.shape_numbers(tx, context, keys)
-    claimed: list[tuple[int, int, int, str, int, int]] = []
+    claimed: list[tuple[int, int, int, int, int, int]] = []
     ready: list[tuple[int, int, int, str, int, int]] = []
     for job, task in keys:
         number = shapes[job, task]
-        if task in opened and number == shape and len(claimed) < n:
-            claimed.append((context.dataset, job, task, S.QUEUED, number, 0))
+        if task in opened and number == shape and len(claimed) < len(places):
+            claimed.append((context.dataset, job, task, number, *places[len(claimed)]))
         else:
             ready.append((context.dataset, job, task, S.READY if task in opened else S.WAITING, number, 0))
-    got = store.ADD_CLAIMED(tx, v=claimed, lease=lease, engine=engine, now=now) if claimed else ()
+    got = store.ADD_CLAIMED(tx, v=claimed, now=now) if claimed else ()
     added = store.ADD(tx, v=ready, now=now) if ready else ()
     states = {(job, task): TaskState(state) for _, job, task, state, _, _ in ready}
     for new in got:
@@ -128,7 +130,7 @@ def take_fresh(
     for new in added:
         state = states[new.job, new.task]
         count_touched(moves, context, new.task, state, state, shapes[new.job, new.task])
-    return [(new.job, new.task) for new in got]
+    return [(new.job, new.task, new.lease) for new in got]
 
 
 def touch(tx: Connection, contexts: Contexts, context: Context, job: int, moves: Moves, now: float) -> None:
