@@ -199,6 +199,16 @@ def test_the_first_command_to_fail_ends_the_task(box: Box) -> None:
     assert not (box.root / "work/never").exists()
 
 
+def test_the_outcome_of_a_failure_has_the_end_of_its_logs(box: Box) -> None:
+    lines = "\n".join(f"print('line {n} ' + 'x' * 100)" for n in range(1000))
+    tail = box.run(f"{lines}\nprint('zero', chr(0))\n1/0").detail["tail"]
+    assert tail["stderr"].splitlines()[-1] == "ZeroDivisionError: division by zero"
+    assert tail["stdout"].endswith(f"line 999 {'x' * 100}\nzero \ufffd\n")
+    assert tail["stdout"].startswith("line ")
+    assert 7500 < len(tail["stdout"].encode()) <= 8200
+    assert "tail" not in box.run("print('well')").detail
+
+
 def test_a_missing_command_is_named(box: Box) -> None:
     outcome = box.run(Command(("no-such-program", "-x")))
     assert (outcome.reason, outcome.message) == ("command", "command not found: no-such-program")

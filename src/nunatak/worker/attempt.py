@@ -7,7 +7,7 @@ import time
 from . import process, program, record, spec, stage, surroundings
 from .clear import clear
 from .failure import VERSION, Failure
-from .logs import CappedLog, last_line
+from .logs import CappedLog, end, last_line
 from .meter import Meter
 from .signals import name_of
 from .stopping import Stopped, Stopping
@@ -37,7 +37,7 @@ class Attempt:
         self.meter = Meter([self.work, self.tmp], task.shape.memory)
         self.env: "Dict[str, str]" = {}
         self.log = record.Talk(os.path.join(sandbox, "worker.log"))
-        self._errors = b""
+        self.streams: "List[CappedLog]" = []  # stdout, stderr
 
     def run(self) -> None:
         """Do all of it; `outcome` says how it went. Raises nothing."""
@@ -55,6 +55,8 @@ class Attempt:
         left = process.kill_rest(5.0)
         if left:
             self.detail["left"] = left
+        if self.outcome["reason"] != "ok":
+            self.detail["tail"] = {name: end(log.recent) for name, log in zip(("stdout", "stderr"), self.streams)}
         self.outcome.update(ended=time.time(), usage=self.meter.usage())
         self.log.say("{reason}: {message}".format(**self.outcome))
 
@@ -119,13 +121,14 @@ class Attempt:
 
     def _run_commands(self) -> None:
         shape = self.task.shape
-        streams = [CappedLog(os.path.join(self.sandbox, name), self.task.log_limit) for name in ("stdout", "stderr")]
+        for name in ("stdout", "stderr"):
+            self.streams.append(CappedLog(os.path.join(self.sandbox, name), self.task.log_limit))
         limits = Limits(shape.time, shape.memory, shape.disk, self.grace)
-        worker = Supervisor((streams[0], streams[1]), self.meter, limits, self.stopping, self.save_usage)
+        worker = Supervisor((self.streams[0], self.streams[1]), self.meter, limits, self.stopping, self.save_usage)
         try:
             self._watch_gpu(worker)
             for index, command in enumerate(self.task.commands):
-                self._run_command(index, command, worker, streams[1])
+                self._run_command(index, command, worker, self.streams[1])
         finally:
             left = worker.finish()
             if left:

@@ -88,6 +88,13 @@ def last_line(recent: bytes) -> str:
     return text.strip()[:500]
 
 
+def end(recent: bytes) -> str:
+    """Return the last whole lines of what was printed, as text that any database can keep."""
+    if len(recent) == RECENT:
+        recent = recent[recent.find(b"\n") + 1 :]
+    return recent.decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
 def _put(file: int, data: bytes) -> None:
     try:
         while data:
