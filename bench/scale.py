@@ -84,6 +84,7 @@ def measure(running: Installation, kind: str, datasets: int) -> None:
     empty = median(lambda: rate(running, 2, 500, 5))
     fill(running.database, datasets, JOBS)
     running.analyze()
+    to = running.connect()  # the server does not keep idle connections for so long
     big = submit(to, 200_000)
     full = median(lambda: rate(running, 2, 500, 5))
     tasks = datasets * JOBS * 5

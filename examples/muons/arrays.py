@@ -62,6 +62,7 @@ def save(args, summary, **arrays):
 def provenance(args, summary, digest):
     """Return what made an output: command, inputs, versions, machine and cost."""
     used = resource.getrusage(resource.RUSAGE_SELF)
+    helpers = resource.getrusage(resource.RUSAGE_CHILDREN)
     inputs = [
         value
         for name, value in vars(args).items()
@@ -84,7 +85,7 @@ def provenance(args, summary, digest):
         "versions": versions(),
         "env": {name: value for name, value in os.environ.items() if name.startswith("NPY_")},
         "wall_s": round(time.time() - STARTED, 2),
-        "cpu_s": round(used.ru_utime + used.ru_stime, 2),
+        "cpu_s": round(used.ru_utime + used.ru_stime + helpers.ru_utime + helpers.ru_stime, 2),
         "max_rss_mb": used.ru_maxrss // 1024,
     }
 

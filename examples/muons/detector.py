@@ -29,8 +29,9 @@ def pulses(time, module, rng):
 
 def coincident(time, module):
     """Return which pulses have another one near in time and place."""
-    string = module // MODULES
-    place = module % MODULES
+    string = (module // MODULES).tolist()
+    place = (module % MODULES).tolist()
+    time = time.tolist()  # lists, because the loops below are far slower on arrays
     result = np.zeros(len(time), bool)
     for i in range(len(time)):
         j = i + 1

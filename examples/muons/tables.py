@@ -1,5 +1,9 @@
 """Once a dataset: energy loss of muons in ice and air, cross-sections of hadrons in air, the South Pole atmosphere."""
 
+import os
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+
 import chromo
 import mulder
 import numpy as np
@@ -13,35 +17,57 @@ from geometry import RHO_ICE
 
 SURFACE = 2835.0  # m above sea level
 AIR_DENSITY = 1.205  # kg/m3
+ENERGY = np.geomspace(1.0, 1e7, 141)  # GeV
+CUTS = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9])  # relative losses
 
 
 def compiled(material, **options):
-    """Return a material's PUMAS tables (V. Niess, CPC 279 (2022) 108438)."""
+    """Return a material's PUMAS tables (V. Niess, CPC 279 (2022) 108438): some ten seconds of work."""
+    materials.Material.define("Ice", composition="H2O", density=RHO_ICE)
     result = mulder.Physics(**options).compile(material)
     return result[0] if isinstance(result, (list, tuple)) else result
 
 
-def ice_losses(energy, cuts):
-    """Return what a muon loses in ice, for each energy in GeV.
+def ice(cut):
+    """Return what a muon loses in ice, for each energy.
 
-    `sig`: cross-section of relative losses above each cut (m2/kg), `soft`: mean loss below the first cut, `total`: all
-    of it (GeV m2/kg), `csda`: range (kg/m2).
+    `sig`: cross-section of relative losses above the cut (m2/kg), `soft`: mean loss below it, `total`: all of it (GeV
+    m2/kg), `csda`: range (kg/m2).
     """
-    materials.Material.define("Ice", composition="H2O", density=RHO_ICE)
-    steps = [compiled("Ice", cutoff=float(cut)) for cut in cuts]
+    tables = compiled("Ice", cutoff=float(cut))
     return {
-        "sig": np.array([step.cross_section(energy) / RHO_ICE for step in steps]),
-        "soft": steps[0].stopping_power(energy, mode="mixed") / RHO_ICE,
-        "total": steps[0].stopping_power(energy) / RHO_ICE,
-        "csda": steps[0].range(energy) * RHO_ICE,
+        "sig": tables.cross_section(ENERGY) / RHO_ICE,
+        "soft": tables.stopping_power(ENERGY, mode="mixed") / RHO_ICE,
+        "total": tables.stopping_power(ENERGY) / RHO_ICE,
+        "csda": tables.range(ENERGY) * RHO_ICE,
     }
 
 
-def air_loss(energy):
-    """Return the mean energy loss in air, GeV m2/kg, for each energy in GeV."""
-    air = compiled("Air")
-    density = air.definition.density if hasattr(air.definition, "density") else AIR_DENSITY
-    return air.stopping_power(energy) / density
+def air():
+    """Return the mean energy loss in air, GeV m2/kg, for each energy."""
+    tables = compiled("Air")
+    density = tables.definition.density if hasattr(tables.definition, "density") else AIR_DENSITY
+    return tables.stopping_power(ENERGY) / density
+
+
+def losses(cores):
+    """Return the tables of ice and air, made by so many processes."""
+    if cores == 1:
+        in_air, in_ice = air(), [ice(cut) for cut in CUTS]
+    else:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            ProcessPoolExecutor(cores, initializer=own_cache, initargs=(folder,)) as pool,
+        ):
+            later = pool.submit(air)  # first, because it takes longest
+            in_ice = list(pool.map(ice, CUTS))
+            in_air = later.result()
+    return {**in_ice[0], "sig": np.array([table["sig"] for table in in_ice]), "air_loss": in_air}
+
+
+def own_cache(folder):
+    """Give this process a cache of its own: mulder's is not made for two that write."""
+    os.environ["MULDER_CACHE"] = f"{folder}/{os.getpid()}"
 
 
 def cross_sections(energy):
@@ -67,19 +93,18 @@ def atmosphere(height):
 
 def main():
     """Compute and store the tables."""
-    args = parser(__doc__).parse_args()
-    energy = np.geomspace(1.0, 1e7, 141)
-    cuts = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9])
+    arguments = parser(__doc__)
+    arguments.add_argument("--cores", type=int, default=1, help="processes that share the work (default 1)")
+    args = arguments.parse_args()
     hadron_energy = np.geomspace(100, 1e8, 61)
     height = np.linspace(SURFACE, 100e3, 2000)
     grammage = atmosphere(height)
     save(
         args,
-        {"n_energies": len(energy), "surface_depth_gcm2": float(grammage[0])},
-        E=energy,
-        cuts=cuts,
-        **ice_losses(energy, cuts),
-        air_loss=air_loss(energy),
+        {"n_energies": len(ENERGY), "surface_depth_gcm2": float(grammage[0])},
+        E=ENERGY,
+        cuts=CUTS,
+        **losses(args.cores),
         Eh=hadron_energy,
         xs=cross_sections(hadron_energy),
         h=height,

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nunatak.core.work import Shape
 from nunatak.datasets.gather import gather
 from nunatak.datasets.plan import Plan, TaskPlan
 from nunatak.datasets.recipe import compile_recipe
+from nunatak.tasks.choose import Demand, choose
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MUONS = EXAMPLES / "muons"
@@ -69,7 +71,24 @@ def test_every_amount_is_below_what_a_small_machine_has(plan: Plan) -> None:
     for task in plan.tasks:
         assert task.shape is not None
         assert task.shape.memory <= 2_000_000_000
-        assert task.shape.cpu == 1
+        assert task.shape.cpu == (2 if task.name == "tables" else 1)
+
+
+def test_a_machine_with_one_core_can_make_the_tables() -> None:
+    text = (MUONS / "muons.yaml").read_text()
+    manifest = gather(text, MUONS, "muons.yaml")
+    plan = compile_recipe(text, filename="muons.yaml", manifest=manifest, parameters={"cores": "1"})
+    tables = plan.tasks[plan.number("tables")]
+    assert tables.shape is not None
+    assert tables.shape.cpu == 1
+
+
+def test_the_tables_which_everything_waits_for_begin_before_the_reference(plan: Plan) -> None:
+    waiting = {name: plan.number(name) for name in ("reference", "tables")}
+    shapes = {1: plan.tasks[waiting["reference"]].shape or Shape(), 2: plan.tasks[waiting["tables"]].shape or Shape()}
+    demand = [Demand(1, waiting["reference"], shape=1, ready=1), Demand(1, waiting["tables"], shape=2, ready=1)]
+    chosen = choose(demand, shapes, Shape(cpu=2, memory=2 * 10**9, disk=10**10), limit=2)
+    assert [allotment.shape for allotment in chosen] == [2, 1]
 
 
 def test_outputs_have_the_names_that_the_plain_chain_gives_them(plan: Plan) -> None:
