@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from nunatak.api import document
@@ -11,6 +12,7 @@ from nunatak.api.app import bare_app
 from nunatak.cli import reference
 from nunatak.core import settings, states
 from nunatak.datasets.schema import json_schema_text
+from nunatak.tasks.verdicts import catalogue
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 
@@ -47,6 +49,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "recipe.schema.json": json_schema_text,
     "settings.md": settings.page,
     "states.md": states_page,
+    **{f"verdicts/{name}": partial(str, text) for name, text in catalogue.pages().items()},
 }
 """Every generated page of docs/reference and what makes it."""
 
@@ -62,6 +65,7 @@ def main() -> int:
             print(f"docs/reference/{name} is stale: python tools/docs.py writes it anew", file=sys.stderr)
             code = 1
         else:
+            file.parent.mkdir(exist_ok=True)
             file.write_text(text, "utf-8")
             print(f"docs/reference/{name}")
     return code

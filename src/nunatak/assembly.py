@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import threading
 import uuid
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -28,6 +29,7 @@ from nunatak.db import migrate as migrations
 from nunatak.db.database import Database
 from nunatak.loops import logging
 from nunatak.loops.maintenance import Maintenance, loops_of
+from nunatak.loops.signals import forward_signals
 from nunatak.storage.content import ContentStore
 from nunatak.storage.posix import PosixStorage
 from nunatak.tasks.context import Contexts
@@ -53,7 +55,13 @@ GRACE_SECONDS = 5
 BACKLOG = 2048
 
 
-def build(settings: Settings, *, clock: Clock = system_clock, keys: Keys = system_keys) -> Services:
+def build(
+    settings: Settings,
+    *,
+    clock: Clock = system_clock,
+    keys: Keys = system_keys,
+    chance: Callable[[], float] = random.random,
+) -> Services:
     """Open everything that an installation consists of, and bring its database to this version's schema."""
     database = Database(settings.database)
     migrations.upgrade(database)
@@ -66,6 +74,7 @@ def build(settings: Settings, *, clock: Clock = system_clock, keys: Keys = syste
         tokens=Verifier(database, clock),
         clock=clock,
         keys=keys,
+        chance=chance,
         store=settings.store.rstrip("/"),
         blobs_url=settings.blobs.absolute().as_uri(),
         metrics=settings.metrics,
@@ -181,10 +190,15 @@ class ApiServer(uvicorn.Server):
         self.stop()
 
 
-def run_api(settings: Settings, sock: socket.socket | None = None, *, loops: bool = True) -> None:
-    """Run the API, with the maintenance loops unless they run elsewhere, until a signal."""
+def run_api(settings: Settings, sock: socket.socket | None = None, *, loops: bool = True, local: bool = False) -> None:
+    """Run the API, with the maintenance loops unless they run elsewhere, until a signal.
+
+    With `local` an administrator's token is in the data directory before the first answer.
+    """
     logging.configure()
     services = build(settings)
+    if local:
+        local_token(services, settings.data / "token", "local")
     house = maintenance(services, settings) if loops else None
     server = ApiServer(services, sock or listen(settings))
     try:
@@ -203,8 +217,7 @@ def run_loops(settings: Settings) -> None:
     services = build(settings)
     house = maintenance(services, settings)
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    forward_signals(stop)
     house.start()
     stop.wait()
     house.stop()

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from nunatak.core.clock import ManualClock
 from nunatak.core.work import Reason, Shape
 from nunatak.datasets.plan import Plan, Retry
-from nunatak.db.database import Database
 from tests.contract.world import World, campaign, chain, diamond, task
-
-
-@pytest.fixture
-def world(database: Database, clock: ManualClock) -> Iterator[World]:
-    world = World(database, clock)
-    yield world
-    assert world.faults() == []
 
 
 @pytest.mark.parametrize("plan", [chain(7), diamond(7), campaign(7)], ids=lambda plan: plan.name)
@@ -94,7 +83,7 @@ def test_failures_are_tried_again_and_then_need_a_person(world: World) -> None:
     assert status["jobs"]["failed"] == 1
     assert world.status("1")["state"] == "failed"
     task = world.status("1/0/t0")
-    assert [attempt["message"] for attempt in task["attempts"]] == ["boom 0", "boom 1", "boom 2"]
+    assert [attempt["message"] for attempt in task["attempts"]] == ["boom 0", "boom 1", "boom 2 (3 times)"]
     assert world.act("retry", "1") == 1
     world.run_to_end()
     assert world.status("1")["state"] == "done"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import select
 
@@ -103,12 +105,17 @@ class World:
         started = [report.Started(key(item), self.clock(), "node1") for item in items]
         return self._report(started, [])
 
-    def end(self, items: Sequence[Claimed], reason: Reason = Reason.OK, message: str = "") -> report.Receipt:
-        return self._report([], [report.Ended(key(item), self.outcome(item, reason, message)) for item in items])
+    def end(
+        self, items: Sequence[Claimed], reason: Reason = Reason.OK, message: str = "", **more: Any
+    ) -> report.Receipt:
+        outcomes = [replace(self.outcome(item, reason, message), **more) for item in items]
+        return self._report([], [report.Ended(key(item), of) for item, of in zip(items, outcomes, strict=True)])
 
     def _report(self, started, ended) -> report.Receipt:
         batch = report.Batch(self.engine, started, ended)
-        return self.database.run(lambda tx: report.report_many(tx, self.contexts, [batch], self.clock())[0])
+        return self.database.run(
+            lambda tx: report.report_many(tx, self.contexts, [batch], self.clock(), lambda: 0.5)[0]
+        )
 
     def outcome(self, item: Claimed, reason: Reason, message: str) -> Outcome:
         with self.database.read() as tx:

@@ -115,6 +115,7 @@ def services_at(path: Path, url: str = "", **limits: Any) -> Services:
         Settings(data=path, body_limit=200_000, upload_limit=1_000_000, **given),
         clock=ManualClock(),
         keys=itertools.count(1000).__next__,
+        chance=lambda: 0.5,
     )
     return replace(built, limits=replace(built.limits, demand=0.0, events=0.01, keep_alive=0.05, **limits))
 

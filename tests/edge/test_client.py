@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -179,6 +181,97 @@ def test_patience_ends() -> None:
     with Client("http://127.0.0.1:9", "t", patience=0.05) as client, pytest.raises(Unavailable) as gone:
         client.whoami()
     assert "nunatak up" in gone.value.hint
+
+
+@pytest.fixture
+def spoken() -> Iterator[Spoken]:
+    with Spoken() as server:
+        yield server
+
+
+class Spoken:
+    """A server on a socket that says what it was told, one text a request, and closes where it was told to."""
+
+    def __init__(self) -> None:
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.sock.getsockname()[1]}/below"
+        self.says: list[tuple[bytes, bool]] = []
+        self.heard: list[str] = []
+        self.accepted = 0
+        self.closed = threading.Event()
+        self.thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Spoken:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.sock.close()
+
+    def answer(self, body: bytes, status: str = "200 OK", *, close: bool = False) -> None:
+        self.says.append((b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status.encode(), len(body)) + body, close))
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.sock.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            with connection:
+                while (head := connection.recv(65536)) and self.says:
+                    self.heard.append(head.split(b"\r\n")[0].decode())
+                    text, close = self.says.pop(0)
+                    connection.sendall(text)
+                    if close:
+                        break
+            self.closed.set()
+
+
+def test_a_connection_is_kept_and_made_anew_when_the_server_closed_it(spoken: Spoken) -> None:
+    for close in (False, True, False):
+        spoken.answer(b'{"name": "a", "scopes": []}', close=close)
+    with Client(spoken.url, "t", patience=0.0) as client:
+        client.whoami()
+        client.whoami()
+        assert spoken.accepted == 1
+        assert spoken.closed.wait(10)
+        assert client.whoami().name == "a"
+    assert spoken.accepted == 2
+    assert set(spoken.heard) == {"GET /below/api/v1/whoami HTTP/1.1"}
+
+
+def test_what_is_asked_arrives_as_it_was_meant(spoken: Spoken) -> None:
+    spoken.answer(b'{"items": [], "next": null}')
+    spoken.answer(b"", "204 No Content")
+    with Client(spoken.url, "t", patience=0.0) as client:
+        assert list(client.datasets(name="a&b=ü #1")) == []
+        client.revoke_token("1?all#now")
+    assert spoken.heard == [
+        "GET /below/api/v1/datasets?limit=1000&name=a%26b%3D%C3%BC+%231 HTTP/1.1",
+        "DELETE /below/api/v1/tokens/1%3Fall%23now HTTP/1.1",
+    ]
+
+
+@pytest.mark.parametrize("text", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", b"what?\r\n\r\n"])
+def test_an_answer_that_breaks_off_is_no_answer(spoken: Spoken, text: bytes) -> None:
+    spoken.says.append((text, True))
+    with Client(spoken.url, "t", patience=0.0) as client, pytest.raises(Unavailable, match="no answer from"):
+        client.whoami()
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "http://", "http://x:port", "http://[::1", "http://a b"])
+def test_what_is_no_address_of_a_server_is_refused(url: str) -> None:
+    with pytest.raises(Invalid, match="address of a server"):
+        Client(url, "t", patience=0.0).whoami()
+
+
+def test_a_token_that_cannot_be_sent_is_never_shown() -> None:
+    with pytest.raises(Invalid) as wrong:
+        Client("http://x", "secret\nX: y")
+    assert "secret" not in str(wrong.value)
 
 
 def test_the_token_is_in_the_header_alone() -> None:

@@ -16,7 +16,7 @@ from nunatak.core.errors import Invalid
 from nunatak.core.work import Shape
 from nunatak.datasets.functions import FUNCTIONS
 from nunatak.datasets.gather import gather
-from nunatak.datasets.plan import Plan, StoredFile
+from nunatak.datasets.plan import Growth, Plan, Retry, StoredFile
 from nunatak.datasets.recipe import Manifest, compile_recipe
 from nunatak.datasets.run_recipe import recipe_for_run
 from nunatak.datasets.schema import ENVIRONMENT, NEEDS, RECIPE, RETRY, TASK, json_schema, json_schema_text
@@ -60,7 +60,7 @@ def test_the_recipe_of_the_design_is_accepted_as_it_stands(tmp_path: Path) -> No
     assert plan.tasks[0].shape == Shape(1, 0, 1024000000, 1024000000, 600)
     propagate = plan.tasks[1]
     assert propagate.after == ("generate",)
-    assert (propagate.retry.tries, propagate.retry.memory_factor, propagate.retry.memory_most) == (5, 2.0, 16 * 10**9)
+    assert propagate.retry == Retry(5, insist=True, memory=Growth(2.0, 16 * 10**9))
     assert Plan.from_plain(json.loads(plan.text)) == plan
     assert Plan.from_plain(json.loads(plan.text)).digest == plan.digest
 
@@ -264,7 +264,7 @@ def test_checker_and_schema_accept_the_examples(text: str, tmp_path: Path) -> No
         {"tasks": {"a": {}}}, {"tasks": {"a": {"run": "x", "once": "yes"}}}, {"tasks": {"a": {"run": []}}},
         {"tasks": {"a": {"run": "x", "needs": {"memory": "2 GX"}}}}, {"tasks": {"a": {"run": "x", "needs": {"cpu": 0}}}},
         {"tasks": {"a": {"run": "x", "needs": {"time": "1 hurs"}}}}, {"parameters": {"job": 1}}, {"parameters": {"a b": 1}},
-        {"tasks": {"a": {"run": "x", "outputs": [{"nam": "x"}]}}}, {"tasks": {"a": {"run": "x", "retry": {"memory": "x2"}}}},
+        {"tasks": {"a": {"run": "x", "outputs": [{"nam": "x"}]}}}, {"tasks": {"a": {"run": "x", "retry": {"memory": "more"}}}},
         {"foreach": []}, {"foreach": {"a": []}}, {"parameters": {"a": None}}, {"files": [1]},
         {"tasks": {"a": {"run": "x", "environment": {"variables": {"A": []}}}}}, {"needs": {"platform": "vax"}},
     ],

@@ -73,8 +73,9 @@ def problems(text: str | bytes, manifest: Manifest = NOTHING, **options: object)
             id="amount of a job",
         ),
         pytest.param(
-            ONE + "    retry: {memory: x2}\n",
-            'muons.yaml:5:21 tasks.a.retry.memory: "x2" is not a raise of memory (write it as "x2 up to 16 GB")',
+            ONE + "    retry: {memory: more}\n",
+            'muons.yaml:5:21 tasks.a.retry.memory: "more" is not a raise of memory'
+            ' (write it as "x2 up to 16 GB", "x2" or "never")',
             id="raise",
         ),
         pytest.param(

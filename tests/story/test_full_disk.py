@@ -84,12 +84,13 @@ def test_outputs_that_find_no_space_fail_with_a_reason_and_a_retry_stores_them(t
         if not disk.mounted:
             disk.fill()
         house.submit(BIG)
-        house.until_state("failed")
-        stored, failed = house.status().tasks.done, house.status().tasks.failed
-        assert stored + failed == 6
-        assert failed >= 3
+        house.until_state("held")  # no output of any task can be stored: nothing more is started
+        failed = house.status().tasks.failed
+        assert failed >= 1
         with house.client() as client:
-            assert {failure.kind for failure in client.errors(1)} == {"stage-out"}
+            assert {failure.kind for failure in client.errors(1)} == {
+                "storage-full" if disk.mounted else "storage-denied"
+            }
             (task,) = client.tasks(1, state="failed", limit=1)
             said = client.status(f"{task.address}#1").message
             assert "the output big.bin could not be stored" in said
@@ -98,7 +99,7 @@ def test_outputs_that_find_no_space_fail_with_a_reason_and_a_retry_stores_them(t
         assert house.doctor().faults == []
         disk.free()
         with house.client() as client:
-            assert client.retry(1) == failed
+            assert client.retry(1) >= failed
             house.until_state("done")
             assert {file.path.stat().st_size for file in client.get(1, tmp_path / "out")} == {300_000}
         house.assert_each_done_once(6)

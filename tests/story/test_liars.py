@@ -19,23 +19,23 @@ PYTHON = (sys.executable, "-I", "-S")
 LIAR = (*PYTHON, str(Path(__file__).with_name("liar.py")))
 
 VERDICTS = {
-    "lease": ("invalid", "lying-worker", "it is about '1/0/lease#1' with lease 'abc123'"),
-    "address": ("invalid", "lying-worker", "it is about '1/0/honest#1'"),
-    "garbage": ("invalid", "lying-worker", "it is not JSON"),
-    "half": ("invalid", "lying-worker", "it is not JSON"),
-    "empty": ("invalid", "lying-worker", "it is empty"),
-    "types": ("invalid", "lying-worker", "exit"),
-    "negative": ("invalid", "lying-worker", "an amount is below zero"),
-    "infinite": ("invalid", "lying-worker", "not finite"),
-    "nul": ("invalid", "lying-worker", "characters that are not allowed"),
-    "reason": ("invalid", "lying-worker", "reason"),
+    "lease": ("invalid", "bad-outcome", "it is about '1/0/lease#1' with lease 'abc123'"),
+    "address": ("invalid", "bad-outcome", "it is about '1/0/honest#1'"),
+    "garbage": ("invalid", "bad-outcome", "it is not JSON"),
+    "half": ("invalid", "bad-outcome", "it is not JSON"),
+    "empty": ("invalid", "bad-outcome", "it is empty"),
+    "types": ("invalid", "bad-outcome", "exit"),
+    "negative": ("invalid", "bad-outcome", "an amount is below zero"),
+    "infinite": ("invalid", "bad-outcome", "not finite"),
+    "nul": ("invalid", "bad-outcome", "characters that are not allowed"),
+    "reason": ("invalid", "bad-outcome", "reason"),
     "hangs": ("time", "over-time", "10 s were asked for"),
-    "missing": ("invalid", "lying-worker", "without the output a.txt"),
-    "more": ("invalid", "lying-worker", "the output b.txt, which was not asked for"),
-    "elsewhere": ("invalid", "lying-worker", "the output a.txt at 'file:///etc/passwd'"),
+    "missing": ("invalid", "bad-outcome", "without the output a.txt"),
+    "more": ("invalid", "bad-outcome", "the output b.txt, which was not asked for"),
+    "elsewhere": ("invalid", "bad-outcome", "the output a.txt at 'file:///etc/passwd'"),
     "long": ("exit", "user-error", "xxxx"),
-    "longer": ("invalid", "lying-worker", "not understood by the server"),
-    "longest": ("invalid", "lying-worker", "it is longer than"),
+    "longer": ("invalid", "bad-outcome", "not understood by the server"),
+    "longest": ("invalid", "bad-outcome", "it is longer than"),
 }
 """What is recorded of each task that fails: reason, verdict, and words of the message."""
 MADE = {"honest", "silent", "missing", "more", "elsewhere", "gone", "altered"}
@@ -125,9 +125,12 @@ def test_an_output_that_is_not_what_was_said_of_it_is_found_by_the_task_that_rea
     with liar(house) as node:
         node.until(lambda: house.status().settled, "the readers to end")
     with house.client() as client:
-        for name, words in {"of_gone": "there is no file", "of_altered": "has the checksum"}.items():
+        for name, kind, words in (
+            ("of_gone", "input-missing", "there is no file"),
+            ("of_altered", "input-changed", "its checksum is a17fcf0a2f50"),
+        ):
             attempt = client.status(f"1/0/{name}#1")
-            assert (attempt.state, attempt.reason, attempt.verdict) == ("ended", "stage-in", "stage-in")
+            assert (attempt.state, attempt.reason, attempt.verdict) == ("ended", "stage-in", kind)
             assert words in (attempt.message or "")
     assert tasks_of(house)["of_honest"].state == "done"
     assert house.doctor().faults == []

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from nunatak import Client
 from nunatak.client.results import DatasetStatus
 from nunatak.core.errors import Unavailable
+from nunatak.loops.signals import forward_signals
 
 pytestmark = pytest.mark.slow
 
@@ -131,6 +133,17 @@ def watched(client: Client, number: int) -> DatasetStatus:
     *_, last = client.watch(number)
     assert isinstance(last, DatasetStatus)
     return last
+
+
+def test_a_signal_in_the_middle_of_a_wait_is_heard() -> None:
+    stop, before = threading.Event(), signal.getsignal(signal.SIGUSR1)
+    try:
+        forward_signals(stop, signal.SIGUSR1)
+        with stop._cond:  # as `stop.wait` has it for a moment
+            signal.raise_signal(signal.SIGUSR1)
+        assert stop.wait(60)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_from_a_recipe_to_done_while_every_child_is_killed(data: Path, tmp_path: Path) -> None:

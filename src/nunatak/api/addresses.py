@@ -17,7 +17,7 @@ from nunatak.api.requests import AddressText, After, Have, Limit, address_of, an
 from nunatak.api.services import Services
 from nunatak.core.address import Address
 from nunatak.core.errors import Invalid, NotFound
-from nunatak.tasks import explain, lists, look
+from nunatak.tasks import errors, explain, lists, look
 from nunatak.tasks.logs import LogSlice
 
 router = APIRouter(prefix="/api/v1", tags=["addresses"], route_class=GuardedRoute)
@@ -72,7 +72,7 @@ def get_errors(address: AddressText, services: Have) -> Response:
     with services.database.read() as tx:
         _check(tx, services, wanted)
         context = services.contexts.one(tx, wanted.dataset)
-        return answer({"items": explain.errors(tx, context, wanted)})
+        return answer({"items": errors.errors(tx, context, wanted)})
 
 
 @router.get(

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from nunatak.core.address import ONCE
 from nunatak.core.errors import NotFound
 from nunatak.tasks.context import Context, Contexts
-from nunatak.tasks.report import Key
+from nunatak.tasks.judging import Key
 
 LARGEST = 2**63
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nunatak.accounts.tokens import Verifier
@@ -44,6 +45,7 @@ class Services:
     tokens: Verifier
     clock: Clock
     keys: Keys
+    chance: Callable[[], float]
     store: str
     blobs_url: str
     url: str = ""  # how people reach this server; "" = as the request did

@@ -131,7 +131,7 @@ class Shared:
                 )
             )
             strange.append([{"address": i["address"], "lease": i["lease"]} for key, i in over if not key])
-        receipts = reports.report_many(tx, contexts, batches, self._services.clock())
+        receipts = reports.report_many(tx, contexts, batches, self._services.clock(), self._services.chance)
         return [
             {"taken": receipt.taken, "stale": keys.texts(tx, contexts, receipt.stale) + unknown}
             for receipt, unknown in zip(receipts, strange, strict=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nunatak.cli.group import OPEN, WORK_FAILED
+from nunatak.cli.group import OPEN, WORK_FAILED, importing
 from nunatak.cli.show import show_status
 from nunatak.cli.talk import AsJson, Where, age, clock_time, out, out_json, say, table
 
@@ -18,9 +19,15 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 
 
+SHOWN_LINES = 8
+"""Lines of a log that are shown for a group of failures."""
+SHOWN_PLACES = 3
+
+
 def client() -> Client:
     """Return the client of the server in use; imported late, since that is most of a short command's time."""
-    from nunatak.client import Client
+    with importing():
+        from nunatak.client import Client
 
     return OPEN.enter_context(Client())
 
@@ -142,6 +149,17 @@ def why(address: Where, as_json: AsJson = False) -> None:
             out(f"  {reason}")
 
 
+def _places(row: Mapping[str, Any]) -> str:
+    """Say in how many tasks and where failures of a group were."""
+    tasks = row["tasks"]
+    nodes = row["nodes"]["counts"]
+    named = [f"{name} ({n})" if len(nodes) > 1 else name for name, n in list(nodes.items())[:SHOWN_PLACES]]
+    rest = len(nodes) - len(named)
+    more = [f"{rest} more"] if rest else ["others"] if row["nodes"]["more"] else []
+    where = f" on {', '.join([*named, *more])}" if named else ""
+    return f"{tasks} task{'' if tasks == 1 else 's'}{where}, " if tasks else f"before the last retry{where}, "
+
+
 @app.command()
 def errors(
     address: Where,
@@ -155,10 +173,10 @@ def errors(
         return
     for row in rows:
         out(f"{row['count']} x {row['kind']}: {row['message']}")
-        out(f"    for example {row.get('example')}, last {clock_time(row.get('last'))} UTC")
+        for line in [line for line in row["lines"] if line not in row["message"]][-SHOWN_LINES:]:
+            out(f"      {line}")
+        out(f"    {row['id']}, {_places(row)}last {clock_time(row['last'])} UTC, for example {row['example']}")
         if row.get("advice"):
-            out(f"    {row['advice']}")
-        if row.get("example"):
-            out(f"    nunatak logs --stderr '{row['example']}'")
+            out(f"    {row['whose'] or 'nobody is to blame'}: {row['advice']}")
     if not rows:
         say("no failures")

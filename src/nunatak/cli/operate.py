@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nunatak.cli.group import WORK_FAILED
+from nunatak.cli.group import WORK_FAILED, importing
 from nunatak.cli.talk import AsJson, out, out_json, say
 from nunatak.core.errors import Invalid, Refused
 
@@ -32,7 +33,8 @@ StopTasks = Annotated[bool, typer.Option("--stop-tasks", help="End running tasks
 
 
 def _settings(**arguments: Any) -> Settings:
-    from nunatak.core.settings import load
+    with importing():
+        from nunatak.core.settings import load
 
     return load(None, **arguments)
 
@@ -51,14 +53,15 @@ def up(
 
     Running tasks go on after that, and the next start takes them up again.
     """
-    from nunatak.loops.up import Supervisor, forward_signals
+    from nunatak.loops.signals import forward_signals
+    from nunatak.loops.up import Supervisor
 
     settings = _settings(data=data, host=host, port=port, cores=cores, memory=memory)
     given = {"DATA": settings.data, "HOST": settings.host, "PORT": settings.port}
     given |= {"CORES": settings.cores, "MEMORY": settings.memory}
     environ = {**os.environ, **{f"NUNATAK_{name}": str(value) for name, value in given.items()}}
     supervisor = Supervisor(settings.data, settings.host, settings.port, environ=environ, stop_tasks=stop_tasks)
-    forward_signals(supervisor.stop)
+    forward_signals(supervisor.stop, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def ready(url: str) -> None:
         if as_json:
@@ -98,16 +101,15 @@ def serve_api(
     fd: Annotated[int | None, typer.Option("--socket", hidden=True, help="A listening socket handed down.")] = None,
 ) -> None:
     """Start the server of the HTTP API."""
-    from nunatak import assembly
     from nunatak.loops.parent import end_with_parent
 
     end_with_parent(os.environ)
+    with importing():
+        from nunatak import assembly
+
     settings = _settings(data=data, host=host, port=port)
-    if local:
-        services = assembly.build(settings)
-        assembly.local_token(services, settings.data / "token", "local")
-        services.database.close()
-    assembly.run_api(settings, None if fd is None else socket.socket(fileno=fd), loops=with_loops)
+    given = None if fd is None else socket.socket(fileno=fd)
+    assembly.run_api(settings, given, loops=with_loops, local=local)
 
 
 @serve.command("loops")
@@ -134,11 +136,13 @@ def serve_engine(
 
     The server is NUNATAK_URL, the token NUNATAK_TOKEN, or those of the local installation.
     """
-    from nunatak.cli.recipes import parameters_of
-    from nunatak.loops.engine_start import run_engine
     from nunatak.loops.parent import end_with_parent
 
     end_with_parent(os.environ)
+    with importing():
+        from nunatak.cli.recipes import parameters_of
+        from nunatak.loops.engine_start import run_engine
+
     settings = _settings(data=data, cores=cores, memory=memory)
     url, token = _engine_login(settings)
     run_engine(settings, name, kind, parameters_of(options), url, token, stop_tasks=stop_tasks)

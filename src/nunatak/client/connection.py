@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import ssl
+import os
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import httpx2
-
 from nunatak import __version__
-from nunatak.client.problems import error_of
+from nunatak.client.brief import Brief, suits
+from nunatak.client.problems import Answer, succeeded
 from nunatak.core.address import Address
 from nunatak.core.errors import Invalid, Unavailable
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from nunatak.client.full import Full
 
 API = "/api/v1"
 PAGE = 1000
 """Items asked for in one page."""
+CONNECT_SECONDS = 5.0
 
 
 def path_of(route: str, address: Address) -> str:
@@ -49,31 +55,41 @@ class Connection:
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Prepare; nothing is sent yet. Raises `Invalid` for what is no URL of a server."""
+        """Prepare; nothing is sent yet. Raises `Invalid` for what is no URL of a server, or no token."""
         self.url = url.rstrip("/")
         if not self.url.startswith(("http://", "https://")):
             raise Invalid(
                 f"{url!r} is not the address of a server", code="bad-url", hint="write it as http://HOST:PORT"
             )
+        if not (token.isascii() and token.isprintable()):
+            raise Invalid("the token has letters that no token has", code="bad-token", hint="`nunatak login` saves one")
         self.patience, self._sleep = patience, sleep
-        headers = {"User-Agent": f"nunatak/{__version__}", "Accept": "application/json"}
+        self._timeout, self._transport = timeout, transport
+        self._headers = {"User-Agent": f"nunatak/{__version__}", "Accept": "application/json"}
         if token:
-            headers["Authorization"] = f"Bearer {token}"
-        try:
-            self._http = httpx2.Client(
-                base_url=self.url,
-                headers=headers,
-                timeout=httpx2.Timeout(timeout, connect=5.0),
-                transport=transport,
-                # Without TLS no certificates are read, which takes longer than a request.
-                verify=True if self.url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            )
-        except (httpx2.InvalidURL, ValueError) as error:
-            raise Invalid(f"{url!r} is not the address of a server: {error}", code="bad-url") from None
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._made: Full | None = None
+        self._making = threading.Lock()
+        self._brief: Brief | None = None
+        if transport is None and suits(self.url, os.environ):
+            self._brief = Brief(self.url, self._headers, CONNECT_SECONDS, timeout)
+        else:
+            self._full()
+
+    def _full(self) -> Full:
+        """Return the way for everything; httpx2 is loaded when it is first gone, as it takes longer than a command."""
+        with self._making:
+            if self._made is None:
+                from nunatak.client.full import Full
+
+                self._made = Full(self.url, self._headers, CONNECT_SECONDS, self._timeout, self._transport)
+            return self._made
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        for way in (self._brief, self._made):
+            if way:
+                way.close()
 
     # ---- requests
 
@@ -93,26 +109,21 @@ class Connection:
         *,
         query: Mapping[str, Any] | None = None,
         json: Any = None,
-        content: Any = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         again: bool = True,
-    ) -> httpx2.Response:
+    ) -> Answer:
         """Send one request and return the answer, which is a success. Raises the errors of `core.errors`."""
-        params = {name: value for name, value in (query or {}).items() if value is not None}
+        given = _given(query or {})
 
-        def once() -> httpx2.Response:
-            with self._reaching():
-                body = content() if callable(content) else content
-                return self._http.request(method, path, params=params, json=json, content=body, headers=headers)
+        def once() -> Answer:
+            if self._brief and content is None:
+                return succeeded(self._brief.send(method, path, given, json, headers))
+            return succeeded(self._full().send(method, path, given, json, headers, content))
 
-        return self._tried(lambda: self._success(once()), again)
+        return self._tried(once, again)
 
-    def _success(self, response: httpx2.Response) -> httpx2.Response:
-        if response.is_success or response.status_code == httpx2.codes.NOT_MODIFIED:
-            return response
-        raise error_of(response.status_code, response.read())
-
-    def _tried(self, action: Callable[[], httpx2.Response], again: bool) -> httpx2.Response:
+    def _tried(self, action: Callable[[], Answer], again: bool) -> Answer:
         try:
             return action()
         except Unavailable:
@@ -130,23 +141,6 @@ class Connection:
         )
         return tries(action)
 
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        try:
-            yield
-        except httpx2.TransportError as error:
-            raise self._unreached(error) from error
-        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-            raise Invalid(f"{self.url} cannot be used: {error}", code="bad-url") from None
-
-    def _unreached(self, error: Exception) -> Unavailable:
-        reason = str(error) or type(error).__name__
-        return Unavailable(
-            f"no answer from {self.url}: {reason}",
-            code="no-connection",
-            hint="is the server running? `nunatak up` starts one on this machine, `nunatak login URL` chooses another",
-        )
-
     # ---- more than one answer
 
     def pages(self, path: str, *, limit: int | None = None, **query: Any) -> Iterator[dict[str, Any]]:
@@ -160,16 +154,16 @@ class Connection:
             if after is None:
                 return
 
-    @contextmanager
-    def stream(self, path: str, *, headers: Mapping[str, str] | None = None, **query: Any) -> Iterator[httpx2.Response]:
+    def stream(
+        self, path: str, *, headers: Mapping[str, str] | None = None, **query: Any
+    ) -> AbstractContextManager[httpx2.Response]:
         """Open an answer whose bytes are read bit by bit. Raises the errors of `core.errors`, also while reading."""
-        params = {name: value for name, value in query.items() if value is not None}
-        with self._reaching(), self._http.stream("GET", path, params=params, headers=headers) as response:
-            yield self._success(response)
+        return self._full().stream(path, _given(query), headers)
 
     def events(self, path: str) -> Iterator[tuple[str, Any]]:
         """Yield (event, data) of an event stream until it ends. Raises `Unavailable` if it breaks off."""
-        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-        with self.stream(path, headers=headers) as response:
-            for event in httpx2.EventSource(response):
-                yield event.event, event.json() if event.data else None
+        return self._full().events(path)
+
+
+def _given(query: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None}

@@ -1,11 +1,11 @@
-"""From an answer that is no success back to the one error tree: problem documents (RFC 9457) become `core.errors`."""
+"""What a server says, and from what is no success back to the one error tree: problem documents (RFC 9457) too."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from nunatak.core.errors import Conflict, Invalid, NotFound, NunatakError, Problem, Refused, Unavailable
 
@@ -14,6 +14,38 @@ _CLASSES: Mapping[int, type[NunatakError]] = {
     429: Unavailable, 502: Unavailable, 503: Unavailable, 504: Unavailable,
 }  # fmt: skip
 _PLACES = frozenset(item.name for item in fields(Problem))
+
+
+class Answer(NamedTuple):
+    """What a server said, whole."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        """Read the body."""
+        return json.loads(self.body)
+
+
+def succeeded(answer: Answer) -> Answer:
+    """Return an answer that is a success. Raises the error that any other stands for."""
+    if 200 <= answer.status < 300 or answer.status == 304:
+        return answer
+    raise error_of(answer.status, answer.body)
+
+
+def unreached(url: str, error: Exception) -> Unavailable:
+    """Return what to say when there is no answer."""
+    return Unavailable(
+        f"no answer from {url}: {str(error) or type(error).__name__}",
+        code="no-connection",
+        hint="is the server running? `nunatak up` starts one on this machine, `nunatak login URL` chooses another",
+    )
+
+
+def unusable(url: str, error: Exception) -> Invalid:
+    """Return what to say of a URL that is none."""
+    return Invalid(f"{url!r} is not the address of a server: {error}", code="bad-url")
 
 
 def error_of(status: int, body: bytes) -> NunatakError:

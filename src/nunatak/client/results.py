@@ -226,6 +226,14 @@ class Failure(Result):
     kind: str
     message: str
     count: int
+    id: str = ""
+    title: str = ""
+    signature: str = ""
+    pattern: str = ""
+    tasks: int = 0  # of those a person has not let go on since
+    sites: Mapping[str, Any] = field(default_factory=dict)  # `counts` by name, `more`: there were others
+    nodes: Mapping[str, Any] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
     example: str = ""
     first: datetime | None = field(default=None, metadata=MOMENT)
     last: datetime | None = field(default=None, metadata=MOMENT)

@@ -13,8 +13,7 @@ from typing import Annotated, Any, NamedTuple, Self
 from urllib.parse import quote
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from nunatak.core import units
 from nunatak.core.errors import Invalid, NotFound, NunatakError, Problem
@@ -60,10 +59,10 @@ Bytes = Annotated[int, BeforeValidator(_bytes)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of one installation. Use `load`, which says what is wrong in the words of Nunatak."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path = _setting(
         "Directory that holds everything not placed elsewhere: database, files, logs, the local token.",
@@ -162,10 +161,10 @@ def load(file: Path | None = None, **arguments: Any) -> Settings:
     problems = [*_unknown(written, str(path)), *_unknown(given, "")]
     if problems:
         raise _invalid(problems)
-    environment = {key.upper() for key, value in os.environ.items() if value}
-    below = {key: value for key, value in written.items() if PREFIX + key.upper() not in environment}
+    environment = _environment()
+    below = {key: value for key, value in written.items() if key not in environment}
     try:
-        return Settings(**{**below, **given})
+        return Settings(**{**below, **environment, **given})
     except ValidationError as error:
         raise _invalid([_problem(item, given, below, path) for item in error.errors()]) from error
 
@@ -206,6 +205,14 @@ def _file(file: Path | None) -> Path | None:
     if not named.is_file():
         raise NotFound(f"there is no settings file {named}", code="no-settings-file", hint=f"see {FILE_VARIABLE}")
     return named
+
+
+def _environment() -> dict[str, Any]:
+    """Return the settings that the environment gives; an empty variable counts as not set."""
+    variables = {key.upper(): value for key, value in os.environ.items() if value}
+    return {
+        name: variables[PREFIX + name.upper()] for name in Settings.model_fields if PREFIX + name.upper() in variables
+    }
 
 
 def _written(path: Path) -> dict[str, Any]:

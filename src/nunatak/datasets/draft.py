@@ -9,17 +9,15 @@ from typing import Any
 
 from nunatak.core import units
 from nunatak.core.errors import Invalid
-from nunatak.datasets.kinds import amount
+from nunatak.datasets.growth import growth
 from nunatak.datasets.manifest import is_pattern
 from nunatak.datasets.names import Stage, Written
-from nunatak.datasets.plan import CommandPlan, InputPlan, OutputPlan, Retry
+from nunatak.datasets.plan import GROWING, CommandPlan, InputPlan, OutputPlan, Retry
 from nunatak.datasets.report import Report, quoted
 from nunatak.datasets.template import compile_value
 from nunatak.datasets.wiring import Split, default_name, read_input, read_output, split_arrow
 from nunatak.datasets.words import split_commands
 from nunatak.datasets.yaml_source import Path
-
-_RAISE = re.compile(r"\s*x\s*(\d+(?:\.\d+)?)\s+up\s+to\s+(\S.*)\Z")
 
 
 @dataclass(slots=True)
@@ -202,14 +200,13 @@ class Drafter:
         given = {key: (value, path) for key, value, path in self._settings(draft, "retry")}
         values: dict[str, Any] = {}
         if "tries" in given:
-            values["tries"] = given["tries"][0]
+            values |= {"tries": given["tries"][0], "insist": True}
         try:
             if "delay" in given:
                 key = "delay"
                 values["delay"] = float(units.seconds(given["delay"][0]))
-            if "memory" in given:
-                key = "memory"
-                values |= _raise_of(given["memory"][0])
+            for key in (name for name in GROWING if name in given):
+                values[key] = growth(key, given[key][0])
         except Invalid as error:
             self.report.error(given[key][1], error)
         draft.retry = Retry(**values)
@@ -227,13 +224,3 @@ def _split(item: Mapping[str, Any]) -> Split:
     if source.right:
         raise Invalid("an arrow has no place here", code="bad-path", hint="say from: and to:")
     return Split(source.left, item.get("to", ""), source.optional or item.get("optional", False))
-
-
-def _raise_of(text: str) -> dict[str, Any]:
-    found = _RAISE.match(text)
-    if not found:
-        raise Invalid(f"{quoted(text)} is not a raise of memory", hint='write it as "x2 up to 16 GB"')
-    factor = float(found[1])
-    if not 1 < factor <= 10:
-        raise Invalid(f"a raise of memory is from x1 to x10, not x{found[1]}", hint='write it as "x2 up to 16 GB"')
-    return {"memory_factor": factor, "memory_most": amount(found[2], units.memory, 10**6, "GB")}

@@ -14,13 +14,39 @@ from nunatak.core.work import Shape
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """How a request grows after a try that ran out of it: by `factor` (1: never), up to `most` (bytes or seconds).
+
+    `most` 0 is the largest that any site offers.
+    """
+
+    factor: float = 2.0
+    most: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Retry:
-    """When to try a task again: `tries` in all, a first `delay` in seconds that doubles, memory raised by a factor up to a cap."""
+    """When to try a task again: `tries` in all, a first `delay` in seconds that doubles, and how its requests grow.
+
+    `insist`: all tries are used, even when the same error comes back.
+    """
 
     tries: int = 3
+    insist: bool = False
     delay: float = 10.0
-    memory_factor: float = 2.0
-    memory_most: int = 0  # bytes; 0 = never raise
+    memory: Growth = Growth()
+    time: Growth = Growth()
+    disk: Growth = Growth()
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Read what `asdict` wrote."""
+        growths = {name: Growth(**plain[name]) for name in GROWING}
+        return cls(**{**plain, **growths})
+
+
+GROWING = ("memory", "time", "disk")
+"""What a retry may ask for more of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +189,6 @@ def _task(plain: Mapping[str, Any]) -> TaskPlan:
             "inputs": tuple(InputPlan(**item) for item in plain["inputs"]),
             "outputs": tuple(OutputPlan(**item) for item in plain["outputs"]),
             "shape": Shape.from_plain(plain["shape"]) if plain["shape"] else None,
-            "retry": Retry(**plain["retry"]),
+            "retry": Retry.from_plain(plain["retry"]),
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -28,6 +29,7 @@ class Moves:
         )
         self._settle: set[int] = set()
         self._flags: dict[int, dict[str, object]] = {}
+        self._holds: dict[int, str] = {}
 
     def task(
         self, dataset: int, task: int, shape: int, before: TaskState | None, after: TaskState | None, n: int = 1
@@ -66,6 +68,11 @@ class Moves:
         self._flags[dataset] = dict(flags)
         self._settle.add(dataset)
 
+    def hold(self, dataset: int, reason: str) -> None:
+        """Hold a dataset by itself when all else is written: nothing more is started, what runs may end."""
+        self._holds[dataset] = reason
+        self._settle.add(dataset)
+
     def settle(self, dataset: int) -> None:
         """Ask for the dataset's state to be derived anew even if its counts do not suggest it."""
         self._settle.add(dataset)
@@ -95,7 +102,15 @@ class Moves:
         for dataset in sorted(settle):
             if dataset in self._flags:
                 store.SET_FLAGS(tx, dataset=dataset, now=now, **self._flags[dataset])
+            if dataset in self._holds:
+                _hold(tx, dataset, self._holds[dataset], now)
             settle_state(tx, dataset, now)
+
+
+def _hold(tx: Connection, dataset: int, reason: str, now: float) -> None:
+    if store.HOLD_GENTLY(tx, dataset=dataset, reason=reason, now=now):
+        detail = json.dumps({"reason": reason})
+        store.ADD_EVENT(tx, dataset=dataset, job=None, task=None, actor="nunatak", verb="hold", detail=detail, now=now)
 
 
 def settle_state(tx: Connection, dataset: int, now: float) -> Derived:

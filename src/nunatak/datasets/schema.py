@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from nunatak.datasets.growth import EXAMPLES, PATTERN
 from nunatak.datasets.kinds import Amount, Anything, Flag, Simple, Text, Whole
 from nunatak.datasets.records import Either, Field, Listing, Record, Table
 
@@ -78,12 +79,15 @@ RETRY = Record(
         "delay": Field(
             Amount("time"), "Pause before the second try; it doubles each time.", ("1 min",), default="10 s"
         ),
-        "memory": Field(
-            Text(
-                "a raise of memory", r"^\s*x\s*\d+(?:\.\d+)?\s+up\s+to\s+\S.*$", advice='write it as "x2 up to 16 GB"'
-            ),
-            "Ask for more memory after a try that ran out of it.", ("x2 up to 16 GB",),
-        ),
+        **{
+            name: Field(
+                Text(f"a raise of {name}", PATTERN, advice=f'write it as "{example}", "x2" or "never"'),
+                f"Ask for more {name} after a try that ran out of it: as much as was seen to be needed, at least this factor,"
+                " and at most what is said or what the largest site offers.",
+                (example, "never"), default="x2",
+            )
+            for name, example in EXAMPLES.items()
+        },
     },
 )  # fmt: skip
 COMMAND = Record(

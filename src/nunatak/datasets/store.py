@@ -30,8 +30,12 @@ SET_STATE = Statement(
     "UPDATE datasets SET state = :state, ended = :ended, changed = :now WHERE dataset = :dataset AND state <> :state"
 )
 SET_FLAGS = Statement(
-    "UPDATE datasets SET held = :held, closed = :closed, cancelled = :cancelled, reason = :reason, changed = :now"
-    " WHERE dataset = :dataset"
+    "UPDATE datasets SET held = :held, gentle = false, closed = :closed, cancelled = :cancelled, reason = :reason,"
+    " changed = :now WHERE dataset = :dataset"
+)
+HOLD_GENTLY = Statement(
+    "UPDATE datasets SET held = true, gentle = true, reason = :reason, changed = :now"
+    " WHERE dataset = :dataset AND NOT held AND NOT cancelled RETURNING dataset"
 )
 SET_PRIORITY = Statement(
     "UPDATE datasets SET priority = :priority, name = :name, changed = :now WHERE dataset = :dataset"
@@ -105,9 +109,10 @@ FREE = Statement(
     wanted="dataset int",
 )
 STOPPED_DATASETS = Statement(
-    "SELECT d.dataset, d.held, d.cancelled, d.reason FROM datasets d JOIN job_counts j ON j.dataset = d.dataset"
+    "SELECT d.dataset, d.held, d.gentle, d.cancelled, d.reason FROM datasets d JOIN job_counts j ON j.dataset = d.dataset"
     " WHERE d.state IN ('open', 'held') AND j.live > 0 AND (d.cancelled OR d.held AND EXISTS"
-    " (SELECT 1 FROM task_counts c WHERE c.dataset = d.dataset AND (c.queued > 0 OR c.running > 0))) ORDER BY d.dataset"
+    " (SELECT 1 FROM task_counts c WHERE c.dataset = d.dataset AND (c.queued > 0 OR c.running > 0"
+    " AND NOT d.gentle))) ORDER BY d.dataset"
 )
 ADD_EVENT = Statement(
     "INSERT INTO events (at, dataset, job, task, actor, verb, detail)"

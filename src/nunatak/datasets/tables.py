@@ -26,6 +26,7 @@ datasets = Table(
     Column("priority", Float, nullable=False, server_default="1"),
     Column("state", String(8), nullable=False, server_default="open"),  # derived from the counts, kept for lists
     Column("held", Boolean, nullable=False, server_default=text("false")),
+    Column("gentle", Boolean, nullable=False, server_default=text("false")),  # held, but what runs may end
     Column("closed", Boolean, nullable=False, server_default=text("false")),
     Column("cancelled", Boolean, nullable=False, server_default=text("false")),
     Column("reason", Text),  # why it is held, closed or cancelled

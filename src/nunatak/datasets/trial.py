@@ -8,13 +8,13 @@ from typing import Any
 
 from nunatak.core.address import ONCE
 from nunatak.core.errors import Invalid
-from nunatak.core.units import memory_text
+from nunatak.core.units import memory_text, time_text
 from nunatak.core.work import Input, Output, Shape
 from nunatak.datasets.commands import shell_parts
 from nunatak.datasets.draft import Draft
 from nunatak.datasets.expand import Program, TaskProgram, Where
 from nunatak.datasets.names import Namer, Stage, Written
-from nunatak.datasets.plan import Plan
+from nunatak.datasets.plan import GROWING, Plan
 from nunatak.datasets.report import Report, quoted
 from nunatak.datasets.shape import need
 from nunatak.datasets.shelf import Shelf
@@ -147,7 +147,7 @@ class Trial:
 
     def _needs(self, part: TaskProgram, draft: Draft, job: int) -> None:
         scope = part.scope(self.where, job, needs=True)
-        memory = Shape().memory
+        first = {name: getattr(Shape(), name) for name in GROWING}
         for written in draft.texts:
             if written.stage is Stage.NEEDS:
                 try:
@@ -155,14 +155,18 @@ class Trial:
                 except Invalid as error:
                     self.report.error(written.path, error)
                     continue
-                memory = amount if written.path[-1] == "memory" else memory
-        if 0 < draft.retry.memory_most < memory:
-            own = "memory" in draft.entry.get("retry", {})
-            path: Path = (*draft.path, "retry", "memory") if own else ("retry", "memory")
-            most, first = memory_text(draft.retry.memory_most), memory_text(memory)
-            self.report.add(
-                path, f"memory is raised up to {most}, but the task needs {first} at first", "raise the limit"
-            )
+                first[str(written.path[-1])] = amount
+        for name in GROWING:
+            most = getattr(draft.retry, name).most
+            if 0 < most < first[name]:
+                own = name in draft.entry.get("retry", {})
+                path: Path = (*draft.path, "retry", name) if own else ("retry", name)
+                say = time_text if name == "time" else memory_text
+                self.report.add(
+                    path,
+                    f"{name} is raised up to {say(most)}, but the task needs {say(first[name])} at first",
+                    "raise the limit",
+                )
 
     def _try(self, draft: Draft, scope: Scope, stages: tuple[Stage, ...]) -> None:
         for written in draft.texts:

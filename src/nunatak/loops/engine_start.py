@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import signal
 import sys
 import threading
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from nunatak.core.settings import Settings
 from nunatak.engines.plugins import load_engine
 from nunatak.loops import logging
 from nunatak.loops.engine import EngineHost, Pace
+from nunatak.loops.signals import forward_signals
 from nunatak.worker.build import unpack
 
 ANSWER_SECONDS = 20.0
@@ -58,8 +58,7 @@ def run_engine(
     """
     logging.configure()
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    forward_signals(stop)
     directory = settings.data / "engines" / name
     engine = load_engine(kind, {**_given(settings, kind, directory), **options})
     connection = Connection(url, token, patience=0.0, timeout=ANSWER_SECONDS)

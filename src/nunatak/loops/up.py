@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -291,12 +290,6 @@ def url_of(sock: socket.socket) -> str:
     host, port = sock.getsockname()[:2]
     local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
-
-
-def forward_signals(stop: threading.Event) -> None:
-    """Let Ctrl-C and SIGTERM set `stop`."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
 
 
 def _read(file: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -80,8 +80,10 @@ def _dataset(tx: Connection, context: Context, order: Order, moves: Moves, now: 
         _requeue_leased(tx, context, why, moves, now)
     elif order.verb == "release":
         flags.update(held=False, reason=None)
+        _begin_anew(tx, dataset, now)
     elif order.verb == "retry":
         flags.update(held=False, cancelled=False)
+        _begin_anew(tx, dataset, now)
         changed = _every(tx, context, order, [S.FAILED], moves, now)
     elif order.verb == "close":
         flags.update(closed=True, reason=why)
@@ -96,10 +98,23 @@ def _dataset(tx: Connection, context: Context, order: Order, moves: Moves, now: 
     return changed
 
 
-def _requeue_leased(tx: Connection, context: Context, why: str, moves: Moves, now: float) -> int:
-    """End what runs of a dataset; the tasks are ready, and stay so until the dataset is released. Returns how many."""
+def _begin_anew(tx: Connection, dataset: int, now: float) -> None:
+    """A person lets a dataset go on: what waits for its next try need not wait, what failed before is not held against it."""
+    store.END_DELAYS(tx, dataset=dataset, now=now)
+    store.FORGET_FAILING(tx, dataset=dataset)
+
+
+def _requeue_leased(
+    tx: Connection,
+    context: Context,
+    why: str,
+    moves: Moves,
+    now: float,
+    states: Iterable[TaskState] = LEASED_STATES,
+) -> int:
+    """End what is leased of a dataset; the tasks are ready, and stay so until the dataset is released. Returns how many."""
     ended = 0
-    for state in LEASED_STATES:
+    for state in states:
         job, task = -2, 0
         while rows := store.LOCKED_ROWS_OF(tx, dataset=context.dataset, state=state, job=job, task=task, n=PAGE):
             job, task = rows[-1].job, rows[-1].task
@@ -131,7 +146,8 @@ def enforce(tx: Connection, contexts: Contexts, now: float) -> int:
             order = Order("cancel", Address(row.dataset), "nunatak", row.reason or "")
             changed += _every(tx, context, order, FROM["cancel"], moves, now)
         else:
-            changed += _requeue_leased(tx, context, row.reason or "held", moves, now)
+            states = (S.QUEUED,) if row.gentle else LEASED_STATES
+            changed += _requeue_leased(tx, context, row.reason or "held", moves, now, states)
         moves.settle(row.dataset)
         moves.apply(tx, now)
     return changed

@@ -1,9 +1,8 @@
-"""Read models that explain: what happened (history), why something is as it is, and what went wrong (errors)."""
+"""Read models that explain: what happened (history), and why something is as it is."""
 
 from __future__ import annotations
 
 import json
-import re
 
 from sqlalchemy import Connection
 
@@ -15,13 +14,9 @@ from nunatak.datasets import store as datasets_store
 from nunatak.db.statement import Row
 from nunatak.tasks import look_store as store
 from nunatak.tasks.context import Context, Contexts
-from nunatak.tasks.judge import KINDS
 from nunatak.tasks.look import Page, Plain, dataset_status, job_status, locate, name_of, task_status
 
 S = TaskState
-GROUPS_MOST = 200
-SCANNED_MOST = 20_000
-ADVICE = {kind: (whose, advice) for kind, whose, advice in KINDS.values()}
 
 
 def history(tx: Connection, context: Context, address: Address, *, after: str = "", limit: int = 100) -> Page:
@@ -204,68 +199,3 @@ def _engine_reason(tx: Connection, plain: Plain, now: float) -> str:
         biggest = max((json.loads(row.capacity)["total"] for row in alive), key=lambda total: total["memory"])
         return f"no running engine is large enough: it asks for {plain['shape']}, the largest has {biggest}"
     return f"it waits for room on {', '.join(able)}"
-
-
-def errors(tx: Connection, context: Context, address: Address) -> list[Plain]:
-    """Group what failed below an address by verdict and message, numbers aside; the largest group first.
-
-    Looks at the tasks that need a person now, at most `SCANNED_MOST` of them, and keeps at most `GROUPS_MOST` groups.
-    """
-    groups: dict[tuple[str, str], Plain] = {}
-    for row in _failing(tx, context, address):
-        last = store.LAST_ATTEMPTS(tx, v=[(context.dataset, item.job, item.task, item.attempt) for item in row])
-        for item in last:
-            message = item.message or f"exit code {item.exit}"
-            key = (item.verdict, signature(message))
-            if key not in groups and len(groups) >= GROUPS_MOST:
-                key = ("other", "many different messages")
-            _add(groups, key, context, item, message)
-    return sorted(groups.values(), key=lambda group: -group["count"])
-
-
-def _failing(tx: Connection, context: Context, address: Address) -> list[list[Row]]:
-    if address.level != "dataset":
-        job = address.job if address.job is not None else ONCE
-        rows = store.JOB(tx, dataset=context.dataset, job=job)
-        wanted = None if address.task is None else context.plan.number(address.task)
-        bad = [row for row in rows if row.state in (S.FAILED, S.HELD) and wanted in (None, row.task)]
-        return [bad] if bad else []
-    pages = []
-    for state in (S.FAILED, S.HELD):
-        job, task, seen = -2, 0, 0
-        while seen < SCANNED_MOST:
-            page = list(store.TROUBLE(tx, dataset=context.dataset, state=state, job=job, task=task, n=1000))
-            if not page:
-                break
-            pages.append(page)
-            job, task, seen = page[-1].job, page[-1].task, seen + len(page)
-    return pages
-
-
-def _add(groups: dict[tuple[str, str], Plain], key: tuple[str, str], context: Context, item: Row, message: str) -> None:
-    whose, advice = ADVICE.get(key[0], ("", ""))
-    ended = iso(item.ended)
-    example = name_of(context, item.job, item.task, item.attempt)
-    group = groups.setdefault(
-        key,
-        {
-            "kind": key[0],
-            "message": message,
-            "count": 0,
-            "example": example,
-            "first": ended,
-            "last": ended,
-            "whose": whose,
-            "advice": advice.replace("ADDRESS", example),
-        },
-    )
-    group["count"] += 1
-    group["first"], group["last"] = min(group["first"], ended), max(group["last"], ended)
-
-
-_VARYING = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{12,}\b|\d+(?:\.\d+)?|(?:/[\w.+-]+)+")
-
-
-def signature(message: str) -> str:
-    """Return a message without what varies from try to try: numbers, hexadecimal, paths."""
-    return _VARYING.sub("~", message)[:200]

@@ -14,7 +14,7 @@ from nunatak.core.states import TaskState
 from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row
 from nunatak.tasks import ledger, store
-from nunatak.tasks.report import Key
+from nunatak.tasks.judging import Key
 
 S = TaskState
 PAGE = 5000

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from nunatak.core.work import FileRecord, Outcome, Reason
 from nunatak.db.statement import Row
 from nunatak.tasks import store
-from nunatak.tasks.judge import Verdict
+from nunatak.tasks.verdicts.model import Verdict
 
 
 def entry(row: Row, lease: int, shape: int, outcome: Outcome, verdict: Verdict, now: float) -> tuple[Any, ...]:
@@ -36,6 +36,9 @@ def entry(row: Row, lease: int, shape: int, outcome: Outcome, verdict: Verdict, 
         verdict.kind,
         verdict.action,
         verdict.message if verdict.kind != "ok" else None,
+        verdict.counts,
+        verdict.signature or None,
+        json.dumps(verdict.lines) if verdict.lines else None,
         outcome.exit,
         outcome.signal,
         usage.wall,
@@ -45,8 +48,14 @@ def entry(row: Row, lease: int, shape: int, outcome: Outcome, verdict: Verdict, 
         usage.gpu,
         _files(outcome.inputs),
         _files(outcome.outputs),
-        json.dumps(outcome.detail) if outcome.detail else None,
+        _detail(outcome),
     )
+
+
+def _detail(outcome: Outcome) -> str | None:
+    """Return the detail as JSON, without the end of the log: what matters of it is in `lines`, all of it is in the log."""
+    kept = {key: value for key, value in outcome.detail.items() if key != "tail"} if outcome.detail else {}
+    return json.dumps(kept) if kept else None
 
 
 def _files(records: Sequence[FileRecord]) -> str | None:
@@ -63,7 +72,7 @@ def close_open(tx: Connection, rows: Sequence[Row], kind: str, action: str, mess
     """
     if not rows:
         return
-    nothing = (None,) * 10  # exit, signal, usage, files, detail: the engine may still report them, too late to count
+    nothing = (False, *(None,) * 12)  # counted, signature ... detail: the engine may still report, too late to count
     store.ADD_ATTEMPTS(
         tx,
         [(*_identity(row), now, Reason.TERMINATED, kind, action, message, *nothing) for row in rows],

@@ -47,16 +47,6 @@ JOB_ATTEMPTS = Statement(
     "SELECT a.*, e.name AS engine_name, e.site FROM attempts a LEFT JOIN engines e ON e.engine = a.engine"
     " WHERE a.dataset = :dataset AND a.job = :job ORDER BY a.ended, a.task, a.attempt"
 )
-TROUBLE = Statement(
-    "SELECT t.job, t.task, t.state, t.attempt, t.reason, t.since, t.engine, t.host FROM tasks t WHERE t.dataset = :dataset"
-    " AND t.state = :state AND (t.job, t.task) > (:job, :task)"
-    " AND t.state IN ('waiting', 'queued', 'running', 'failed', 'held') ORDER BY t.job, t.task LIMIT :n"
-)
-LAST_ATTEMPTS = Statement(
-    "SELECT a.job, a.task, a.attempt, a.verdict, a.message, a.ended, a.exit, a.host, a.reason FROM {v}"
-    " JOIN attempts a ON a.dataset = v.dataset AND a.job = v.job AND a.task = v.task AND a.attempt = v.attempt",
-    v="dataset int, job int, task int, attempt int",
-)
 EVENTS = Statement(
     "SELECT event, at, job, task, actor, verb, detail FROM events WHERE dataset = :dataset AND event > :after"
     " ORDER BY event LIMIT :n"

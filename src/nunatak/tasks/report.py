@@ -10,27 +10,28 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from nunatak.core.states import TaskState
-from nunatak.core.work import Outcome, Reason, Shape
+from nunatak.core.work import Outcome
 from nunatak.datasets import progress
 from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row
-from nunatak.tasks import ledger, store
+from nunatak.tasks import failures, ledger, store
 from nunatak.tasks.advance import advance
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.expire import expire_temporary
-from nunatak.tasks.judge import Action, History, Verdict, judge
+from nunatak.tasks.judging import Chance, Judged, Key, judge_all
 from nunatak.tasks.shapes import number_of
+from nunatak.tasks.verdicts.kinds import RETRIED, Action
+from nunatak.tasks.verdicts.model import Verdict
 
 S = TaskState
-Key = tuple[int, int, int, int, int]  # dataset, job, task, attempt, lease
-
-NO_HISTORY = History(0, Shape())
 
 AFTER: Mapping[Action, TaskState] = {
     Action.DONE: S.DONE,
     Action.AGAIN: S.READY,
+    Action.ELSEWHERE: S.READY,
     Action.FAILED: S.FAILED,
     Action.HELD: S.HELD,
+    Action.HOLD_DATASET: S.FAILED,
 }
 
 
@@ -66,8 +67,13 @@ class Receipt:
     stale: tuple[Key, ...]
 
 
-def report_many(tx: Connection, contexts: Contexts, batches: Sequence[Batch], now: float) -> list[Receipt]:
-    """Take the reports of several engines in one transaction; returns a receipt for each, in order."""
+def report_many(
+    tx: Connection, contexts: Contexts, batches: Sequence[Batch], now: float, chance: Chance
+) -> list[Receipt]:
+    """Take the reports of several engines in one transaction; returns a receipt for each, in order.
+
+    `chance` returns random numbers from 0 to 1, which spread the delays of retries.
+    """
     started = [item for batch in batches for item in batch.started]
     unique = {item.key: item.outcome for batch in batches for item in batch.ended}
     engines = {item.key: batch.engine for batch in batches for item in batch.ended}
@@ -75,7 +81,7 @@ def report_many(tx: Connection, contexts: Contexts, batches: Sequence[Batch], no
     moves = Moves()
     if started:
         _start(tx, started, moves)
-    closed = _end(tx, contexts, known, unique, moves, now) if unique else set()
+    closed = _end(tx, contexts, known, unique, moves, now, chance) if unique else set()
     late = unique.keys() - closed
     stale = _stale(tx, engines, {key: unique[key] for key in late}, now) if late else frozenset()
     moves.apply(tx, now)
@@ -104,58 +110,41 @@ def _end(
     ended: Mapping[Key, Outcome],
     moves: Moves,
     now: float,
+    chance: Chance,
 ) -> set[Key]:
     """End attempts whose key is open. Returns the keys that were."""
-    verdicts, old_shapes = _judge(tx, contexts, known, ended)
+    judged = judge_all(tx, contexts, known, ended, now, chance)
+    verdicts = judged.verdicts
     contexts.book.enter(tx, {verdict.shape for verdict in verdicts.values() if verdict.shape})
     rows = []
     for key, verdict in sorted(verdicts.items()):
         shape = number_of(verdict.shape) if verdict.shape else 0
-        not_before = now + verdict.delay if verdict.action is Action.AGAIN else 0.0
+        not_before = now + verdict.delay if verdict.action in RETRIED else 0.0
         reason = None if verdict.action is Action.DONE else verdict.message
         rows.append((*key, AFTER[verdict.action], shape, int(verdict.counts), not_before, reason))
     keys = {key[:4]: key for key in verdicts}
     closed = {keys[tuple(row[:4])]: row for row in store.END(tx, v=rows, now=now)}
-    _write(tx, closed, verdicts, old_shapes, ended, moves, now)
+    _write(tx, closed, judged, ended, moves, now)
     _mark(tx, known, closed, verdicts, moves)
     done = [key[:3] for key in closed if verdicts[key].action is Action.DONE]
     jobs_done = advance(tx, contexts, known, done, moves, now) if done else []
     expire_temporary(tx, known, jobs_done, now)
+    failures.note(tx, judged, closed, {key: ended[key].host for key in judged.before}, moves, now)
     return set(closed)
-
-
-def _judge(
-    tx: Connection, contexts: Contexts, known: Mapping[int, Context], ended: Mapping[Key, Outcome]
-) -> tuple[dict[Key, Verdict], dict[Key, int]]:
-    """Judge each outcome; the history is read only for those that did not go well."""
-    bad = [key for key, outcome in ended.items() if outcome.reason is not Reason.OK]
-    rows = {tuple(row[:5]): row for row in store.OPEN_ATTEMPTS(tx, v=sorted(bad))} if bad else {}
-    shapes = contexts.book.shapes(tx, {row.shape for row in rows.values()})
-    verdicts: dict[Key, Verdict] = {}
-    for key, outcome in ended.items():
-        row = rows.get(key)
-        if row is None and outcome.reason is not Reason.OK:
-            continue  # stale
-        retry = known[key[0]].plan.tasks[key[2]].retry
-        history = History(row.tries, shapes[row.shape]) if row is not None else NO_HISTORY
-        free = row.free if row is not None else 0
-        verdicts[key] = judge(outcome, history, retry, free_tries=free)
-    return verdicts, {key: row.shape for key, row in rows.items()}
 
 
 def _write(
     tx: Connection,
     closed: Mapping[Key, Row],
-    verdicts: Mapping[Key, Verdict],
-    old_shapes: Mapping[Key, int],
+    judged: Judged,
     ended: Mapping[Key, Outcome],
     moves: Moves,
     now: float,
 ) -> None:
     entries = []
     for key, row in closed.items():
-        verdict = verdicts[key]
-        shape = old_shapes.get(key, row.shape)
+        verdict, before_shape = judged.verdicts[key], judged.rows.get(key)
+        shape = before_shape.shape if before_shape is not None else row.shape
         entries.append(ledger.entry(row, key[4], shape, ended[key], verdict, now))
         before = S.QUEUED if row.started is None else S.RUNNING
         after = AFTER[verdict.action]
@@ -179,8 +168,9 @@ def _mark(
     marks: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
     for key in closed:
         action = verdicts[key].action
-        if key[1] >= 0 and action in (Action.FAILED, Action.HELD):
-            marks[key[:2]][1 if action is Action.FAILED else 2] += 1
+        state = AFTER[action]
+        if key[1] >= 0 and state in (S.FAILED, S.HELD):
+            marks[key[:2]][1 if state is S.FAILED else 2] += 1
     if marks:
         of = {dataset: len(context.graph.sinks) for dataset, context in known.items()}
         progress.mark_jobs(tx, moves, {key: (a, b, c) for key, (a, b, c) in marks.items()}, of)

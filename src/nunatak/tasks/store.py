@@ -65,7 +65,13 @@ END = Statement(
 ADD_ATTEMPTS = Addition(
     "attempts",
     "dataset, job, task, attempt, lease, engine, shape, host, claimed, started, ended, reason, verdict, action, message,"
-    " exit, signal, wall, cpu, memory, disk, gpu, inputs, outputs, detail",
+    " counted, signature, lines, exit, signal, wall, cpu, memory, disk, gpu, inputs, outputs, detail",
+)
+PAST = Statement(
+    "SELECT a.dataset, a.job, a.task, a.verdict, a.counted, a.signature, a.host, a.engine, a.shape, a.message FROM {v}"
+    " JOIN attempts a ON a.dataset = v.dataset AND a.job = v.job AND a.task = v.task AND a.attempt >= v.first"
+    " ORDER BY a.dataset, a.job, a.task, a.attempt",
+    v="dataset int, job int, task int, first int",
 )
 ADD_STALE = Statement(
     "INSERT INTO stale_reports (at, engine, dataset, job, task, attempt, lease, reason, wall, cpu)"
@@ -138,6 +144,30 @@ EXPIRE_FILES = Statement(
     "INSERT INTO expired_files (url, dataset, at) SELECT url, dataset, :now FROM {v} WHERE true"
     " ON CONFLICT (url) DO NOTHING",
     v="url text, dataset int",
+)
+
+GROUPS = Statement("SELECT * FROM error_groups WHERE dataset = :dataset ORDER BY attempts DESC, signature LIMIT :n")
+GROUPS_OF = Statement(
+    "SELECT g.* FROM {v} JOIN error_groups g ON g.dataset = v.dataset AND g.signature = v.signature"
+    " ORDER BY g.dataset, g.signature {wait}",
+    v="dataset int, signature text",
+)
+COUNT_GROUPS = Statement("SELECT COUNT(*) AS n FROM error_groups WHERE dataset = :dataset")
+MOVE_GROUPS = Statement(
+    "INSERT INTO error_groups (dataset, signature, kind, pattern, attempts, tasks, first_at, last_at, job, task, attempt,"
+    " message, advice, whose, lines, sites, nodes) SELECT dataset, signature, kind, pattern, attempts, tasks, first_at, last_at,"
+    " job, task, attempt, message, advice, whose, lines, sites, nodes FROM {v} WHERE true ORDER BY dataset, signature"
+    " ON CONFLICT (dataset, signature) DO UPDATE SET kind = excluded.kind, attempts = error_groups.attempts + excluded.attempts,"
+    " tasks = error_groups.tasks + excluded.tasks, last_at = excluded.last_at, job = excluded.job, task = excluded.task,"
+    " attempt = excluded.attempt, message = excluded.message, advice = excluded.advice, whose = excluded.whose,"
+    " lines = excluded.lines, sites = excluded.sites, nodes = excluded.nodes"
+    " RETURNING dataset, signature, kind, tasks, pattern, nodes",
+    v="dataset int, signature text, kind text, pattern text, attempts int, tasks int, first_at real, last_at real,"
+    " job int, task int, attempt int, message text, advice text, whose text, lines text, sites text, nodes text",
+)
+FORGET_FAILING = Statement("UPDATE error_groups SET tasks = 0 WHERE dataset = :dataset AND tasks > 0")
+END_DELAYS = Statement(
+    "UPDATE tasks SET not_before = 0 WHERE dataset = :dataset AND state = 'ready' AND not_before > :now"
 )
 
 ENGINE = Statement("SELECT * FROM engines WHERE name = :name {wait}")

@@ -73,9 +73,12 @@ attempts = Table(
     Column("started", Float),
     Column("ended", Float, nullable=False),
     Column("reason", String(16), nullable=False),  # core.work.Reason
-    Column("verdict", String(24), nullable=False),
-    Column("action", String(8), nullable=False),  # done, again, failed, held
+    Column("verdict", String(24), nullable=False),  # tasks.verdicts.kinds.Kind
+    Column("action", String(16), nullable=False),  # tasks.verdicts.kinds.Action
     Column("message", Text),
+    Column("counted", Boolean, nullable=False, server_default=text("false")),  # used up a try
+    Column("signature", String(10)),  # the same for failures of the same kind
+    Column("lines", Text),  # JSON: the few lines of the log that explain it
     Column("exit", SmallInteger),
     Column("signal", SmallInteger),
     Column("wall", Float),
@@ -86,6 +89,30 @@ attempts = Table(
     Column("inputs", Text),  # JSON
     Column("outputs", Text),  # JSON
     Column("detail", Text),  # JSON
+    sqlite_with_rowid=False,
+)
+
+# Attempts that failed, by what they have in common: `tasks` counts each task once since a person last let them go on.
+error_groups = Table(
+    "error_groups",
+    metadata,
+    Column("dataset", Integer, primary_key=True, autoincrement=False),
+    Column("signature", String(10), primary_key=True),
+    Column("kind", String(24), nullable=False),  # of the latest: one failure is not yet known to be the user's error
+    Column("pattern", Text, nullable=False),  # what they have in common, readable
+    Column("attempts", Integer, nullable=False),
+    Column("tasks", Integer, nullable=False),
+    Column("first_at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+    Column("job", Integer, nullable=False),  # the latest of them, as an example
+    Column("task", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("advice", Text, nullable=False),
+    Column("whose", String(8), nullable=False),
+    Column("lines", Text),  # JSON
+    Column("sites", Text, nullable=False),  # JSON: the most frequent with their counts
+    Column("nodes", Text, nullable=False),  # JSON, likewise
     sqlite_with_rowid=False,
 )
 

@@ -37,7 +37,7 @@ class Attempt:
         self.meter = Meter([self.work, self.tmp], task.shape.memory)
         self.env: "Dict[str, str]" = {}
         self.log = record.Talk(os.path.join(sandbox, "worker.log"))
-        self.streams: "List[CappedLog]" = []  # stdout, stderr
+        self.streams: "Dict[str, CappedLog]" = {}  # stdout, stderr
 
     def run(self) -> None:
         """Do all of it; `outcome` says how it went. Raises nothing."""
@@ -56,7 +56,7 @@ class Attempt:
         if left:
             self.detail["left"] = left
         if self.outcome["reason"] != "ok":
-            self.detail["tail"] = {name: end(log.recent) for name, log in zip(("stdout", "stderr"), self.streams)}
+            self.detail["tail"] = {name: end(log.recent) for name, log in self.streams.items()}
         self.outcome.update(ended=time.time(), usage=self.meter.usage())
         self.log.say("{reason}: {message}".format(**self.outcome))
 
@@ -122,13 +122,15 @@ class Attempt:
     def _run_commands(self) -> None:
         shape = self.task.shape
         for name in ("stdout", "stderr"):
-            self.streams.append(CappedLog(os.path.join(self.sandbox, name), self.task.log_limit))
+            self.streams[name] = CappedLog(os.path.join(self.sandbox, name), self.task.log_limit)
         limits = Limits(shape.time, shape.memory, shape.disk, self.grace)
-        worker = Supervisor((self.streams[0], self.streams[1]), self.meter, limits, self.stopping, self.save_usage)
+        worker = Supervisor(
+            (self.streams["stdout"], self.streams["stderr"]), self.meter, limits, self.stopping, self.save_usage
+        )
         try:
             self._watch_gpu(worker)
             for index, command in enumerate(self.task.commands):
-                self._run_command(index, command, worker, self.streams[1])
+                self._run_command(index, command, worker, self.streams["stderr"])
         finally:
             left = worker.finish()
             if left:
