@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -57,8 +58,9 @@ class Shared:
     def __init__(self, services: Services, demand: DemandMemory) -> None:
         """Share transactions among the requests of this process."""
         self._services, self._demand = services, demand
-        self._claims = Together(self._claim)
-        self._reports = Together(self._report)
+        lane = ThreadPoolExecutor(1, thread_name_prefix="engines")
+        self._claims = Together(self._claim, lane)
+        self._reports = Together(self._report, lane)
         self._statuses = Together(self._status)
 
     async def claim(self, asked: Claim) -> bytes:

@@ -27,18 +27,19 @@ class Together(Generic[Item, Result]):
     """Callers that come while a transaction is under way share the next one (flat combining).
 
     `carry` takes the items of several callers and returns one result for each, in order; it opens its own transaction and
-    runs in a thread, one at a time. If it fails for several, each is tried by itself, so that nobody suffers from another's
+    runs in a thread, one at a time. Several of these may share a thread (`lane`): they take turns, and while one is served
+    more callers gather for the next. If it fails for several, each is tried by itself, so that nobody suffers from another's
     mistake. Callers wait on the event loop: neither a request nor a transaction costs a switch of threads of its own.
     Source of the idea: Hendler, Incze, Shavit and Tzafrir, Flat combining (SPAA 2010).
     """
 
-    def __init__(self, carry: Carry[Item, Result], most: int = 64) -> None:
-        """Share calls of `carry`, at most `most` callers in one."""
+    def __init__(self, carry: Carry[Item, Result], lane: ThreadPoolExecutor | None = None, most: int = 64) -> None:
+        """Share calls of `carry`, at most `most` callers in one; `lane` has one thread."""
         self._carry, self._most = carry, most
         self._lock = threading.Lock()
         self._waiting: deque[_Entry[Item, Result]] = deque()
         self._busy = False
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="together")
+        self._lane = lane or ThreadPoolExecutor(1, thread_name_prefix="together")
 
     @property
     def waiting(self) -> int:
@@ -52,17 +53,17 @@ class Together(Generic[Item, Result]):
             self._waiting.append(entry)
             begin, self._busy = not self._busy, True
         if begin:
-            self._thread.submit(self._lead)
+            self._lane.submit(self._lead)
         return await entry.future
 
     def _lead(self) -> None:
-        while True:
-            with self._lock:
-                batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
-                self._busy = bool(batch)
-            if not batch:
-                return
-            _deliver(list(zip(batch, self._outcomes([entry.item for entry in batch]), strict=True)))
+        with self._lock:
+            batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+        _deliver(list(zip(batch, self._outcomes([entry.item for entry in batch]), strict=True)))
+        with self._lock:
+            self._busy = bool(self._waiting)
+            if self._busy:
+                self._lane.submit(self._lead)
 
     def _outcomes(self, items: Sequence[Item]) -> list[Result | BaseException]:
         """Return for each item its result, or the error that its caller is to raise."""
