@@ -7,7 +7,7 @@ import time
 
 from bench.history import fill
 from bench.installation import Connection, Installation, installation
-from bench.lives import median, rate, submit
+from bench.lives import rate, submit
 from bench.say import say
 
 DATASETS, JOBS = 1000, 2000
@@ -74,19 +74,25 @@ def rows(running: Installation) -> int:
         return sum(int(tx.execute(text(f"SELECT COUNT(*) FROM {name}")).scalar_one()) for name in names)
 
 
-def measure(running: Installation, kind: str, datasets: int) -> None:
-    """Measure an empty database, then one with its history."""
+def side_by_side(one: Installation, other: Installation, times: int = 5) -> tuple[float, float]:
+    """Return the median rates of two installations, measured in turns, as the machine's own speed comes and goes."""
+    pairs = [(rate(one, 2, 500, 3), rate(other, 2, 500, 3)) for _ in range(times)]
+    return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
+
+
+def measure(running: Installation, fresh: Installation, kind: str, datasets: int) -> None:
+    """Measure a database with its history beside a fresh one."""
     to = running.connect()
     before = rows(running)
     submit(to, 1_000_000)
     say(f"rows of a submission of 1 M jobs x 5 tasks, {kind}", rows(running) - before, "rows", "<= 50")
     say(f"submission of 1 M jobs x 5 tasks, {kind}", submission(to), "s", "< 0.3")
-    empty = median(lambda: rate(running, 2, 500, 5))
     fill(running.database, datasets, JOBS)
     running.analyze()
     to = running.connect()  # the server does not keep idle connections for so long
-    big = submit(to, 200_000)
-    full = median(lambda: rate(running, 2, 500, 5))
+    big = submit(to, 1_000_000)
+    submit(fresh.connect(), 1_000_000)
+    full, empty = side_by_side(running, fresh)
     tasks = datasets * JOBS * 5
     say(f"lives with {tasks:,} finished tasks, against none, {kind}", full / empty, "ratio", ">= 0.9", rate=full)
     worst, page = pages(to, big, big - 1)
@@ -103,8 +109,8 @@ def _timed(to: Connection, path: str) -> float:
 def main(kinds: tuple[str, ...] = ("postgresql", "sqlite"), datasets: int = DATASETS) -> None:
     """Measure both databases."""
     for kind in kinds:
-        with installation(kind) as running:
-            measure(running, kind, datasets)
+        with installation(kind) as running, installation(kind) as fresh:
+            measure(running, fresh, kind, datasets)
 
 
 if __name__ == "__main__":
