@@ -10,6 +10,7 @@ from nunatak.core.address import parse
 from nunatak.core.work import Reason, Usage
 from nunatak.datasets.plan import Growth, Plan, Retry
 from nunatak.tasks.errors import errors
+from nunatak.tasks.lessons import of_dataset
 from tests.contract.world import World, chain, task
 
 
@@ -169,3 +170,26 @@ def test_many_different_errors_are_kept_in_bounded_room(world: World, monkeypatc
     assert len(found) == 4
     assert sum(group["count"] for group in found) == 5 * len(words)
     assert any(group["pattern"] == "many different errors" for group in found)
+
+
+def test_what_tasks_used_is_kept_and_told_beside_what_they_asked(world: World) -> None:
+    world.submit(chain(30, 1))
+    items = world.claim(30)
+    for number, item in enumerate(items[:20]):
+        world.end([item], usage=Usage(wall=60.0 + number, cpu=50.0, memory=400_000_000 + number, disk=10**6))
+    world.end(items[20:25], Reason.TERMINATED, usage=Usage(wall=5.0, memory=10**9))
+    lines = {line["name"]: line for line in world.status("1")["used"]["t0"]}
+    assert lines["memory"]["asked"] >= lines["memory"]["usual"]
+    assert lines["memory"]["usual"] == pytest.approx(4e8, rel=0.03)
+    assert lines["memory"]["most"] == 10**9, "what was stopped needed as much, too"
+    assert lines["time"]["middle"] == pytest.approx(70, rel=0.05)
+    assert lines["cpu"]["middle"] == pytest.approx(50 / 70, rel=0.06)
+
+
+def test_of_many_attempts_a_sample_is_kept(world: World) -> None:
+    world.submit(chain(4000, 1))
+    while items := world.claim(250):
+        world.end(items)
+    with world.database.read() as tx:
+        known = of_dataset(tx, 1)[0].finished
+    assert 1000 <= known <= 2500

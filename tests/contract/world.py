@@ -17,6 +17,7 @@ from nunatak.db.database import Database
 from nunatak.tasks import claim, control, fleet, invariants, look, report, unfold
 from nunatak.tasks.claim import Claimed
 from nunatak.tasks.context import Contexts
+from nunatak.tasks.lessons import Lessons
 from nunatak.tasks.tables import attempts, tasks
 
 BIG = Shape(cpu=64, gpu=8, memory=10**12, disk=10**13, time=10**7, platform="linux/x86_64")
@@ -80,6 +81,7 @@ class World:
         self.clock = clock
         self.contexts = Contexts()
         self.keys = itertools.count(1000)
+        self.lessons = Lessons(lambda: 0.5)
         self.engine = self.register("local")
 
     def register(self, name: str, session: str = "s") -> int:
@@ -114,7 +116,7 @@ class World:
     def _report(self, started, ended) -> report.Receipt:
         batch = report.Batch(self.engine, started, ended)
         return self.database.run(
-            lambda tx: report.report_many(tx, self.contexts, [batch], self.clock(), lambda: 0.5)[0]
+            lambda tx: report.report_many(tx, self.contexts, [batch], self.clock(), lambda: 0.5, self.lessons)[0]
         )
 
     def outcome(self, item: Claimed, reason: Reason, message: str) -> Outcome:

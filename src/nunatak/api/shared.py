@@ -24,6 +24,7 @@ from nunatak.datasets import store as datasets_store
 from nunatak.tasks import fleet, look
 from nunatak.tasks import report as reports
 from nunatak.tasks.claim import Asked, Claimed
+from nunatak.tasks.lessons import Lessons
 
 LARGE = 50
 """From so many tasks on, a claim has a transaction of its own: it is a batch already."""
@@ -58,6 +59,7 @@ class Shared:
     def __init__(self, services: Services, demand: DemandMemory) -> None:
         """Share transactions among the requests of this process."""
         self._services, self._demand = services, demand
+        self._lessons = Lessons(services.chance)
         lane = ThreadPoolExecutor(1, thread_name_prefix="engines")
         self._claims = Together(self._claim, lane)
         self._reports = Together(self._report, lane)
@@ -133,7 +135,9 @@ class Shared:
                 )
             )
             strange.append([{"address": i["address"], "lease": i["lease"]} for key, i in over if not key])
-        receipts = reports.report_many(tx, contexts, batches, self._services.clock(), self._services.chance)
+        receipts = reports.report_many(
+            tx, contexts, batches, self._services.clock(), self._services.chance, self._lessons
+        )
         return [
             {"taken": receipt.taken, "stale": keys.texts(tx, contexts, receipt.stale) + unknown}
             for receipt, unknown in zip(receipts, strange, strict=True)

@@ -43,6 +43,7 @@ def dataset_lines(plain: Mapping[str, Any]) -> list[str]:
     for name, counts in rows.items():
         said = ", ".join(f"{counts[state]} {state}" for state in BARS if counts.get(state))
         lines.append(f"  {name.ljust(width)}  {bar(counts)}  {said}")
+        lines += [f"  {' ' * width}  {item['text']}" for item in (plain.get("used") or {}).get(name, ())]
     return lines
 
 

@@ -104,6 +104,7 @@ class DatasetStatus(Status):
     jobs: JobCounts = field(default=NO_JOBS, metadata={"read": JobCounts.of})
     tasks: Counts = field(default=NO_TASKS, metadata={"read": Counts.of})
     per_task: Mapping[str, Counts] = field(default_factory=dict, metadata={"read": _table(Counts.of)})
+    used: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)  # asked against used, of `status` alone
 
     def __str__(self) -> str:
         """Say it in one line."""

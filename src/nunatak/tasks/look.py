@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection
@@ -13,9 +14,12 @@ from nunatak.core.clock import iso
 from nunatak.core.errors import Invalid, NotFound
 from nunatak.core.states import LEASED_STATES, Derived, TaskState, derive
 from nunatak.datasets import store as datasets_store
+from nunatak.datasets.expand import shape_of
 from nunatak.db.statement import Row
+from nunatak.tasks import lessons
 from nunatak.tasks import look_store as store
 from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.learning.used import used
 
 S = TaskState
 Plain = dict[str, Any]
@@ -65,7 +69,8 @@ def _head(row: Row, counts: Mapping[str, int], url: str = "") -> Plain:
 def status(tx: Connection, contexts: Contexts, address: Address, now: float) -> Plain:
     """Return the status of a dataset, job, task or attempt. Raises `NotFound`."""
     if address.level == "dataset":
-        return dataset_status(tx, contexts, address.dataset)
+        plain = dataset_status(tx, contexts, address.dataset)
+        return {**plain, "used": _used(tx, contexts.one(tx, address.dataset))}
     context = contexts.one(tx, address.dataset)
     if address.level == "job":
         return job_status(tx, context, address.job or 0)
@@ -96,6 +101,20 @@ def dataset_status(tx: Connection, contexts: Contexts, dataset: int) -> Plain:
                 total[state] += n
                 total["total"] += n
     return {**_head(rows[0], total), "per_task": per_task}
+
+
+def _used(tx: Connection, context: Context) -> dict[str, list[Plain]]:
+    """Return, for each task of which something is known, what it asks for against what it was seen to use.
+
+    Bytes, seconds, processors. Where requests depend on the job, those of job 0 stand for all.
+    """
+    found: dict[str, list[Plain]] = {}
+    for number, evidence in sorted(lessons.of_dataset(tx, context.dataset).items()):
+        task = context.plan.tasks[number]
+        lines = used(evidence, task.shape or shape_of(context.plan, number, 0))
+        if lines:
+            found[task.name] = [asdict(line) for line in lines]
+    return found
 
 
 def locate(context: Context, address: Address) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from nunatak.tasks.advance import advance
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.expire import expire_temporary
 from nunatak.tasks.judging import Chance, Judged, Key, judge_all
+from nunatak.tasks.lessons import Lessons, note
 from nunatak.tasks.shapes import number_of
 from nunatak.tasks.verdicts.kinds import RETRIED, Action
 from nunatak.tasks.verdicts.model import Verdict
@@ -68,7 +69,7 @@ class Receipt:
 
 
 def report_many(
-    tx: Connection, contexts: Contexts, batches: Sequence[Batch], now: float, chance: Chance
+    tx: Connection, contexts: Contexts, batches: Sequence[Batch], now: float, chance: Chance, lessons: Lessons
 ) -> list[Receipt]:
     """Take the reports of several engines in one transaction; returns a receipt for each, in order.
 
@@ -81,7 +82,7 @@ def report_many(
     moves = Moves()
     if started:
         _start(tx, started, moves)
-    closed = _end(tx, contexts, known, unique, moves, now, chance) if unique else set()
+    closed = _end(tx, contexts, known, unique, moves, now, chance, lessons) if unique else set()
     late = unique.keys() - closed
     stale = _stale(tx, engines, {key: unique[key] for key in late}, now) if late else frozenset()
     moves.apply(tx, now)
@@ -111,6 +112,7 @@ def _end(
     moves: Moves,
     now: float,
     chance: Chance,
+    lessons: Lessons,
 ) -> set[Key]:
     """End attempts whose key is open. Returns the keys that were."""
     judged = judge_all(tx, contexts, known, ended, now, chance)
@@ -130,6 +132,7 @@ def _end(
     jobs_done = advance(tx, contexts, known, done, moves, now) if done else []
     expire_temporary(tx, known, jobs_done, now)
     failures.note(tx, judged, closed, {key: ended[key].host for key in judged.before}, moves, now)
+    note(tx, contexts, lessons, judged, closed, ended)
     return set(closed)
 
 

@@ -165,6 +165,17 @@ MOVE_GROUPS = Statement(
     v="dataset int, signature text, kind text, pattern text, attempts int, tasks int, first_at real, last_at real,"
     " job int, task int, attempt int, message text, advice text, whose text, lines text, sites text, nodes text",
 )
+LESSONS = Statement(
+    "SELECT l.dataset, l.task, l.evidence FROM {v} JOIN lessons l ON l.dataset = v.dataset AND l.task = v.task"
+    " ORDER BY l.dataset, l.task {wait}",
+    v="dataset int, task int",
+)
+LESSONS_OF = Statement("SELECT task, evidence FROM lessons WHERE dataset = :dataset")
+SET_LESSONS = Statement(
+    "INSERT INTO lessons (dataset, task, evidence) SELECT dataset, task, evidence FROM {v} WHERE true ORDER BY dataset, task"
+    " ON CONFLICT (dataset, task) DO UPDATE SET evidence = excluded.evidence",
+    v="dataset int, task int, evidence text",
+)
 FORGET_FAILING = Statement("UPDATE error_groups SET tasks = 0 WHERE dataset = :dataset AND tasks > 0")
 END_DELAYS = Statement(
     "UPDATE tasks SET not_before = 0 WHERE dataset = :dataset AND state = 'ready' AND not_before > :now"

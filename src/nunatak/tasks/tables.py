@@ -116,6 +116,16 @@ error_groups = Table(
     sqlite_with_rowid=False,
 )
 
+# What attempts of a task were seen to use.
+lessons = Table(
+    "lessons",
+    metadata,
+    Column("dataset", Integer, primary_key=True, autoincrement=False),
+    Column("task", Integer, primary_key=True, autoincrement=False),
+    Column("evidence", Text, nullable=False),  # tasks.learning.evidence
+    postgresql_with={"fillfactor": "50"},
+)
+
 # Reports that came with another key than the open attempt's: they change nothing.
 stale_reports = Table(
     "stale_reports",

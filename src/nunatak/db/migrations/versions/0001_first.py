@@ -178,6 +178,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("loop", name=op.f("pk_leaders")),
     )
     op.create_table(
+        "lessons",
+        sa.Column("dataset", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("task", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("evidence", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("dataset", "task", name=op.f("pk_lessons")),
+        postgresql_with={"fillfactor": "50"},
+    )
+    op.create_table(
         "recipes",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("plan", sa.Text(), nullable=False),
