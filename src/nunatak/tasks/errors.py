@@ -14,7 +14,7 @@ from nunatak.db.statement import Row
 from nunatak.tasks import look_store, store
 from nunatak.tasks.context import Context
 from nunatak.tasks.look import Plain, locate, name_of
-from nunatak.tasks.verdicts.advice import ADVICE, fill
+from nunatak.tasks.verdicts.advice import general
 from nunatak.tasks.verdicts.catalogue import CATALOGUE
 from nunatak.tasks.verdicts.kinds import Kind
 from nunatak.tasks.verdicts.treatments import TREATMENTS
@@ -71,7 +71,7 @@ def _counted(context: Context, rows: list[Row]) -> Plain:
         tasks=len({(row.job, row.task) for row in rows}),
         message=latest.message,
         pattern=latest.message,
-        advice=fill(ADVICE[kind], example).replace("{needs}", "what it was seen to need"),
+        advice=general(kind, example),
         first=min(row.ended for row in rows),
         last=max(row.ended for row in rows),
         sites=_names({"counts": Counter(row.site for row in rows if row.site)}),

@@ -9,11 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from nunatak.core.work import Outcome
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row
 from nunatak.tasks import store
 from nunatak.tasks.judging import Judged, Key
+from nunatak.tasks.verdicts.advice import general
 from nunatak.tasks.verdicts.dataset import hold_dataset
 from nunatak.tasks.verdicts.groups import Top
 from nunatak.tasks.verdicts.kinds import Action, Kind
@@ -29,7 +31,7 @@ INNOCENT = BADPUT_ONLY | FAULTS
 
 
 def note(
-    tx: Connection, judged: Judged, closed: Mapping[Key, Row], hosts: Mapping[Key, str], moves: Moves, now: float
+    tx: Connection, judged: Judged, closed: Mapping[Key, Row], ended: Mapping[Key, Outcome], moves: Moves, now: float
 ) -> None:
     """Count the attempts that were closed and did not go well, and hold datasets whose tasks fail alike."""
     failed = {key: row for key, row in closed.items() if key in judged.before}
@@ -39,7 +41,7 @@ def note(
     groups: dict[Group, list[Key]] = defaultdict(list)
     for key in sorted(failed):
         groups[_group(key, judged.verdicts[key], known)].append(key)
-    rows = [_row(group, keys, judged, failed, hosts, known.get(group), now) for group, keys in sorted(groups.items())]
+    rows = [_row(group, keys, judged, failed, ended, known.get(group), now) for group, keys in sorted(groups.items())]
     _hold_by_verdict(judged, failed, moves)
     _hold_by_share(tx, store.MOVE_GROUPS(tx, v=rows), judged, moves)
 
@@ -67,7 +69,7 @@ def _row(
     keys: list[Key],
     judged: Judged,
     failed: Mapping[Key, Row],
-    hosts: Mapping[Key, str],
+    ended: Mapping[Key, Outcome],
     old: Row | None,
     now: float,
 ) -> tuple[Any, ...]:
@@ -76,11 +78,12 @@ def _row(
     verdict = judged.verdicts[latest]
     new = {key[:3] for key in keys if not _seen(judged, key)}
     sites = _top(old.sites if old else None, (judged.pool.sites.get(failed[key].engine, "") for key in keys))
-    nodes = _top(old.nodes if old else None, (hosts[key] or failed[key].host or "" for key in keys))
+    nodes = _top(old.nodes if old else None, (ended[key].host or failed[key].host or "" for key in keys))
     pattern = verdict.pattern if group[1] else BEYOND[1]
     lines = json.dumps(verdict.lines) if verdict.lines else None
+    advice = verdict.advice or ("" if verdict.kind in INNOCENT else general(verdict.kind, ended[latest].address))
     return (
-        *group, verdict.kind, pattern, len(keys), len(new), now, now, *latest[1:4], verdict.sentence, verdict.advice,
+        *group, verdict.kind, pattern, len(keys), len(new), now, now, *latest[1:4], verdict.sentence, advice,
         verdict.whose, lines, sites, nodes,
     )  # fmt: skip
 

@@ -131,7 +131,7 @@ def _end(
     done = [key[:3] for key in closed if verdicts[key].action is Action.DONE]
     jobs_done = advance(tx, contexts, known, done, moves, now) if done else []
     expire_temporary(tx, known, jobs_done, now)
-    failures.note(tx, judged, closed, {key: ended[key].host for key in judged.before}, moves, now)
+    failures.note(tx, judged, closed, ended, moves, now)
     note(tx, contexts, lessons, judged, closed, ended)
     return set(closed)
 

@@ -72,6 +72,11 @@ def advise(kind: Kind, action: Action, address: str, shape: Shape, more: More | 
     return text.replace("{needs}", _needs(kind, shape, more)) if "{needs}" in text else text
 
 
+def general(kind: Kind, address: str) -> str:
+    """Return what a person has to do about failures of a kind, the latest of which was the attempt at `address`."""
+    return fill(ADVICE[kind], address).replace("{needs}", "what it was seen to need")
+
+
 def fill(text: str, address: str) -> str:
     """Put the addresses of an attempt, its task and its dataset into a text."""
     task = address.partition("#")[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 
-from nunatak.tasks.verdicts.advice import ADVICE, fill
+from nunatak.tasks.verdicts.advice import fill, general
 from nunatak.tasks.verdicts.entries import Entry
 from nunatak.tasks.verdicts.entries_files import FILES
 from nunatak.tasks.verdicts.entries_limits import LIMITS
@@ -45,7 +45,7 @@ def page_name(kind: Kind) -> str:
 def page(kind: Kind) -> str:
     """Return the page of one kind as Markdown."""
     entry, whose = CATALOGUE[kind], TREATMENTS[kind].whose
-    advice = fill(ADVICE[kind], EXAMPLE).replace("{needs}", "what it was seen to need")
+    advice = general(kind, EXAMPLE)
     return "\n".join(
         [
             f"# {entry.id}: {entry.title}",
