@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nunatak.client.results import Failure
-from tests.story.installation import NUNATAK, Installation, installation
+from tests.story.installation import NUNATAK, Installation, installation, until
 
 pytestmark = pytest.mark.slow
 NEEDS = "needs: {memory: 64 MB, disk: 64 MB, time: 10 min}"
@@ -46,6 +46,7 @@ def test_a_typo_stops_the_dataset_after_twenty_tasks_with_one_error(house: Insta
     house.submit(f"name: typo\njobs: 2000\n{NEEDS}\ntasks:\n  a: {{run: python3 -c 'prinn(1)'}}\n")
     house.until_state("held")
     house.until_no_work()
+    until(lambda: house.status().tasks.queued + house.status().tasks.running == 0, "the last reports")
     plain = house.status()
     (failure,) = failures(house)
     tried = failure.tasks
