@@ -105,7 +105,7 @@ def maintenance(services: Services, settings: Settings) -> Maintenance:
         services.storage,
         services.logs,
         services.clock,
-        store=settings.store,
+        store=services.store,
         interval=settings.loop_interval,
         lease=settings.lease,
     )

@@ -84,7 +84,7 @@ def _row(
     advice = verdict.advice or ("" if verdict.kind in INNOCENT else general(verdict.kind, ended[latest].address))
     return (
         *group, verdict.kind, pattern, len(keys), len(new), now, now, *latest[1:4], verdict.sentence, advice,
-        verdict.whose, lines, sites, nodes,
+        lines, sites, nodes,
     )  # fmt: skip
 
 

@@ -61,16 +61,18 @@ def note(
     """Write down what the attempts that were closed used. The rows are locked in order, shortly before the counts."""
     tasks = {(key[0], key[2]) for key in closed}
     chosen = {task for task in tasks if lessons.wanted(task)}
-    seen: dict[Task, list[Observed]] = defaultdict(list)
-    numbers = {_asked(judged, key, row) for key, row in closed.items()}
-    shapes = contexts.book.shapes(tx, numbers)
-    for key, row in closed.items():
-        task, verdict = (key[0], key[2]), judged.verdicts[key]
-        if task in chosen or verdict.kind in RAN_OUT:
-            shape = shapes[_asked(judged, key, row)]
-            seen[task].append(Observed(_end(verdict.kind), ended[key].usage, shape, RAN_OUT.get(verdict.kind)))
-    if not seen:
+    asked = {
+        key: _asked(judged, key, row)
+        for key, row in closed.items()
+        if (key[0], key[2]) in chosen or judged.verdicts[key].kind in RAN_OUT
+    }
+    if not asked:
         return
+    seen: dict[Task, list[Observed]] = defaultdict(list)
+    shapes = contexts.book.shapes(tx, asked.values())
+    for key, shape in asked.items():
+        kind = judged.verdicts[key].kind
+        seen[key[0], key[2]].append(Observed(_end(kind), ended[key].usage, shapes[shape], RAN_OUT.get(kind)))
     before = {(row.dataset, row.task): row.evidence for row in store.LESSONS(tx, v=sorted(seen))}
     rows = []
     for task, observed in sorted(seen.items()):

@@ -155,15 +155,15 @@ GROUPS_OF = Statement(
 COUNT_GROUPS = Statement("SELECT COUNT(*) AS n FROM error_groups WHERE dataset = :dataset")
 MOVE_GROUPS = Statement(
     "INSERT INTO error_groups (dataset, signature, kind, pattern, attempts, tasks, first_at, last_at, job, task, attempt,"
-    " message, advice, whose, lines, sites, nodes) SELECT dataset, signature, kind, pattern, attempts, tasks, first_at, last_at,"
-    " job, task, attempt, message, advice, whose, lines, sites, nodes FROM {v} WHERE true ORDER BY dataset, signature"
+    " message, advice, lines, sites, nodes) SELECT dataset, signature, kind, pattern, attempts, tasks, first_at, last_at,"
+    " job, task, attempt, message, advice, lines, sites, nodes FROM {v} WHERE true ORDER BY dataset, signature"
     " ON CONFLICT (dataset, signature) DO UPDATE SET kind = excluded.kind, attempts = error_groups.attempts + excluded.attempts,"
     " tasks = error_groups.tasks + excluded.tasks, last_at = excluded.last_at, job = excluded.job, task = excluded.task,"
-    " attempt = excluded.attempt, message = excluded.message, advice = excluded.advice, whose = excluded.whose,"
+    " attempt = excluded.attempt, message = excluded.message, advice = excluded.advice,"
     " lines = excluded.lines, sites = excluded.sites, nodes = excluded.nodes"
     " RETURNING dataset, signature, kind, tasks, pattern, nodes",
     v="dataset int, signature text, kind text, pattern text, attempts int, tasks int, first_at real, last_at real,"
-    " job int, task int, attempt int, message text, advice text, whose text, lines text, sites text, nodes text",
+    " job int, task int, attempt int, message text, advice text, lines text, sites text, nodes text",
 )
 LESSONS = Statement(
     "SELECT l.dataset, l.task, l.evidence FROM {v} JOIN lessons l ON l.dataset = v.dataset AND l.task = v.task"

@@ -109,7 +109,6 @@ error_groups = Table(
     Column("attempt", Integer, nullable=False),
     Column("message", Text, nullable=False),
     Column("advice", Text, nullable=False),
-    Column("whose", String(8), nullable=False),
     Column("lines", Text),  # JSON
     Column("sites", Text, nullable=False),  # JSON: the most frequent with their counts
     Column("nodes", Text, nullable=False),  # JSON, likewise

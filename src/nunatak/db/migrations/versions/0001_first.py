@@ -95,7 +95,6 @@ def upgrade() -> None:
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("advice", sa.Text(), nullable=False),
-        sa.Column("whose", sa.String(length=8), nullable=False),
         sa.Column("lines", sa.Text(), nullable=True),
         sa.Column("sites", sa.Text(), nullable=False),
         sa.Column("nodes", sa.Text(), nullable=False),
