@@ -124,6 +124,7 @@ class TaskSpec:
     outputs: tuple[Output, ...]
     shape: Shape
     log_limit: int = 10_000_000  # bytes kept of stdout and of stderr each, head and tail
+    avoid: tuple[str, ...] = ()  # nodes on which it should not be tried; for engines that have several
 
     def to_plain(self) -> dict[str, Any]:
         """Return the JSON-able dictionary that the worker reads."""
@@ -141,7 +142,16 @@ class TaskSpec:
             outputs=tuple(Output(**item) for item in plain["outputs"]),
             shape=Shape.from_plain(plain["shape"]),
             log_limit=plain["log_limit"],
+            avoid=tuple(plain.get("avoid", ())),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Short tasks that one worker runs one after the other; `shape` is what is asked of the engine for all of them."""
+
+    members: tuple[TaskSpec, ...]
+    shape: Shape
 
 
 class Reason(StrEnum):
@@ -162,6 +172,7 @@ class Reason(StrEnum):
     LOST = "lost"  # the attempt vanished without an outcome
     INVALID = "invalid"  # the outcome could not be understood
     SUBMIT = "submit"  # the engine could not submit it
+    UNBEGUN = "unbegun"  # its series ended before it began: nothing was tried
     INTERNAL = "internal"  # the worker itself failed
 
 

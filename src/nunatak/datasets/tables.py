@@ -77,6 +77,7 @@ job_counts = Table(
     Column("dataset", Integer, primary_key=True, autoincrement=False),
     *(Column(state, Integer, nullable=False, server_default="0") for state in ("total", "done", "failed", "held")),
     Column("live", Integer, nullable=False, server_default="0"),  # tasks that are ready, queued or running
+    Column("since", Float, nullable=False, server_default="0"),  # when tasks were last given to an engine, about
     postgresql_with={"fillfactor": "50"},
 )
 

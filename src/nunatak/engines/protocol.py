@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from nunatak.core.work import Outcome, Shape, TaskSpec
+from nunatak.core.work import Outcome, Series, Shape, TaskSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,17 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True)
+class Nodes:
+    """Nodes of a resource by name: `drained` get nothing new, `probed` one attempt at a time."""
+
+    drained: tuple[str, ...] = ()
+    probed: tuple[str, ...] = ()
+
+
+ALL_FINE = Nodes()
+
+
+@dataclass(frozen=True, slots=True)
 class LogPart:
     """Bytes appended to a log of a running or ended attempt, from `offset`."""
 
@@ -71,9 +82,13 @@ class LogPart:
 class Engine(Protocol):
     """One computing resource. Every method is bulk and may be repeated; one thread at a time calls."""
 
-    def submit(self, batch: Sequence[TaskSpec]) -> list[Handle]:
-        """Start attempts, or let them wait out there; one handle each, in order.
+    def submit(self, batch: Sequence[TaskSpec | Series], nodes: Nodes = ALL_FINE) -> list[Handle]:
+        """Start attempts, or let them wait out there; one handle for each attempt, in order, those of a series as well.
 
+        `nodes` holds from now on, also for what waits already, as far as the resource can be told; an empty batch says
+        just that. The members of a series run one after the other in one place of the series' shape: each has its own
+        changes, logs and end, one that fails does not take the others, and `cancel` of one leaves the others. Where a
+        series is ended from outside, members that never began end with reason `unbegun`.
         A spec already known by its address and lease is not started twice; its handle is the same.
         A spec that can never run is not an error here: it becomes an ended change with reason `submit`.
         Raises `Unavailable` if nothing was submitted and trying again may help; so for more new attempts than

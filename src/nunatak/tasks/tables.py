@@ -33,16 +33,18 @@ tasks = Table(
     Column("claimed", Float),
     Column("started", Float),
     Column("host", String(255)),
+    Column("asked", BigInteger),  # the shape that the last attempt asked for: learnt, where `shape` is what was written
+    Column("avoid", Text),  # JSON: {"nodes": [...], "sites": [...]} where the next attempt should not be made
     postgresql_with={"fillfactor": "70", "autovacuum_vacuum_scale_factor": "0.02"},
     sqlite_with_rowid=False,
 )
 Index(
     "ix_tasks_ready",
     tasks.c.dataset,
+    tasks.c.task,
     tasks.c.shape,
     tasks.c.not_before,
     tasks.c.job,
-    tasks.c.task,
     postgresql_where=text("state = 'ready'"),
     sqlite_where=text("state = 'ready'"),
 )
@@ -121,8 +123,61 @@ lessons = Table(
     metadata,
     Column("dataset", Integer, primary_key=True, autoincrement=False),
     Column("task", Integer, primary_key=True, autoincrement=False),
-    Column("evidence", Text, nullable=False),  # tasks.learning.evidence
+    Column("evidence", Text),  # tasks.learning.evidence; null until the first attempt ends
+    Column("needs", Text),  # JSON: what is asked for since something was learnt (memory, disk: bytes, time: seconds)
+    Column("begun", Float),  # when the first attempt was claimed
     postgresql_with={"fillfactor": "50"},
+)
+
+# Time spent on attempts, by what became of it. `core` and `gpu` are hours scaled to the begin of an era (see
+# tasks.sharing.usage), what was occupied whether it was used or not; wall and cpu are seconds.
+spent = Table(
+    "spent",
+    metadata,
+    Column("dataset", Integer, primary_key=True, autoincrement=False),
+    Column("site", String(64), primary_key=True),
+    Column("cause", String(16), primary_key=True),  # tasks.health.events.Cause
+    Column("attempts", Integer, nullable=False),
+    Column("wall", Float, nullable=False),
+    Column("cpu", Float, nullable=False),
+    Column("era", Integer, nullable=False),
+    Column("core", Float, nullable=False),
+    Column("gpu", Float, nullable=False),
+    postgresql_with={"fillfactor": "50"},
+)
+
+# What operators say of groups, users, datasets and sites; name "" is the rule for all that have none of their own.
+shares = Table(
+    "shares",
+    metadata,
+    Column("kind", String(8), primary_key=True),  # group, user, dataset, site
+    Column("name", String(255), primary_key=True),
+    Column("weight", Float),
+    Column("running", Integer),  # most tasks with engines at a time
+    Column("queued", Integer),  # most of them not running yet
+    Column("who", String(255), nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# What attempts say of nodes, not yet looked at: one row a report.
+health_news = Table(
+    "health_news",
+    metadata,
+    Column("news", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("events", Text, nullable=False),  # JSON
+)
+
+# What is remembered of nodes, and of features at sites.
+health = Table(
+    "health",
+    metadata,
+    Column("kind", String(8), primary_key=True),  # node, feature
+    Column("site", String(64), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("seen", Float, nullable=False),
+    Column("at", Float, nullable=False),  # of the weights in `score`
+    Column("score", Text),  # JSON: tasks.health.score
+    Column("standing", Text),  # JSON: tasks.health.drain; null: fine
 )
 
 # Reports that came with another key than the open attempt's: they change nothing.
@@ -151,6 +206,7 @@ engines = Table(
     Column("kind", String(32), nullable=False),
     Column("site", String(64), nullable=False),
     Column("session", String(32), nullable=False),  # a second process of the same name is refused
+    Column("node", String(255), nullable=False, server_default=""),  # its only one; "": it has several
     Column("capacity", Text, nullable=False),
     Column("seen", Float, nullable=False),
     Column("lease_until", Float, nullable=False),
