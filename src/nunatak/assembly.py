@@ -32,6 +32,7 @@ from nunatak.loops.maintenance import Maintenance, loops_of
 from nunatak.loops.signals import forward_signals
 from nunatak.storage.content import ContentStore
 from nunatak.storage.posix import PosixStorage
+from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs import LogStore
 
@@ -89,6 +90,7 @@ def build(
             report=settings.report_limit,
             token=settings.token_lifetime,
         ),
+        rules=Rules(settings.half_life, settings.aging, settings.gpu_worth),
     )
 
 

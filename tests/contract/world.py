@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from nunatak.core.address import Address, parse
 from nunatak.core.clock import ManualClock
@@ -15,9 +15,11 @@ from nunatak.core.work import FileRecord, Outcome, Reason, Shape, Usage
 from nunatak.datasets.plan import CommandPlan, InputPlan, OutputPlan, Plan, Retry, TaskPlan
 from nunatak.db.database import Database
 from nunatak.tasks import claim, control, fleet, invariants, look, report, unfold
+from nunatak.tasks.choosing import Chooser
 from nunatak.tasks.claim import Claimed
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.lessons import Lessons
+from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.tables import attempts, tasks
 
 BIG = Shape(cpu=64, gpu=8, memory=10**12, disk=10**13, time=10**7, platform="linux/x86_64")
@@ -81,6 +83,7 @@ class World:
         self.clock = clock
         self.contexts = Contexts()
         self.keys = itertools.count(1000)
+        self.chooser = Chooser()
         self.lessons = Lessons(lambda: 0.5)
         self.engine = self.register("local")
 
@@ -98,10 +101,13 @@ class World:
         )
 
     def claim(self, limit: int = 1000, offer: Shape = BIG, engine: int | None = None) -> list[Claimed]:
-        asked = claim.Asked(engine or self.engine, offer, limit, next(self.keys))
-        return self.database.run(
-            lambda tx: claim.claim_many(tx, self.contexts, [asked], claim.demand(tx), self.clock())[0]
-        )
+        asked = claim.Asked(engine or self.engine, Offer(offer, "here"), limit, next(self.keys))
+
+        def work(tx: Connection) -> list[Claimed]:
+            places = self.chooser.look(tx, self.contexts, self.clock())
+            return claim.claim_many(tx, self.contexts, [asked], places, self.clock())[0]
+
+        return self.database.run(work)
 
     def start(self, items: Sequence[Claimed]) -> report.Receipt:
         started = [report.Started(key(item), self.clock(), "node1") for item in items]

@@ -31,6 +31,7 @@ DEMANDS = st.lists(
         queued=st.integers(0, 5),
         running=st.integers(0, 5),
         cost=st.sampled_from([0.1, 1.0, 8.0]),
+        asked=st.just(0),
     ),
     max_size=16,
     unique_by=lambda item: (item.dataset, item.task, item.shape),

@@ -64,7 +64,7 @@ class Pool:
                 found = positions(demand, here, self.decay.totals(spent, now, 20.0), self.policy, now)
                 turn = Turn(found, shapes, fits, memory)
             while free and (got := turn.select(CPU, min(free, 4))):
-                for dataset, _, n in got:
+                for dataset, _, _, n, _ in got:
                     first.setdefault(dataset, now - NOW)
                     free -= n
                     busy[dataset] += n
@@ -207,9 +207,9 @@ def test_what_could_not_be_had_gives_its_room_under_a_cap_back() -> None:
 def test_a_site_that_is_full_by_its_cap_stops_nobody_elsewhere() -> None:
     policy = Policy(own_caps={("site", "desy"): Cap(running=2)})
     turn = at([Demand(1, 0, 1, 50)], TWO, policy)
-    assert turn.select(CPU, 10) == [Allotment(1, 1, 2)]
+    assert turn.select(CPU, 10) == [Allotment(1, 0, 1, 2, 1)]
     assert turn.select(CPU, 10) == []
-    assert turn.select(Offer(SLOT, "kit"), 10) == [Allotment(1, 1, 10)]
+    assert turn.select(Offer(SLOT, "kit"), 10) == [Allotment(1, 0, 1, 10, 1)]
 
 
 def test_a_user_s_cap_counts_the_work_for_all_groups() -> None:
@@ -225,5 +225,12 @@ def test_what_fits_rare_slots_only_is_not_charged_for_others() -> None:
     found = positions([Demand(1, 0, 1, 99), Demand(2, 0, 2, 10**6)], TWO, NOTHING_USED, Policy(), NOW)
     turn = Turn(found, shapes, Fits(), Memory())
     gpu = Offer(Shape(cpu=8, gpu=8, memory=10**12, disk=10**12, time=10**6))
-    assert turn.select(CPU, 1000) == [Allotment(2, 2, 1000)]
+    assert turn.select(CPU, 1000) == [Allotment(2, 0, 2, 1000, 2)]
     assert {item.dataset: item.n for item in turn.select(gpu, 64)} == {1: 32, 2: 32}
+
+
+def test_what_is_asked_for_has_to_fit_not_the_shape_by_which_tasks_are_found() -> None:
+    shapes = {1: Shape(cpu=1, memory=10**9), 2: Shape(cpu=1, memory=10**15)}
+    demand = [Demand(1, 0, 2, 5, asked=1), Demand(2, 0, 1, 5, asked=2)]
+    found = positions(demand, [Member(1, "", "a"), Member(2, "", "b")], NOTHING_USED, Policy(), NOW)
+    assert Turn(found, shapes, Fits(), Memory()).select(CPU, 10) == [Allotment(1, 0, 2, 5, 1)]

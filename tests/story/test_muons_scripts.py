@@ -16,7 +16,10 @@ from nunatak.core.work import Shape
 from nunatak.datasets.gather import gather
 from nunatak.datasets.plan import Plan, TaskPlan
 from nunatak.datasets.recipe import compile_recipe
-from nunatak.tasks.choose import Demand, choose
+from nunatak.tasks.sharing.fits import Offer
+from nunatak.tasks.sharing.model import Demand, Member, Policy
+from nunatak.tasks.sharing.share import share
+from nunatak.tasks.sharing.usage import NOTHING_USED
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MUONS = EXAMPLES / "muons"
@@ -87,8 +90,9 @@ def test_the_tables_which_everything_waits_for_begin_before_the_reference(plan: 
     waiting = {name: plan.number(name) for name in ("reference", "tables")}
     shapes = {1: plan.tasks[waiting["reference"]].shape or Shape(), 2: plan.tasks[waiting["tables"]].shape or Shape()}
     demand = [Demand(1, waiting["reference"], shape=1, ready=1), Demand(1, waiting["tables"], shape=2, ready=1)]
-    chosen = choose(demand, shapes, Shape(cpu=2, memory=2 * 10**9, disk=10**10), limit=2)
-    assert [allotment.shape for allotment in chosen] == [2, 1]
+    offers = [(Offer(Shape(cpu=2, memory=2 * 10**9, disk=10**10)), 2)]
+    allocation = share(demand, [Member(1, "", "me")], NOTHING_USED, Policy(), offers, shapes, 0.0)
+    assert [allotment.shape for allotment in allocation.given[0]] == [2, 1]
 
 
 def test_outputs_have_the_names_that_the_plain_chain_gives_them(plan: Plan) -> None:

@@ -17,6 +17,7 @@ from nunatak.api.limits import BodyLimit
 from nunatak.api.metrics import Measure, Metrics
 from nunatak.api.services import Services
 from nunatak.api.shared import Shared
+from nunatak.tasks.choosing import Chooser
 
 ROUTERS = (datasets, addresses, actions, blobs, engines, tokens, meta)
 
@@ -27,7 +28,7 @@ def create_app(services: Services) -> ShortWay:
     state = app.state
     state.services = services
     state.metrics = Metrics()
-    state.demand = DemandMemory(services.limits.demand)
+    state.demand = DemandMemory(Chooser(services.rules), services.limits.demand)
     state.shared = Shared(services, state.demand)
     app.add_middleware(BodyLimit, limit=services.limits.body, blob_limit=services.limits.blob)
     app.add_middleware(SecureHeaders)

@@ -1,55 +1,66 @@
-"""What is ready, remembered for a moment: claims may go by a slightly old list, and look again if it gave them too little."""
+"""Whose turn it is, remembered for a moment: claims may go by a slightly old look, and look again if it gave too little."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from nunatak.tasks import claim
-from nunatak.tasks.choose import Demand
+from nunatak.tasks.choosing import Chooser, Places
 from nunatak.tasks.claim import Asked, Claimed
 from nunatak.tasks.context import Contexts
 
+LONG = 0.05
+"""Seconds from which on a look is dear: then at most every fifth part of the time is spent on looking."""
+
 
 class DemandMemory:
-    """The last list of ready work of this process; it may be `age` seconds old."""
+    """The last look of this process at who wants what; it may be `age` seconds old."""
 
-    def __init__(self, age: float) -> None:
+    def __init__(self, chooser: Chooser, age: float, timer: Callable[[], float] = time.perf_counter) -> None:
         """Begin with none."""
+        self._chooser, self._age, self._timer = chooser, age, timer
         self._lock = threading.Lock()
-        self._age = age
-        self._read = 0.0
-        self._wanted: Sequence[Demand] | None = None
+        self._read, self._ended, self._took = 0.0, 0.0, 0.0
+        self._places: Places | None = None
 
-    def get(self, tx: Connection, now: float) -> tuple[Sequence[Demand], bool]:
-        """Return what is ready, and whether that was read just now."""
+    def get(self, tx: Connection, contexts: Contexts, now: float) -> tuple[Places, bool]:
+        """Return places, and whether they were looked for just now."""
         with self._lock:
-            if self._wanted is not None and 0 <= now - self._read < self._age:
-                return self._wanted, False
-        return self.refresh(tx, now), True
+            if self._places is not None and (0 <= now - self._read < self._age or self._dear()):
+                return self._places, False
+        return self.refresh(tx, contexts, now), True
 
-    def refresh(self, tx: Connection, now: float) -> Sequence[Demand]:
-        """Read anew."""
-        wanted = claim.demand(tx)
+    def refresh(self, tx: Connection, contexts: Contexts, now: float) -> Places:
+        """Look anew."""
+        begin = self._timer()
+        places = self._chooser.look(tx, contexts, now)
         with self._lock:
-            self._wanted, self._read = wanted, now
-        return wanted
+            self._places, self._read, self._ended = places, now, self._timer()
+            self._took = self._ended - begin
+        return places
+
+    def _dear(self) -> bool:
+        """Tell whether looking again so soon would take too much of the time."""
+        return self._took > LONG and self._timer() - self._ended < 4 * self._took
 
     def forget(self) -> None:
-        """Read anew at the next claim."""
+        """Look anew at the next claim."""
         with self._lock:
-            self._wanted = None
+            self._places = None
 
     def claim(self, tx: Connection, contexts: Contexts, asked: Sequence[Asked], now: float) -> list[list[Claimed]]:
-        """Carry out claims; if an old list of ready work gave some fewer than they asked for, look once more."""
-        wanted, fresh = self.get(tx, now)
-        taken = claim.claim_many(tx, contexts, asked, wanted, now)
+        """Carry out claims; if an old look gave some fewer than they asked for, look once more."""
+        places, fresh = self.get(tx, contexts, now)
+        taken = claim.claim_many(tx, contexts, asked, places, now)
         short = [n for n, item in enumerate(asked) if len(taken[n]) < item.limit]
-        if short and not fresh:
-            again = [Asked(i.engine, i.offer, i.limit - len(taken[n]), i.lease) for n in short for i in (asked[n],)]
-            more = claim.claim_many(tx, contexts, again, self.refresh(tx, now), now)
+        if short and not fresh and not self._dear():
+            again = [replace(asked[n], limit=asked[n].limit - len(taken[n])) for n in short]
+            more = claim.claim_many(tx, contexts, again, self.refresh(tx, contexts, now), now)
             for n, items in zip(short, more, strict=True):
                 taken[n] += items
         return taken

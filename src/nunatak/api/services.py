@@ -11,6 +11,7 @@ from nunatak.core.clock import Clock, Keys
 from nunatak.db.database import Database
 from nunatak.storage.content import ContentStore
 from nunatak.storage.protocol import Storage
+from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs import LogStore
 
@@ -51,4 +52,5 @@ class Services:
     url: str = ""  # how people reach this server; "" = as the request did
     metrics: bool = True  # whether /metrics is served
     limits: Limits = field(default_factory=Limits)
+    rules: Rules = field(default_factory=Rules)  # of fair share
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -21,10 +21,12 @@ from nunatak.core.address import ONCE
 from nunatak.core.errors import Conflict
 from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
+from nunatak.db.statement import Row
 from nunatak.tasks import fleet, look
 from nunatak.tasks import report as reports
 from nunatak.tasks.claim import Asked, Claimed
 from nunatak.tasks.lessons import Lessons
+from nunatak.tasks.sharing.fits import Offer
 
 LARGE = 50
 """From so many tasks on, a claim has a transaction of its own: it is a batch already."""
@@ -95,8 +97,8 @@ class Shared:
         return [dumps(receipt) for receipt in receipts]
 
     def _lease(self, tx: Connection, asked: Sequence[Claim]) -> list[list[dict[str, Any]]]:
-        numbers = _numbers(tx, asked)
-        wanted = [Asked(numbers[i.name, i.session], i.offer, i.limit, self._services.keys()) for i in asked]
+        engines = _engines(tx, asked)
+        wanted = [_asked(engines[i.name, i.session], i, self._services.keys()) for i in asked]
         taken = self._demand.claim(tx, self._services.contexts, wanted, self._services.clock())
         plain = iter(self._plain(tx, [item for items in taken for item in items]))
         return [[next(plain) for _ in items] for items in taken]
@@ -119,7 +121,7 @@ class Shared:
         ]
 
     def _take(self, tx: Connection, told: Sequence[Report]) -> list[dict[str, Any]]:
-        numbers = _numbers(tx, told)
+        engines = _engines(tx, told)
         contexts = self._services.contexts
         texts = [item["address"] for one in told for item in (*one.started, *one.ended)]
         attempts = keys.Attempts(tx, contexts, texts)
@@ -129,7 +131,7 @@ class Shared:
             over = [(attempts.key(item), item) for item in one.ended]
             batches.append(
                 reports.Batch(
-                    numbers[one.name, one.session],
+                    engines[one.name, one.session].engine,
                     [reports.Started(key, item["at"], item.get("host", "")) for key, item in begun if key],
                     [reports.Ended(key, outcomes.outcome(item)) for key, item in over if key],
                 )
@@ -155,15 +157,20 @@ def _read(name: str, body: bytes) -> Report:
     return Report(name, plain["session"], plain.get("started", ()), plain.get("ended", ()))
 
 
-def _numbers(tx: Connection, items: Sequence[Claim] | Sequence[Report]) -> dict[tuple[str, str], int]:
-    """Return the engines' numbers. Raises `Conflict` if one is not registered with its session."""
-    numbers = fleet.numbers_of(tx, [(item.name, item.session) for item in items])
+def _asked(engine: Row, claim: Claim, lease: int) -> Asked:
+    """Return what an engine asks for, its site being what it was registered with."""
+    return Asked(engine.engine, Offer(claim.offer, engine.site, engine=claim.name), claim.limit, lease)
+
+
+def _engines(tx: Connection, items: Sequence[Claim] | Sequence[Report]) -> dict[tuple[str, str], Row]:
+    """Return the engines' numbers and sites. Raises `Conflict` if one is not registered with its session."""
+    engines = fleet.known(tx, [(item.name, item.session) for item in items])
     for item in items:
-        if (item.name, item.session) not in numbers:
+        if (item.name, item.session) not in engines:
             raise Conflict(
                 f"engine {item.name} has another session, or none", code="engine-session", hint="register again"
             )
-    return numbers
+    return engines
 
 
 @lru_cache(maxsize=4096)

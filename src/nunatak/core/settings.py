@@ -112,6 +112,17 @@ class Settings(BaseModel):
         "Pause between two rounds of the loops that make rows, reap leases and delete what is over.", "seconds",
         default=0.5, gt=0,
     )  # fmt: skip
+    half_life: Seconds = _setting(
+        "After what time what was used counts half, in fair share.", "seconds", default=7 * 86400.0, ge=60
+    )
+    aging: Seconds = _setting(
+        "After what time of waiting, with nothing under way, the share of a group, a user or a dataset doubles.", "seconds",
+        default=6 * 3600.0, ge=60,
+    )  # fmt: skip
+    gpu_worth: float = _setting(
+        "How many core-hours one GPU-hour counts as, in fair share.", "core-hours", default=20.0, ge=0, le=1e6
+    )
+
     cores: int = _setting(
         "Cores the local engine may use.", "cores", shown="those of the machine", default_factory=_cores, ge=1
     )

@@ -30,6 +30,7 @@ class Moves:
         self._settle: set[int] = set()
         self._flags: dict[int, dict[str, object]] = {}
         self._holds: dict[int, str] = {}
+        self._given: set[int] = set()
 
     def task(
         self, dataset: int, task: int, shape: int, before: TaskState | None, after: TaskState | None, n: int = 1
@@ -73,6 +74,10 @@ class Moves:
         self._holds[dataset] = reason
         self._settle.add(dataset)
 
+    def given(self, dataset: int) -> None:
+        """Note that a dataset was given places, from which its waiting is counted."""
+        self._given.add(dataset)
+
     def settle(self, dataset: int) -> None:
         """Ask for the dataset's state to be derived anew even if its counts do not suggest it."""
         self._settle.add(dataset)
@@ -93,9 +98,14 @@ class Moves:
             store.MOVE_TASKS(tx, moves=rows)
         settle = set(self._settle)
         moved = sorted(
-            {dataset for dataset, n in live.items() if n} | {d for d, c in self._jobs.items() if any(c.values())}
+            {dataset for dataset, n in live.items() if n}
+            | {d for d, c in self._jobs.items() if any(c.values())}
+            | self._given
         )
-        jobs = [(dataset, *self._jobs[dataset].values(), live[dataset]) for dataset in moved]
+        jobs = [
+            (dataset, *self._jobs[dataset].values(), live[dataset], now if dataset in self._given else 0.0)
+            for dataset in moved
+        ]
         for row in store.MOVE_JOBS(tx, moves=jobs) if jobs else ():
             if row.live == 0 or row.live == live[row.dataset]:
                 settle.add(row.dataset)

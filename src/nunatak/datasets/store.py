@@ -22,7 +22,9 @@ REVISIONS = Statement("SELECT revision, recipe, author, at FROM revisions WHERE 
 ADD_FRONTIER = Statement("INSERT INTO frontier (dataset, next_job, total) VALUES (:dataset, :next_job, :total)")
 DROP_TASK_COUNTS = Statement("DELETE FROM task_counts WHERE dataset = :dataset")
 DROP_JOB_COUNTS = Statement("DELETE FROM job_counts WHERE dataset = :dataset")
-ADD_JOB_COUNTS = Statement("INSERT INTO job_counts (dataset, total, done) VALUES (:dataset, :total, :done)")
+ADD_JOB_COUNTS = Statement(
+    "INSERT INTO job_counts (dataset, total, done, since) VALUES (:dataset, :total, :done, :now)"
+)
 
 DATASET = Statement("SELECT * FROM datasets WHERE dataset = :dataset")
 LOCK_DATASET = Statement("SELECT * FROM datasets WHERE dataset = :dataset {wait}")
@@ -59,12 +61,14 @@ MOVE_TASKS = Statement(
     moves=", ".join(["dataset int", "task int", "shape big", *(f"{state} int" for state in STATES)]),
 )
 MOVE_JOBS = Statement(
-    "INSERT INTO job_counts (dataset, total, done, failed, held, live)"
-    " SELECT dataset, total, done, failed, held, live FROM {moves} WHERE true ORDER BY dataset"
+    "INSERT INTO job_counts (dataset, total, done, failed, held, live, since)"
+    " SELECT dataset, total, done, failed, held, live, since FROM {moves} WHERE true ORDER BY dataset"
     " ON CONFLICT (dataset) DO UPDATE SET total = job_counts.total + excluded.total, done = job_counts.done + excluded.done,"
     " failed = job_counts.failed + excluded.failed, held = job_counts.held + excluded.held,"
-    " live = job_counts.live + excluded.live RETURNING dataset, live",
-    moves="dataset int, total int, done int, failed int, held int, live int",
+    " live = job_counts.live + excluded.live,"
+    " since = CASE WHEN excluded.since > job_counts.since THEN excluded.since ELSE job_counts.since END"
+    " RETURNING dataset, live",
+    moves="dataset int, total int, done int, failed int, held int, live int, since real",
 )
 MARK_JOBS = Statement(
     "INSERT INTO jobs (dataset, job, sinks, failed, held)"
@@ -98,11 +102,6 @@ STATE_SUMS = Statement(
     " FROM task_counts WHERE dataset = :dataset"
 )
 JOB_COUNTS = Statement("SELECT total, done, failed, held, live FROM job_counts WHERE dataset = :dataset")
-DEMAND = Statement(
-    "SELECT c.dataset, c.task, c.shape, c.ready, d.priority, d.owner, d.team FROM datasets d"
-    " JOIN task_counts c ON c.dataset = d.dataset WHERE d.state = 'open' AND NOT d.held AND NOT d.cancelled AND c.ready > 0"
-    " ORDER BY c.dataset, c.task DESC, c.shape"
-)
 FREE = Statement(
     "SELECT d.dataset FROM {wanted} JOIN datasets d ON d.dataset = wanted.dataset"
     " WHERE d.state = 'open' AND NOT d.held AND NOT d.cancelled",

@@ -30,10 +30,10 @@ class ClockWatch:
         self._last = now
 
     def _delays(self, now: float) -> int:
-        """Start delays anew, in a short transaction for each dataset and shape; returns of how many tasks."""
+        """Start delays anew, in a short transaction for each dataset, task and shape; returns of how many tasks."""
         with self.database.read() as tx:
             found = setback.backing_off(tx)
-        return sum(self._delay(dataset, shape, now) for dataset, shape in found)
+        return sum(self._delay(now, *kind) for kind in found)
 
-    def _delay(self, dataset: int, shape: int, now: float) -> int:
-        return self.database.run(lambda tx: setback.start_delays_anew(tx, dataset, shape, now))
+    def _delay(self, now: float, dataset: int, task: int, shape: int) -> int:
+        return self.database.run(lambda tx: setback.start_delays_anew(tx, dataset, task, shape, now))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,21 +12,24 @@ from sqlalchemy import Connection
 
 from nunatak.core.address import ONCE
 from nunatak.core.states import TaskState
-from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import Recorded
 from nunatak.datasets.progress import Moves
 from nunatak.tasks import store
-from nunatak.tasks.choose import Demand, choose
+from nunatak.tasks.choosing import Places
 from nunatak.tasks.context import Context, Contexts
-from nunatak.tasks.unfold import Seats, take_fresh
+from nunatak.tasks.sharing.fits import Offer
+from nunatak.tasks.sharing.model import Allotment
+from nunatak.tasks.unfold import Kind, Seats, take_fresh
 
 S = TaskState
 ROUNDS = 8
+GIVEN_AGE = 60.0
+"""Seconds for which it is not written anew that a dataset was given places."""
 
 
 class Claimed(NamedTuple):
-    """One task leased to an engine; `inputs` are the recorded outputs of its parents."""
+    """One task leased to an engine; `shape` is what it asks for, `inputs` are the recorded outputs of its parents."""
 
     dataset: int
     job: int
@@ -45,45 +48,39 @@ class Asked:
     """
 
     engine: int
-    offer: Shape
+    offer: Offer
     limit: int
     lease: int
 
 
-def demand(tx: Connection) -> list[Demand]:
-    """Return what is ready, by dataset, task and shape, of datasets that are open and not held."""
-    return [Demand(row.dataset, row.task, row.shape, row.ready, row.priority) for row in datasets_store.DEMAND(tx)]
-
-
 def claim_many(
-    tx: Connection, contexts: Contexts, asked: Sequence[Asked], wanted: Sequence[Demand], now: float
+    tx: Connection, contexts: Contexts, asked: Sequence[Asked], places: Places, now: float
 ) -> list[list[Claimed]]:
     """Carry out several claims in one transaction; returns what each got, in order.
 
-    Ready tasks that wait for their next try are counted as ready but cannot be had: where an allotment falls short, its
-    dataset and shape are left out and what is missing is chosen anew, so that no place stays empty.
+    Ready tasks that wait for their next try are counted as ready but cannot be had: where an allotment falls short, what
+    is missing is chosen anew, so that no place stays empty.
     """
-    shapes = contexts.book.shapes(tx, {item.shape for item in wanted})
     known: dict[int, Context] = {}
     moves = Moves()
     taken: dict[int, list[Claimed]] = {item.lease: [] for item in asked}
-    left = list(wanted)
     for _ in range(ROUNDS):
-        seats: dict[tuple[int, int], list[Seats]] = defaultdict(list)
+        chosen: dict[Kind, list[tuple[Asked, Allotment]]] = defaultdict(list)
         for item in asked:
-            for allotment in choose(left, shapes, item.offer, item.limit - len(taken[item.lease])):
-                seats[allotment.dataset, allotment.shape].append(Seats(item.engine, item.lease, allotment.n))
-        known.update(_free(tx, contexts, {dataset for dataset, _ in seats} - known.keys()))
-        short: set[tuple[int, int]] = set()
-        for (dataset, shape), of_shape in seats.items():
-            new = _take(tx, contexts, known[dataset], shape, of_shape, moves, now) if dataset in known else []
+            for allotment in places.select(item.offer, item.limit - len(taken[item.lease])):
+                kind = Kind(allotment.dataset, allotment.task, allotment.shape, allotment.asked)
+                chosen[kind].append((item, allotment))
+        known.update(_free(tx, contexts, {kind.dataset for kind in chosen} - known.keys()))
+        short = False
+        for kind, of_kind in chosen.items():
+            seats = [Seats(item.engine, item.lease, allotment.n) for item, allotment in of_kind]
+            new = _take(tx, contexts, known[kind.dataset], kind, seats, moves, now) if kind.dataset in known else []
             for got in new:
                 taken[got.lease].append(got)
-            if len(new) < sum(of.n for of in of_shape):
-                short.add((dataset, shape))
-        left = [item for item in left if (item.dataset, item.shape) not in short]
-        if not short or not left or all(len(taken[item.lease]) >= item.limit for item in asked):
+            short = _note_missing(places, of_kind, new) or short
+        if not short:
             break
+    _note_given(places, taken.values(), moves, now)
     moves.apply(tx, now)
     whole = iter(with_inputs(tx, known, [got for item in asked for got in taken[item.lease]]))
     return [[next(whole) for _ in taken[item.lease]] for item in asked]
@@ -95,31 +92,47 @@ def _free(tx: Connection, contexts: Contexts, datasets: set[int]) -> dict[int, C
     return contexts.of(tx, {row.dataset for row in rows})
 
 
+def _note_missing(places: Places, chosen: Sequence[tuple[Asked, Allotment]], got: Sequence[Claimed]) -> bool:
+    """Say which allotments of one kind could not be had in full; tell whether there was one."""
+    counts = Counter(item.lease for item in got)
+    short = [(item, allotment) for item, allotment in chosen if counts[item.lease] < allotment.n]
+    for item, allotment in short:
+        places.missing(item.offer, allotment, counts[item.lease])
+    return bool(short)
+
+
+def _note_given(places: Places, taken: Iterable[Sequence[Claimed]], moves: Moves, now: float) -> None:
+    """Let waiting be counted anew for datasets that were given places, which is written once a minute at most."""
+    for dataset in {item.dataset for items in taken for item in items}:
+        if now - places.since(dataset) > GIVEN_AGE:
+            moves.given(dataset)
+
+
 def _take(
-    tx: Connection, contexts: Contexts, context: Context, shape: int, seats: Sequence[Seats], moves: Moves, now: float
+    tx: Connection,
+    contexts: Contexts,
+    context: Context,
+    kind: Kind,
+    seats: Sequence[Seats],
+    moves: Moves,
+    now: float,
 ) -> list[Claimed]:
-    """Take ready tasks of one dataset and shape for all who have seats, then the first tasks of new jobs."""
-    dataset, past, ranges = context.dataset, 0, []
+    """Take ready tasks of one kind for all who have seats, then those of new jobs."""
+    past, ranges = 0, []
     for of in seats:
         ranges.append((past, past + of.n, of.engine, of.lease))
         past += of.n
-    rows = store.CLAIM(tx, dataset=dataset, shape=shape, n=past, now=now, v=ranges)
-    claimed = []
-    for row in rows:
-        moves.task(dataset, row.task, shape, S.READY, S.QUEUED)
-        claimed.append(Claimed(dataset, row.job, row.task, row.attempt, row.lease, shape))
-    if len(rows) < past and (shape == 0 or shape in _root_shapes(context)):
+    rows = store.CLAIM(tx, **kind._asdict(), n=past, now=now, v=ranges)
+    moves.task(kind.dataset, kind.task, kind.shape, S.READY, S.QUEUED, len(rows))
+    claimed = [Claimed(kind.dataset, row.job, kind.task, row.attempt, row.lease, kind.asked) for row in rows]
+    if len(rows) < past and kind.task in context.graph.roots:
         got = Counter(row.lease for row in rows)
         empty = [of._replace(n=of.n - got[of.lease]) for of in seats]
         claimed += [
-            Claimed(dataset, job, task, 1, lease, shape)
-            for job, task, lease in take_fresh(tx, contexts, context, shape, empty, moves, now)
+            Claimed(kind.dataset, job, kind.task, 1, lease, kind.asked)
+            for job, lease in take_fresh(tx, contexts, context, kind, empty, moves, now)
         ]
     return claimed
-
-
-def _root_shapes(context: Context) -> set[int]:
-    return {context.base[task] for task in context.graph.roots}
 
 
 def with_inputs(tx: Connection, known: Mapping[int, Context], claimed: Sequence[Claimed]) -> list[Claimed]:

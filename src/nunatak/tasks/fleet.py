@@ -64,9 +64,9 @@ def number_of(tx: Connection, name: str, session: str) -> int:
     return int(rows[0].engine)
 
 
-def numbers_of(tx: Connection, sessions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """Return the numbers of engines by (name, session); those that have another session are left out."""
-    return {(row.name, row.session): row.engine for row in store.ENGINE_NUMBERS(tx, v=sorted(set(sessions)))}
+def known(tx: Connection, sessions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Row]:
+    """Return number (`engine`) and `site` of engines by (name, session); those that have another session are left out."""
+    return {(row.name, row.session): row for row in store.ENGINE_NUMBERS(tx, v=sorted(set(sessions)))}
 
 
 def attempts_of(tx: Connection, engine: int, attempts: Iterable[tuple[int, int, int, int]]) -> set[Key]:

@@ -98,7 +98,7 @@ def histories(tx: Connection, contexts: Contexts, rows: Mapping[Key, Row], pool:
     past: dict[tuple[int, ...], list[Row]] = defaultdict(list)
     for row in store.PAST(tx, v=[(*place, first) for place, first in sorted(wanted.items())]) if wanted else ():
         past[tuple(row[:3])].append(row)
-    numbers = {row.shape for row in rows.values()} | {row.shape for of in past.values() for row in of}
+    numbers = {row.asked for row in rows.values()} | {row.shape for of in past.values() for row in of}
     shapes = contexts.book.shapes(tx, numbers)
     return {key: _history(row, past[key[:3]], shapes, pool) for key, row in rows.items()}
 
@@ -119,7 +119,7 @@ def _history(row: Row, past: Sequence[Row], shapes: Mapping[int, Shape], pool: P
     return History(
         tries=row.tries,
         free=row.free,
-        shape=shapes[row.shape],
+        shape=shapes[row.asked],
         node=row.host or "",
         site=pool.sites.get(row.engine, ""),
         attempts=attempts,

@@ -16,7 +16,7 @@ from nunatak.tasks import store
 from nunatak.tasks.verdicts.model import Verdict
 
 
-def entry(row: Row, lease: int, shape: int, outcome: Outcome, verdict: Verdict, now: float) -> tuple[Any, ...]:
+def entry(row: Row, lease: int, outcome: Outcome, verdict: Verdict, now: float) -> tuple[Any, ...]:
     """Return the ledger's row for an attempt that was open as `row` says."""
     usage = outcome.usage
     started = outcome.started if outcome.started is not None else row.started
@@ -27,7 +27,7 @@ def entry(row: Row, lease: int, shape: int, outcome: Outcome, verdict: Verdict, 
         row.attempt,
         lease,
         row.engine,
-        shape,
+        row.asked,
         outcome.host or row.host,
         row.claimed,
         started,
@@ -62,7 +62,7 @@ def _files(records: Sequence[FileRecord]) -> str | None:
     return json.dumps([asdict(record) for record in records]) if records else None
 
 
-_identity = attrgetter("dataset", "job", "task", "attempt", "lease", "engine", "shape", "host", "claimed", "started")
+_identity = attrgetter("dataset", "job", "task", "attempt", "lease", "engine", "asked", "host", "claimed", "started")
 
 
 def close_open(tx: Connection, rows: Sequence[Row], kind: str, action: str, message: str, now: float) -> None:

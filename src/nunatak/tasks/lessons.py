@@ -62,7 +62,7 @@ def note(
     tasks = {(key[0], key[2]) for key in closed}
     chosen = {task for task in tasks if lessons.wanted(task)}
     asked = {
-        key: _asked(judged, key, row)
+        key: int(row.asked)
         for key, row in closed.items()
         if (key[0], key[2]) in chosen or judged.verdicts[key].kind in RAN_OUT
     }
@@ -80,12 +80,6 @@ def note(
         lessons.remember(task, evidence.ended)
         rows.append((*task, evidence.to_text()))
     store.SET_LESSONS(tx, v=rows)
-
-
-def _asked(judged: Judged, key: Key, row: Row) -> int:
-    """Return the number of the shape that an attempt had: the task may have another one by now."""
-    before = judged.rows.get(key)
-    return int(row.shape if before is None else before.shape)
 
 
 def _end(kind: Kind) -> End:

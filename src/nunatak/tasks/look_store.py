@@ -62,3 +62,13 @@ ENGINE_LOAD = Statement(
     " GROUP BY engine, state"
 )
 LEASING = Statement("SELECT DISTINCT dataset FROM task_counts WHERE queued > 0 OR running > 0")
+DEMAND = Statement(
+    "SELECT c.dataset, c.task, c.shape, c.queued, c.running, d.priority, d.owner, d.team, j.since,"
+    " CASE WHEN d.state = 'open' AND NOT d.held AND NOT d.cancelled THEN c.ready ELSE 0 END AS ready"
+    " FROM datasets d JOIN job_counts j ON j.dataset = d.dataset JOIN task_counts c ON c.dataset = d.dataset"
+    " WHERE d.state IN ('open', 'held') AND (c.queued > 0 OR c.running > 0"
+    " OR c.ready > 0 AND d.state = 'open' AND NOT d.held AND NOT d.cancelled) ORDER BY c.dataset, c.task DESC, c.shape"
+)
+OWNERS = Statement(
+    "SELECT d.dataset, d.owner, d.team FROM {v} JOIN datasets d ON d.dataset = v.dataset", v="dataset int"
+)

@@ -148,7 +148,7 @@ def _write(
     for key, row in closed.items():
         verdict, before_shape = judged.verdicts[key], judged.rows.get(key)
         shape = before_shape.shape if before_shape is not None else row.shape
-        entries.append(ledger.entry(row, key[4], shape, ended[key], verdict, now))
+        entries.append(ledger.entry(row, key[4], ended[key], verdict, now))
         before = S.QUEUED if row.started is None else S.RUNNING
         after = AFTER[verdict.action]
         if shape == row.shape:

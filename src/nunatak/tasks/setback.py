@@ -16,10 +16,10 @@ SKEW = 5.0
 ENGINES = Statement(
     "UPDATE engines SET lease_until = :now + (lease_until - seen), seen = :now WHERE seen > :limit RETURNING engine"
 )
-BACKING_OFF = Statement("SELECT DISTINCT dataset, shape FROM task_counts WHERE ready > 0 ORDER BY dataset, shape")
+BACKING_OFF = Statement("SELECT dataset, task, shape FROM task_counts WHERE ready > 0 ORDER BY dataset, task, shape")
 TASKS = Statement(
-    "UPDATE tasks SET not_before = :now + (not_before - since), since = :now WHERE dataset = :dataset AND shape = :shape"
-    " AND state = 'ready' AND not_before > :now AND since > :limit RETURNING job"
+    "UPDATE tasks SET not_before = :now + (not_before - since), since = :now WHERE dataset = :dataset AND task = :task"
+    " AND shape = :shape AND state = 'ready' AND not_before > :now AND since > :limit RETURNING job"
 )
 
 
@@ -28,11 +28,11 @@ def start_engines_anew(tx: Connection, now: float) -> int:
     return len(ENGINES(tx, now=now, limit=now + SKEW))
 
 
-def backing_off(tx: Connection) -> list[tuple[int, int]]:
-    """Return (dataset, shape) of all tasks that are ready, among which some may wait for their next try."""
-    return [(row.dataset, row.shape) for row in BACKING_OFF(tx)]
+def backing_off(tx: Connection) -> list[tuple[int, int, int]]:
+    """Return (dataset, task, shape) of all tasks that are ready, among which some may wait for their next try."""
+    return [(row.dataset, row.task, row.shape) for row in BACKING_OFF(tx)]
 
 
-def start_delays_anew(tx: Connection, dataset: int, shape: int, now: float) -> int:
+def start_delays_anew(tx: Connection, dataset: int, task: int, shape: int, now: float) -> int:
     """Let delays that began in the future begin now; returns of how many tasks."""
-    return len(TASKS(tx, dataset=dataset, shape=shape, now=now, limit=now + SKEW))
+    return len(TASKS(tx, dataset=dataset, task=task, shape=shape, now=now, limit=now + SKEW))

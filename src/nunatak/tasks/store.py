@@ -22,21 +22,21 @@ ADD = Statement(
     v=NEW,
 )
 ADD_CLAIMED = Statement(
-    "INSERT INTO tasks (dataset, job, task, state, shape, pending, attempt, tries, not_before, since, lease, engine, claimed)"
-    " SELECT dataset, job, task, 'queued', shape, 0, 1, 0, 0, :now, lease, engine, :now FROM {v} WHERE true"
+    "INSERT INTO tasks (dataset, job, task, state, shape, asked, pending, attempt, tries, not_before, since, lease, engine,"
+    " claimed) SELECT dataset, job, task, 'queued', shape, asked, 0, 1, 0, 0, :now, lease, engine, :now FROM {v} WHERE true"
     " ON CONFLICT (dataset, job, task) DO NOTHING RETURNING dataset, job, task, lease",
-    v="dataset int, job int, task int, shape big, engine int, lease big",
+    v="dataset int, job int, task int, shape big, asked big, engine int, lease big",
 )
 
 CLAIM = Statement(
-    "WITH picked AS MATERIALIZED (SELECT job, task, not_before FROM tasks WHERE dataset = :dataset AND shape = :shape"
-    " AND state = 'ready' AND not_before <= :now ORDER BY not_before, job, task LIMIT :n {lock}),"
-    " placed AS MATERIALIZED (SELECT job, task, row_number() OVER (ORDER BY not_before, job, task) AS place FROM picked)"
+    "WITH picked AS MATERIALIZED (SELECT job, not_before FROM tasks WHERE dataset = :dataset AND task = :task"
+    " AND shape = :shape AND state = 'ready' AND not_before <= :now ORDER BY not_before, job LIMIT :n {lock}),"
+    " placed AS MATERIALIZED (SELECT job, row_number() OVER (ORDER BY not_before, job) AS place FROM picked)"
     " UPDATE tasks SET state = 'queued', attempt = attempt + 1, since = :now, reason = NULL, lease = v.lease,"
-    " engine = v.engine, claimed = :now, started = NULL, host = NULL"
+    " engine = v.engine, claimed = :now, started = NULL, host = NULL, asked = :asked"
     " FROM placed JOIN {v} ON placed.place > v.past AND placed.place <= v.last"
-    " WHERE tasks.dataset = :dataset AND tasks.job = placed.job AND tasks.task = placed.task"
-    " RETURNING tasks.job, tasks.task, tasks.attempt, tasks.lease",
+    " WHERE tasks.dataset = :dataset AND tasks.job = placed.job AND tasks.task = :task"
+    " RETURNING tasks.job, tasks.attempt, tasks.lease",
     v="past int, last int, engine int, lease big",
 )
 
@@ -49,7 +49,8 @@ START = Statement(
 )
 OPEN_ATTEMPTS = Statement(
     "SELECT tasks.dataset, tasks.job, tasks.task, tasks.attempt, tasks.lease, tasks.shape, tasks.tries, tasks.state,"
-    " tasks.pending, tasks.engine, tasks.claimed, tasks.started, tasks.host, tasks.free"
+    " tasks.pending, tasks.engine, tasks.claimed, tasks.started, tasks.host, tasks.free,"
+    " COALESCE(tasks.asked, tasks.shape) AS asked"
     f" FROM {{v}} JOIN tasks ON {KEY} AND tasks.attempt = v.attempt AND tasks.lease = v.lease {{wait}}",
     v=REPORTED,
 )
@@ -59,7 +60,7 @@ END = Statement(
     " not_before = v.not_before, since = :now, reason = v.reason, lease = NULL FROM {v}"
     f" WHERE {KEY} AND tasks.attempt = v.attempt AND tasks.lease = v.lease"
     " RETURNING tasks.dataset, tasks.job, tasks.task, tasks.attempt, tasks.shape, tasks.engine, tasks.claimed,"
-    " tasks.started, tasks.host",
+    " tasks.started, tasks.host, COALESCE(tasks.asked, tasks.shape) AS asked",
     v=REPORTED + ", state text, shape big, tried int, not_before real, reason text",
 )
 ADD_ATTEMPTS = Addition(
@@ -103,12 +104,13 @@ TOUCHED_BEYOND = Statement(
 ONCE_DONE = Statement("SELECT task FROM tasks WHERE dataset = :dataset AND job = -1 AND state = 'done'")
 
 LOCKED_ROWS = Statement(
-    "SELECT dataset, job, task, state, shape, pending, attempt, tries, lease, engine, claimed, started, host FROM tasks"
-    " WHERE dataset = :dataset AND job = :job ORDER BY task {wait}"
+    "SELECT dataset, job, task, state, shape, pending, attempt, tries, lease, engine, claimed, started, host,"
+    " COALESCE(asked, shape) AS asked FROM tasks WHERE dataset = :dataset AND job = :job ORDER BY task {wait}"
 )
 LOCKED_ROWS_OF = Statement(
-    "SELECT dataset, job, task, state, shape, pending, attempt, tries, lease, engine, claimed, started, host FROM tasks"
-    " WHERE dataset = :dataset AND state = :state AND (job, task) > (:job, :task) ORDER BY job, task LIMIT :n {wait}"
+    "SELECT dataset, job, task, state, shape, pending, attempt, tries, lease, engine, claimed, started, host,"
+    " COALESCE(asked, shape) AS asked FROM tasks WHERE dataset = :dataset AND state = :state"
+    " AND (job, task) > (:job, :task) ORDER BY job, task LIMIT :n {wait}"
 )
 CHANGE = Statement(
     "UPDATE tasks SET state = v.state, pending = v.pending, reason = v.reason, tries = v.tries,"
@@ -176,6 +178,8 @@ SET_LESSONS = Statement(
     " ON CONFLICT (dataset, task) DO UPDATE SET evidence = excluded.evidence",
     v="dataset int, task int, evidence text",
 )
+SPENT = Statement("SELECT dataset, era, SUM(core) AS core, SUM(gpu) AS gpu FROM spent GROUP BY dataset, era")
+SHARES = Statement("SELECT * FROM shares ORDER BY kind, name")
 FORGET_FAILING = Statement("UPDATE error_groups SET tasks = 0 WHERE dataset = :dataset AND tasks > 0")
 END_DELAYS = Statement(
     "UPDATE tasks SET not_before = 0 WHERE dataset = :dataset AND state = 'ready' AND not_before > :now"
@@ -184,7 +188,7 @@ END_DELAYS = Statement(
 ENGINE = Statement("SELECT * FROM engines WHERE name = :name {wait}")
 ENGINES = Statement("SELECT * FROM engines ORDER BY engine")
 ENGINE_NUMBERS = Statement(
-    "SELECT e.name, e.session, e.engine FROM {v} JOIN engines e ON e.name = v.name AND e.session = v.session",
+    "SELECT e.name, e.session, e.engine, e.site FROM {v} JOIN engines e ON e.name = v.name AND e.session = v.session",
     v="name text, session text",
 )
 ENGINE_NUMBER = Statement("SELECT engine FROM engines WHERE name = :name AND session = :session")
@@ -210,7 +214,8 @@ ATTEMPTS_OF = Statement(
     v="dataset int, job int, task int, attempt int",
 )
 LEASES_OF = Statement(
-    "SELECT dataset, job, task, attempt, lease, state, engine, claimed, started, shape, tries, host, pending FROM tasks"
+    "SELECT dataset, job, task, attempt, lease, state, engine, claimed, started, shape, tries, host, pending,"
+    " COALESCE(asked, shape) AS asked FROM tasks"
     " WHERE dataset = :dataset AND state IN ('queued', 'running') AND engine = :engine ORDER BY job, task LIMIT :n {wait}"
 )
 LEASES_SEEN = Statement(

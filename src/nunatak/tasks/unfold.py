@@ -43,7 +43,7 @@ def submit(
     graph = Graph(plan)
     idle = 0 if graph.per_job else plan.jobs  # jobs of a plan in which everything is done once have nothing to do
     datasets_store.ADD_FRONTIER(tx, dataset=dataset, next_job=idle, total=plan.jobs)
-    datasets_store.ADD_JOB_COUNTS(tx, dataset=dataset, total=plan.jobs, done=idle)
+    datasets_store.ADD_JOB_COUNTS(tx, dataset=dataset, total=plan.jobs, done=idle, now=now)
     context = context_of(dataset, graph)  # not remembered: the transaction may yet be rolled back
     contexts.book.enter(tx, [task.shape for task in plan.tasks if task.shape])
     moves = Moves()
@@ -84,6 +84,15 @@ def _count_untouched(context: Context, moves: Moves, jobs: int, once_done: froze
         moves.task(context.dataset, task, context.base[task], None, S.READY if ready else S.WAITING, jobs)
 
 
+class Kind(NamedTuple):
+    """Tasks of one name and shape in one dataset, and the shape that each of them asks for."""
+
+    dataset: int
+    task: int
+    shape: int
+    asked: int
+
+
 class Seats(NamedTuple):
     """Places for `n` tasks that are leased to one engine with one key."""
 
@@ -93,11 +102,17 @@ class Seats(NamedTuple):
 
 
 def take_fresh(
-    tx: Connection, contexts: Contexts, context: Context, shape: int, seats: Sequence[Seats], moves: Moves, now: float
-) -> list[tuple[int, int, int]]:
-    """Open new jobs and claim their first tasks of one shape; returns the (job, task, lease) that were claimed.
+    tx: Connection,
+    contexts: Contexts,
+    context: Context,
+    kind: Kind,
+    seats: Sequence[Seats],
+    moves: Moves,
+    now: float,
+) -> list[tuple[int, int]]:
+    """Open new jobs and claim their tasks of one kind, if it begins jobs; returns the (job, lease) that were claimed.
 
-    First tasks of other shapes become ready or wait. Another transaction opening jobs of this dataset right now is not
+    First tasks of other kinds become ready or wait. Another transaction opening jobs of this dataset right now is not
     waited for. At least 64 jobs are opened at a time, so that single claims seldom meet here.
     """
     graph = context.graph
@@ -105,21 +120,20 @@ def take_fresh(
     if not limits or limits[0].next_job >= limits[0].total:
         return []
     opened = graph.open_tasks(once_done(tx, context.dataset)) if graph.gated else frozenset(graph.per_job)
-    wanted = [task for task in graph.roots if task in opened and context.base[task] in (shape, 0)]
-    if not wanted:
+    if kind.task not in opened:
         return []
     places = [(of.engine, of.lease) for of in seats for _ in range(of.n)]
     first, total = limits[0].next_job, limits[0].total
-    last = min(total, first + max(-(-len(places) // len(wanted)), 64))
+    last = min(total, first + max(len(places), 64))
     datasets_store.SET_FRONTIER(tx, dataset=context.dataset, next_job=last, total=total)
     keys = [(job, task) for job in range(first, last) for task in graph.roots]
     shapes = contexts.shape_numbers(tx, context, keys)
-    claimed: list[tuple[int, int, int, int, int, int]] = []
+    claimed: list[tuple[int, int, int, int, int, int, int]] = []
     ready: list[tuple[int, int, int, str, int, int]] = []
     for job, task in keys:
         number = shapes[job, task]
-        if task in opened and number == shape and len(claimed) < len(places):
-            claimed.append((context.dataset, job, task, number, *places[len(claimed)]))
+        if task == kind.task and number == kind.shape and len(claimed) < len(places):
+            claimed.append((context.dataset, job, task, number, kind.asked, *places[len(claimed)]))
         else:
             ready.append((context.dataset, job, task, S.READY if task in opened else S.WAITING, number, 0))
     got = store.ADD_CLAIMED(tx, v=claimed, now=now) if claimed else ()
@@ -130,7 +144,7 @@ def take_fresh(
     for new in added:
         state = states[new.job, new.task]
         count_touched(moves, context, new.task, state, state, shapes[new.job, new.task])
-    return [(new.job, new.task, new.lease) for new in got]
+    return [(new.job, new.lease) for new in got]
 
 
 def touch(tx: Connection, contexts: Contexts, context: Context, job: int, moves: Moves, now: float) -> None:

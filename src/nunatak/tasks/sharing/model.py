@@ -14,7 +14,8 @@ Owner = tuple[str, str | int]
 class Demand(NamedTuple):
     """Tasks of one name and shape in one dataset; shape 0 is not known before the job is touched.
 
-    `cost` is what one of them is expected to occupy, in core-hours of worth (see `usage.occupied`).
+    `cost` is what one of them is expected to occupy, in core-hours of worth (see `usage.occupied`). `asked` is the shape
+    that has to fit, where that is not `shape` by which the tasks are found.
     """
 
     dataset: int
@@ -24,6 +25,7 @@ class Demand(NamedTuple):
     queued: int = 0
     running: int = 0
     cost: float = 1.0
+    asked: int = 0  # 0: `shape`
 
 
 class Member(NamedTuple):
@@ -169,8 +171,10 @@ class Positions:
 
 
 class Allotment(NamedTuple):
-    """Up to `n` tasks of one dataset and shape."""
+    """Up to `n` tasks of one name and shape in one dataset; `asked` is what each of them asks for."""
 
     dataset: int
+    task: int
     shape: int
     n: int
+    asked: int = 0

@@ -50,15 +50,16 @@ class _View:
         """Gather what each dataset wants and has under way, and give each shape that is wanted a bit."""
         datasets, bits = self.datasets, self.bits
         for row in demand:
-            dataset, _, shape, ready, queued, running, cost = row
+            dataset, _, shape, ready, queued, running, cost, asked = row
             state = datasets.get(dataset)
             if state is None:
                 state = datasets[dataset] = _State()
             if ready > 0:
                 state.rows.append(row)
-                bit = bits.get(shape)
+                key = asked or shape
+                bit = bits.get(key)
                 if bit is None:
-                    bit = bits[shape] = 1 << len(bits)
+                    bit = bits[key] = 1 << len(bits)
                 state.mask |= bit
             if queued or running:
                 state.queued += queued

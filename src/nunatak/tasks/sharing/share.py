@@ -24,8 +24,8 @@ class Allocation:
     def by_dataset(self) -> dict[int, int]:
         """Return how many places each dataset gets in all."""
         places: dict[int, int] = {}
-        for dataset, _, n in (allotment for some in self.given for allotment in some):
-            places[dataset] = places.get(dataset, 0) + n
+        for allotment in (allotment for some in self.given for allotment in some):
+            places[allotment.dataset] = places.get(allotment.dataset, 0) + allotment.n
         return places
 
 

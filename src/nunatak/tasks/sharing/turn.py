@@ -24,9 +24,11 @@ def nearest_end(row: Demand) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class _Want:
-    """Ready tasks of one shape, as long as there are any."""
+    """Ready tasks of one name and shape, as long as there are any."""
 
+    task: int
     shape: int
+    asked: int
     bit: int
     left: int
     cost: float
@@ -56,22 +58,23 @@ class Turn:
         left = min(limit, self._room(site)) if offer.usable else 0
         most = -(-left // PICKS)
         queue = self._queue(offer)
-        got: dict[tuple[int, int], int] = {}
+        got: dict[tuple[int, int, int, int], int] = {}
         while left > 0 and (picked := self._pick(queue, min(most, left))):
-            dataset, shape, n = picked
-            got[dataset, shape] = got.get((dataset, shape), 0) + n
+            dataset, want, n = picked
+            key = dataset, want.task, want.shape, want.asked
+            got[key] = got.get(key, 0) + n
             left -= n
         self._count(site, sum(got.values()))
-        return [Allotment(dataset, shape, n) for (dataset, shape), n in got.items()]
+        return [Allotment(dataset, task, shape, n, asked) for (dataset, task, shape, asked), n in got.items()]
 
     def missing(self, offer: Offer, allotment: Allotment, got: int) -> None:
         """Take note that only `got` of an allotment, made by this turn for `offer`, could be had.
 
         No more is tried before the next plan, and nobody is charged for what was not there.
         """
-        absent = allotment.n - got
+        absent, cost = allotment.n - got, 0.0
         for want in self._wants[allotment.dataset]:
-            if want.shape == allotment.shape:
+            if (want.task, want.shape) == (allotment.task, allotment.shape):
                 want.left, cost = 0, want.cost
         path = self.positions.paths[allotment.dataset]
         for owner in (*path[2].member.owners(), ("site", offer.site)):
@@ -92,8 +95,8 @@ class Turn:
             self._queues[offer] = queue
         return queue
 
-    def _pick(self, queue: Queue, most: int) -> tuple[int, int, int] | None:
-        """Return the next dataset, shape and number of tasks, at most `most`; None if nobody wants what is left."""
+    def _pick(self, queue: Queue, most: int) -> tuple[int, _Want, int] | None:
+        """Return the next dataset, what of it is wanted and how many, at most `most`; None if nobody wants what is left."""
         groups = queue.groups
         while groups:
             group = groups[0][3]
@@ -122,7 +125,7 @@ class Turn:
             if self._capped:
                 for owner in line.member.owners():
                     self._count(owner, n)
-            return line.key, want.shape, n
+            return line.key, want, n
         return None
 
     def _want(self, line: Line, mask: int) -> _Want | None:
@@ -130,7 +133,10 @@ class Turn:
         if wants is None:
             bits = self.positions.bits
             rows = sorted(line.below, key=nearest_end)
-            wants = [_Want(row.shape, bits[row.shape], row.ready, row.cost) for row in rows]
+            wants = [
+                _Want(row.task, row.shape, row.asked or row.shape, bits[row.asked or row.shape], row.ready, row.cost)
+                for row in rows
+            ]
             self._wants[line.key] = wants
         return next((want for want in wants if want.left and want.bit & mask), None)
 

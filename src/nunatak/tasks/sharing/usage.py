@@ -47,7 +47,7 @@ NOTHING_USED = Used({}, {}, {})
 
 
 class Spent(NamedTuple):
-    """What one dataset of a user, working for a group, has used."""
+    """What one dataset of a user, working for a group, has used; several of one dataset add up."""
 
     dataset: int
     group: str
@@ -111,7 +111,7 @@ class Decay:
             worth = factors[era] * (core + gpu_worth * gpu)
             groups[group] += worth
             users[group, user] += worth
-            datasets[dataset] = worth
+            datasets[dataset] = datasets.get(dataset, 0.0) + worth
         return Used(groups, users, datasets)
 
     def _place(self, at: float) -> tuple[int, float]:
