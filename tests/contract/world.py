@@ -93,10 +93,18 @@ class World:
             lambda tx: fleet.register(tx, name, "simulated", "here", session, capacity, 300.0, self.clock()).engine
         )
 
-    def submit(self, plan: Plan, owner: str = "alice") -> int:
+    def submit(self, plan: Plan, owner: str = "alice", team: str = "", priority: float = 1.0) -> int:
         return self.database.run(
             lambda tx: unfold.submit(
-                tx, self.contexts, plan, source="", filename="r.yaml", owner=owner, team="", now=self.clock()
+                tx,
+                self.contexts,
+                plan,
+                source="",
+                filename="r.yaml",
+                owner=owner,
+                team=team,
+                now=self.clock(),
+                priority=priority,
             )
         )
 

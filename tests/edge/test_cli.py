@@ -362,3 +362,18 @@ def test_a_stack_trace_is_shown_only_when_asked_for(tmp_path: Path) -> None:
     assert (found.returncode, "Traceback" in found.stderr) == (2, False)
     found = subprocess.run(argv, capture_output=True, text=True, env={**environ, "NUNATAK_DEBUG": "1"}, check=False)
     assert "Traceback" in found.stderr
+
+
+def test_operators_set_shares_and_see_them(cli: Run) -> None:
+    assert (
+        cli("shares", "set", "group", "icecube", "--weight", "3", "--running", "500").stdout
+        == "set for group icecube\n"
+    )
+    lines = [line.split() for line in cli("shares").stdout.splitlines()]
+    assert lines[0][:3] == ["kind", "name", "weight"]
+    assert ["group", "icecube", "3", "500"] in [line[:4] for line in lines]
+    rows = json.loads(cli("shares", "--json").stdout)
+    assert ("group", "icecube", 3.0) in [(row["kind"], row["name"], row["weight"]) for row in rows]
+    cli("shares", "unset", "group", "icecube")
+    assert "nothing is said of group icecube" in cli("shares", "unset", "group", "icecube", code=3).stderr
+    assert "has no weight" in cli("shares", "set", "site", "desy", "--weight", "2", code=2).stderr

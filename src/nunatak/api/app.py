@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from nunatak import __version__
-from nunatak.api import actions, addresses, blobs, datasets, document, engines, meta, problems, tokens
+from nunatak.api import actions, addresses, blobs, datasets, document, engines, meta, problems, shares, tokens
 from nunatak.api.demand import DemandMemory
 from nunatak.api.events import Poller
 from nunatak.api.fast import ShortWay
@@ -19,7 +19,7 @@ from nunatak.api.services import Services
 from nunatak.api.shared import Shared
 from nunatak.tasks.choosing import Chooser
 
-ROUTERS = (datasets, addresses, actions, blobs, engines, tokens, meta)
+ROUTERS = (datasets, addresses, actions, blobs, engines, shares, tokens, meta)
 
 
 def create_app(services: Services) -> ShortWay:

@@ -106,3 +106,13 @@ class NewToken(Request):
     scopes: Annotated[list[AScope], Field(min_length=1, max_length=4, examples=[["read", "submit"]])]
     days: Annotated[float, Field(gt=0, le=3660, allow_inf_nan=False)] | None = 365.0
     principal: Name | None = None
+
+
+class NewShare(Request):
+    """A weight and caps; without a value it is as if nothing was said of it."""
+
+    kind: Literal["group", "user", "dataset", "site"]
+    name: Name = Field(examples=["icecube"], description="`*`: all without a rule of their own")
+    weight: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+    running: Annotated[int, Field(ge=0, le=10**9)] | None = None
+    queued: Annotated[int, Field(ge=0, le=10**9)] | None = None

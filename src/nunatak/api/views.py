@@ -242,6 +242,13 @@ class Revoked(View):
     id: int
 
 
+class ShareOf(View):
+    """Of what a weight or caps were set or forgotten."""
+
+    kind: str
+    name: str
+
+
 class LeaseView(View):
     """An attempt and its lease key."""
 

@@ -32,6 +32,7 @@ VERBS = (
     Verb("cancel", "act", "End datasets, jobs or tasks for good."),
     Verb("close", "act", "Let datasets get no new jobs."),
     Verb("more", "act", "Add jobs to a dataset."),
+    Verb("shares", "shares", "Show who gets how much, or change it."),
     Verb("login", "access", "Save which server to use, and the token for it."),
     Verb("token", "access", "Make, list and revoke tokens."),
 )

@@ -53,7 +53,8 @@ def _sections(name: str, command: Any) -> Iterator[str]:
     if below:
         for word, inner in below.items():
             yield from _sections(f"{name} {word}", inner)
-        return
+        if not command.invoke_without_command:
+            return
     params = [item for item in command.get_params(Context(command)) if not getattr(item, "hidden", False)]
     words = [_argument(item) for item in params if item.param_type_name == "argument"]
     yield f"## `{' '.join([name, *words])}`\n"

@@ -330,6 +330,28 @@ class Client:
         """Make a token worthless."""
         self._to.request("DELETE", f"{API}/tokens/{token}")
 
+    def shares(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the rules of fair share, and every group and user with what it used and its part of the next places."""
+        return self._to.pages(f"{API}/shares")
+
+    def set_share(
+        self,
+        kind: str,
+        name: str,
+        *,
+        weight: float | None = None,
+        running: int | None = None,
+        queued: int | None = None,
+    ) -> None:
+        """Set weight and caps of a group, user, dataset or site (`*`: of all without their own)."""
+        more = {"weight": weight, "running": running, "queued": queued}
+        body = {"kind": kind, "name": name, **{key: value for key, value in more.items() if value is not None}}
+        self._to.request("PUT", f"{API}/shares", json=body)
+
+    def unset_share(self, kind: str, name: str) -> None:
+        """Treat an owner like all others again."""
+        self._to.request("DELETE", f"{API}/shares", query={"kind": kind, "name": name})
+
     def engines(self) -> Iterator[Mapping[str, Any]]:
         """Yield the engines: name, kind, site, capacity, when last heard of, and what they have."""
         return self._to.pages(f"{API}/engines")

@@ -180,6 +180,13 @@ SET_LESSONS = Statement(
 )
 SPENT = Statement("SELECT dataset, era, SUM(core) AS core, SUM(gpu) AS gpu FROM spent GROUP BY dataset, era")
 SHARES = Statement("SELECT * FROM shares ORDER BY kind, name")
+SET_SHARE = Statement(
+    "INSERT INTO shares (kind, name, weight, running, queued, who, at)"
+    " VALUES (:kind, :name, :weight, :running, :queued, :who, :now)"
+    " ON CONFLICT (kind, name) DO UPDATE SET weight = excluded.weight, running = excluded.running,"
+    " queued = excluded.queued, who = excluded.who, at = excluded.at"
+)
+UNSET_SHARE = Statement("DELETE FROM shares WHERE kind = :kind AND name = :name RETURNING kind")
 FORGET_FAILING = Statement("UPDATE error_groups SET tasks = 0 WHERE dataset = :dataset AND tasks > 0")
 END_DELAYS = Statement(
     "UPDATE tasks SET not_before = 0 WHERE dataset = :dataset AND state = 'ready' AND not_before > :now"

@@ -23,10 +23,12 @@ Heap = list[tuple[float, float, int, Node]]
 class Passes:
     """Who had how much of its turns, in one kind of slot: the cost of what it was given, over its rate.
 
-    `level`, by parent: the least of its children's, as of the last pick. Who comes new or comes back begins there.
+    `level`, by parent: the least of its children's, as of the last pick. Who comes new or comes back begins there. `rates`
+    are those of the last pick: what one is ahead of the level counts less when its rate has grown since, as by waiting.
     """
 
     own: dict[Key, float] = field(default_factory=dict)
+    rates: dict[Key, float] = field(default_factory=dict)
     level: dict[Key, float] = field(default_factory=dict)
 
 
@@ -43,7 +45,7 @@ class Memory:
         passes = self._passes.get(offer)
         if passes is None:
             alike = self._alike.get(_alike(offer), Passes())
-            passes = Passes(dict(alike.own), dict(alike.level))
+            passes = Passes(dict(alike.own), dict(alike.rates), dict(alike.level))
         return self.put(offer, passes)
 
     def put(self, offer: Offer, passes: Passes) -> Passes:
@@ -56,6 +58,7 @@ class Memory:
             del self._alike[next(iter(self._alike))]
         if len(passes.own) > MOST_PASSES:
             passes.own.clear()
+            passes.rates.clear()
         return passes
 
 
@@ -91,12 +94,15 @@ class Queue:
 
     def _heap(self, parent: Key, below: Sequence[Node]) -> Heap[Node]:
         mask, own, floor = self.mask, self.passes.own.get, self.passes.level.get(parent, 0.0)
+        rates = self.passes.rates
         heap = []
         for number, node in enumerate(below):
             if node.mask & mask:
                 passes = own(node.key, floor)
                 if passes < floor:
                     passes = floor
+                elif passes > floor and (before := rates.get(node.key, node.rate)) != node.rate:
+                    passes = floor + (passes - floor) * before / node.rate
                 heap.append((passes, -node.rate, number, node))
         heapify(heap)
         return heap
@@ -107,6 +113,7 @@ class Queue:
         after = before - cost / minus
         self.passes.level[parent] = before
         self.passes.own[node.key] = after - self._back.get(node.key, 0.0)
+        self.passes.rates[node.key] = -minus
         heapreplace(heap, (after, minus, number, node))
 
     def give_back(self, key: Key, much: float) -> None:
