@@ -15,6 +15,7 @@ LOST_TO: Mapping[Cause, str] = {
     Cause.USER: "errors of the tasks themselves",
     Cause.FREE: "evictions and lost nodes",
     Cause.OURS: "Nunatak itself",
+    Cause.ASKED: "what people stopped",
 }
 """What time was lost to. Everything but `ok` is lost; an attempt that only began has not spent anything yet."""
 

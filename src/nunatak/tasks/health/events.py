@@ -20,6 +20,7 @@ class Cause(StrEnum):
     USER = "user"  # the task itself
     FREE = "free"  # evicted, preempted, lost: nobody's fault
     OURS = "ours"  # Nunatak
+    ASKED = "asked"  # a person cancelled or held it, or added jobs: it says nothing of anybody
 
 
 AGAINST_NODE = frozenset({Cause.NODE, Cause.ELSEWHERE})

@@ -1,0 +1,48 @@
+"""From verdicts to causes: what an attempt that ended so says of nodes and sites, and what its time counts as."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nunatak.tasks.health.events import Cause
+from nunatak.tasks.verdicts.kinds import Kind
+from nunatak.tasks.verdicts.treatments import FAULTS
+
+K = Kind
+
+_OTHERS: Mapping[Kind, Cause] = {
+    K.OK: Cause.OK,
+    # taken away
+    K.EVICTED: Cause.FREE,
+    K.NODE_LOST: Cause.FREE,
+    K.LOST: Cause.FREE,
+    K.LEASE_EXPIRED: Cause.FREE,
+    K.NO_SITE: Cause.FREE,
+    # the site: its storage and services
+    K.STORAGE_DOWN: Cause.SITE,
+    K.STORAGE_FULL: Cause.SITE,
+    K.STAGE_OUT: Cause.SITE,
+    K.SERVICE_DOWN: Cause.SITE,
+    # inputs
+    K.INPUT_MISSING: Cause.DATA,
+    K.INPUT_TRUNCATED: Cause.DATA,
+    K.INPUT_CHANGED: Cause.DATA,
+    K.STAGE_IN: Cause.DATA,
+    # ours
+    K.SUBMIT_FAILED: Cause.OURS,
+    K.BAD_OUTCOME: Cause.OURS,
+    K.WORKER_ERROR: Cause.OURS,
+    K.UNKNOWN: Cause.OURS,
+    # asked for
+    K.CANCELLED: Cause.ASKED,
+    K.HELD: Cause.ASKED,
+    K.SUPERSEDED: Cause.ASKED,
+}
+
+CAUSES: Mapping[Kind, Cause] = {kind: Cause.NODE if kind in FAULTS else _OTHERS.get(kind, Cause.USER) for kind in Kind}
+"""The cause of each kind of end; what is missing on every node is the user's, as is all that the task does itself."""
+
+
+def cause_of(kind: str) -> Cause:
+    """Return the cause of a kind as the ledger keeps it. Raises `ValueError` for a word that is no kind."""
+    return CAUSES[Kind(kind)]
