@@ -35,6 +35,7 @@ from nunatak.storage.posix import PosixStorage
 from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs import LogStore
+from nunatak.tasks.sharing.usage import Decay
 
 if TYPE_CHECKING:
     from nunatak.tasks.doctor import Report
@@ -68,7 +69,7 @@ def build(
     migrations.upgrade(database)
     return Services(
         database=database,
-        contexts=Contexts(),
+        contexts=Contexts(decay=Decay(settings.half_life)),
         storage=PosixStorage([_path(settings.store)]),
         blobs=ContentStore(settings.blobs),
         logs=LogStore(settings.logs, settings.log_limit, settings.log_retention, clock),
@@ -244,7 +245,14 @@ def doctor(settings: Settings, *, repair: bool) -> Report:
     database = Database(settings.database)
     try:
         missing = ContentStore(settings.blobs).missing
-        return examine(database, Contexts(), repair=repair, now=system_clock(), missing=missing, data=settings.data)
+        return examine(
+            database,
+            Contexts(decay=Decay(settings.half_life)),
+            repair=repair,
+            now=system_clock(),
+            missing=missing,
+            data=settings.data,
+        )
     finally:
         database.close()
 

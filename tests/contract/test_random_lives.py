@@ -99,14 +99,16 @@ class Lives(RuleBasedStateMachine):
 
     @rule()
     def reap(self) -> None:
-        self.database.run(lambda tx: fleet.reap(tx, self.world.clock()))
+        self.database.run(lambda tx: fleet.reap(tx, self.world.contexts, self.world.clock()))
 
     @precondition(lambda self: self.out)
     @rule(data=st.data())
     def give_back(self, data) -> None:
         item = data.draw(st.sampled_from(self.out))
         self.database.run(
-            lambda tx: fleet.give_back(tx, self.world.engine, [key(item)], "vanished", self.world.clock())
+            lambda tx: fleet.give_back(
+                tx, self.world.contexts, self.world.engine, [key(item)], "vanished", self.world.clock()
+            )
         )
 
     @rule()

@@ -159,7 +159,7 @@ class World:
 
     def more(self, dataset: int, jobs: int) -> int:
         return self.database.run(
-            lambda tx: unfold.more(tx, self.contexts.one(tx, dataset), jobs, "alice", self.clock())
+            lambda tx: unfold.more(tx, self.contexts, self.contexts.one(tx, dataset), jobs, "alice", self.clock())
         )
 
     def status(self, address: str) -> dict:

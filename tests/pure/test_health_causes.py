@@ -10,7 +10,7 @@ from nunatak.tasks.verdicts.treatments import BADPUT_ONLY, FAULTS, TREATMENTS, W
 
 def test_every_kind_has_a_cause_and_none_only_begins():
     assert set(CAUSES) == set(Kind)
-    assert Cause.BEGUN not in CAUSES.values() and Cause.ELSEWHERE not in CAUSES.values()
+    assert not {Cause.BEGUN, Cause.ELSEWHERE} & set(CAUSES.values())
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.OK])

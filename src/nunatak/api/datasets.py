@@ -203,7 +203,7 @@ def more_jobs(
     def work(tx: Connection) -> dict[str, Any]:
         ownership.check(request, tx, [dataset])
         context = services.contexts.one(tx, dataset)
-        total = unfold.more(tx, context, sent.jobs, caller.name, services.clock())
+        total = unfold.more(tx, services.contexts, context, sent.jobs, caller.name, services.clock())
         return {"dataset": dataset, "jobs": total}
 
     return idempotency.create(request, key, raw, work)

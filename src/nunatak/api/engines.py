@@ -164,6 +164,6 @@ def return_tasks(name: EngineName, services: Have, body: Body) -> Response:
         engine = fleet.number_of(tx, name, plain["session"])
         attempts = keys.Attempts(tx, services.contexts, [item["address"] for item in plain["tasks"]])
         found = [key for item in plain["tasks"] if (key := attempts.key(item)) is not None]
-        return fleet.give_back(tx, engine, found, plain.get("reason", ""), now)
+        return fleet.give_back(tx, services.contexts, engine, found, plain.get("reason", ""), now)
 
     return answer({"taken": services.database.run(work)})

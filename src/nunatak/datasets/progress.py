@@ -31,6 +31,7 @@ class Moves:
         self._flags: dict[int, dict[str, object]] = {}
         self._holds: dict[int, str] = {}
         self._given: set[int] = set()
+        self._spent: dict[tuple[int, int, str], list[float]] = {}
 
     def task(
         self, dataset: int, task: int, shape: int, before: TaskState | None, after: TaskState | None, n: int = 1
@@ -78,6 +79,14 @@ class Moves:
         """Note that a dataset was given places, from which its waiting is counted."""
         self._given.add(dataset)
 
+    def spend(
+        self, key: tuple[int, int, str], attempts: int, wall: float, cpu: float, era: int, core: float, gpu: float
+    ) -> None:
+        """Add what attempts of (dataset, engine, cause) cost; all of a transaction is of one era."""
+        sums = self._spent.setdefault(key, [0, 0.0, 0.0, era, 0.0, 0.0])
+        for place, value in ((0, attempts), (1, wall), (2, cpu), (4, core), (5, gpu)):
+            sums[place] += value
+
     def settle(self, dataset: int) -> None:
         """Ask for the dataset's state to be derived anew even if its counts do not suggest it."""
         self._settle.add(dataset)
@@ -88,6 +97,8 @@ class Moves:
         `live` (ready, queued or running tasks) is kept in one row a dataset, which the transaction that reaches zero
         holds: no two transactions can each believe that the other goes on.
         """
+        if self._spent:
+            store.SPEND(tx, v=[(*key, *sums) for key, sums in sorted(self._spent.items())])
         live: dict[int, int] = defaultdict(int)
         rows = []
         for key, counts in sorted(self._tasks.items()):

@@ -70,6 +70,23 @@ MOVE_JOBS = Statement(
     " RETURNING dataset, live",
     moves="dataset int, total int, done int, failed int, held int, live int, since real",
 )
+# `core` and `gpu` are scaled to the begin of an era, each 2**32 times smaller than seen from the era before (see
+# tasks.sharing.usage): the newer era wins, and what lies three eras back is nothing.
+_OLDER = (
+    "CASE {} - {} WHEN 0 THEN 1.0 WHEN 1 THEN 2.3283064365386963e-10 WHEN 2 THEN 5.421010862427522e-20 ELSE 0.0 END"
+)
+_NEW_ERA = "CASE WHEN excluded.era > spent.era THEN excluded.era ELSE spent.era END"
+_KEPT = _OLDER.format(f"({_NEW_ERA})", "spent.era")
+_ADDED = _OLDER.format(f"({_NEW_ERA})", "excluded.era")
+SPEND = Statement(
+    "INSERT INTO spent (dataset, site, cause, attempts, wall, cpu, era, core, gpu)"
+    " SELECT v.dataset, e.site, v.cause, SUM(v.attempts), SUM(v.wall), SUM(v.cpu), MAX(v.era), SUM(v.core), SUM(v.gpu)"
+    " FROM {v} JOIN engines e ON e.engine = v.engine WHERE true GROUP BY v.dataset, e.site, v.cause"
+    " ORDER BY 1, 2, 3 ON CONFLICT (dataset, site, cause) DO UPDATE SET attempts = spent.attempts + excluded.attempts,"
+    " wall = spent.wall + excluded.wall, cpu = spent.cpu + excluded.cpu, era = " + _NEW_ERA + ","
+    f" core = spent.core * {_KEPT} + excluded.core * {_ADDED}, gpu = spent.gpu * {_KEPT} + excluded.gpu * {_ADDED}",
+    v="dataset int, engine int, cause text, attempts int, wall real, cpu real, era int, core real, gpu real",
+)
 MARK_JOBS = Statement(
     "INSERT INTO jobs (dataset, job, sinks, failed, held)"
     " SELECT dataset, job, sinks, failed, held FROM {marks} WHERE true ORDER BY dataset, job"

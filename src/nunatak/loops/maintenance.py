@@ -57,7 +57,7 @@ class Reaper:
                 return False
 
         def work(tx: Connection) -> tuple[list[Address], int]:
-            return cleanup.late_attempts(tx, self.contexts, now, fleet.PAGE), fleet.reap(tx, now)
+            return cleanup.late_attempts(tx, self.contexts, now, fleet.PAGE), fleet.reap(tx, self.contexts, now)
 
         addresses, taken = self.database.run(work)
         log.warning("leases ran out", tasks=taken)

@@ -14,8 +14,10 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.progress import Moves
 from nunatak.tasks import ledger, store
 from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.verdicts.kinds import Action, Kind
 
 S = TaskState
+SUPERSEDED = ledger.Stop(Kind.SUPERSEDED, Action.AGAIN, "jobs were added; it gathers them all later")
 
 
 def advance(
@@ -146,7 +148,9 @@ def _end_jobs(
     return ended + progress.mark_jobs(tx, moves, marks, of)
 
 
-def expect(tx: Connection, context: Context, more: Mapping[int, int], moves: Moves, now: float) -> None:
+def expect(
+    tx: Connection, contexts: Contexts, context: Context, more: Mapping[int, int], moves: Moves, now: float
+) -> None:
     """Let tasks that gather all jobs expect more (or, negative, fewer) finished tasks of jobs.
 
     One that was ready or done waits again; one that was leased is stopped, free of charge.
@@ -171,7 +175,7 @@ def expect(tx: Connection, context: Context, more: Mapping[int, int], moves: Mov
         if before is not after:
             moves.task(context.dataset, task, row.shape, before, after)
         changes.append((context.dataset, ONCE, task, after, pending, row.tries, None))
-    ledger.close_open(tx, stopped, "superseded", "again", "jobs were added; it gathers them all later", now)
+    ledger.close_open(tx, contexts, stopped, SUPERSEDED, moves, now)
     if changes:
         store.CHANGE(tx, v=changes, now=now)
 

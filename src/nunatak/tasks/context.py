@@ -14,6 +14,7 @@ from nunatak.datasets.expand import shape_of
 from nunatak.datasets.graph import Graph
 from nunatak.datasets.plan import Plan
 from nunatak.tasks.shapes import ShapeBook, number_of
+from nunatak.tasks.sharing.usage import Decay
 
 MOST = 10_000
 MOST_GRAPHS = 500
@@ -38,9 +39,10 @@ def context_of(dataset: int, graph: Graph) -> Context:
 class Contexts:
     """Contexts of datasets that are committed; equal plans share one graph."""
 
-    def __init__(self, book: ShapeBook | None = None) -> None:
-        """Begin with nothing read."""
+    def __init__(self, book: ShapeBook | None = None, decay: Decay | None = None) -> None:
+        """Begin with nothing read; `decay` says how fast what was used is forgotten."""
         self.book = book or ShapeBook()
+        self.decay = decay or Decay()
         self._known: dict[int, Context] = {}
         self._graphs: dict[str, Graph] = {}
 

@@ -19,7 +19,9 @@ from nunatak.db.statement import Row
 from nunatak.tasks import ledger, store
 from nunatak.tasks.advance import expect, once_done
 from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.ledger import Stop
 from nunatak.tasks.unfold import touch
+from nunatak.tasks.verdicts.kinds import Action, Kind
 
 S = TaskState
 PAGE = 2000
@@ -52,7 +54,7 @@ def act(tx: Connection, contexts: Contexts, order: Order, now: float) -> int:
     context = contexts.one(tx, order.address.dataset)
     moves = Moves()
     if order.address.level == "dataset":
-        changed = _dataset(tx, context, order, moves, now)
+        changed = _dataset(tx, contexts, context, order, moves, now)
     else:
         if order.verb == "close":
             raise Invalid("only a dataset can be closed", code="bad-level", hint=f"nunatak close {context.dataset}")
@@ -68,7 +70,7 @@ def act(tx: Connection, contexts: Contexts, order: Order, now: float) -> int:
     return changed
 
 
-def _dataset(tx: Connection, context: Context, order: Order, moves: Moves, now: float) -> int:
+def _dataset(tx: Connection, contexts: Contexts, context: Context, order: Order, moves: Moves, now: float) -> int:
     dataset = context.dataset
     datasets_store.LOCK_FRONTIER(tx, dataset=dataset)  # orders on one dataset come one after the other
     row = datasets_store.DATASET(tx, dataset=dataset)[0]
@@ -77,23 +79,23 @@ def _dataset(tx: Connection, context: Context, order: Order, moves: Moves, now: 
     changed = 1
     if order.verb == "hold":
         flags.update(held=True, reason=why)
-        _requeue_leased(tx, context, why, moves, now)
+        _requeue_leased(tx, contexts, context, why, moves, now)
     elif order.verb == "release":
         flags.update(held=False, reason=None)
         _begin_anew(tx, dataset, now)
     elif order.verb == "retry":
         flags.update(held=False, cancelled=False)
         _begin_anew(tx, dataset, now)
-        changed = _every(tx, context, order, [S.FAILED], moves, now)
+        changed = _every(tx, contexts, context, order, [S.FAILED], moves, now)
     elif order.verb == "close":
         flags.update(closed=True, reason=why)
-        changed = _drop_untouched(tx, context, moves, now)
+        changed = _drop_untouched(tx, contexts, context, moves, now)
     else:
         if row.state == "done":
             raise Conflict(f"dataset {dataset} is done", code="done")
         flags.update(held=False, closed=True, cancelled=True, reason=why)
-        _drop_untouched(tx, context, moves, now)
-        changed = _every(tx, context, order, FROM["cancel"], moves, now)
+        _drop_untouched(tx, contexts, context, moves, now)
+        changed = _every(tx, contexts, context, order, FROM["cancel"], moves, now)
     moves.flag(dataset, flags)
     return changed
 
@@ -106,6 +108,7 @@ def _begin_anew(tx: Connection, dataset: int, now: float) -> None:
 
 def _requeue_leased(
     tx: Connection,
+    contexts: Contexts,
     context: Context,
     why: str,
     moves: Moves,
@@ -118,7 +121,7 @@ def _requeue_leased(
         job, task = -2, 0
         while rows := store.LOCKED_ROWS_OF(tx, dataset=context.dataset, state=state, job=job, task=task, n=PAGE):
             job, task = rows[-1].job, rows[-1].task
-            ledger.close_open(tx, rows, "held", "again", why, now)
+            ledger.close_open(tx, contexts, rows, Stop(Kind.HELD, Action.AGAIN, why), moves, now)
             changes = [(r.dataset, r.job, r.task, S.READY, r.pending, r.tries, why) for r in rows]
             store.CHANGE(tx, v=changes, now=now)
             for row in rows:
@@ -144,10 +147,10 @@ def enforce(tx: Connection, contexts: Contexts, now: float) -> int:
         datasets_store.LOCK_FRONTIER(tx, dataset=row.dataset)
         if row.cancelled:
             order = Order("cancel", Address(row.dataset), "nunatak", row.reason or "")
-            changed += _every(tx, context, order, FROM["cancel"], moves, now)
+            changed += _every(tx, contexts, context, order, FROM["cancel"], moves, now)
         else:
             states = (S.QUEUED,) if row.gentle else LEASED_STATES
-            changed += _requeue_leased(tx, context, row.reason or "held", moves, now, states)
+            changed += _requeue_leased(tx, contexts, context, row.reason or "held", moves, now, states)
         moves.settle(row.dataset)
         moves.apply(tx, now)
     return changed
@@ -155,6 +158,7 @@ def enforce(tx: Connection, contexts: Contexts, now: float) -> int:
 
 def _every(
     tx: Connection,
+    contexts: Contexts,
     context: Context,
     order: Order,
     states: Sequence[TaskState],
@@ -169,11 +173,11 @@ def _every(
         while rows := store.LOCKED_ROWS_OF(tx, dataset=context.dataset, state=state, job=job, task=task, n=PAGE):
             job, task = rows[-1].job, rows[-1].task
             wanted = rows if order.verb == "cancel" else [row for row in rows if row.job not in given_up]
-            changed += _change(tx, context, order, wanted, moves, now)
+            changed += _change(tx, contexts, context, order, wanted, moves, now)
     return changed
 
 
-def _drop_untouched(tx: Connection, context: Context, moves: Moves, now: float) -> int:
+def _drop_untouched(tx: Connection, contexts: Contexts, context: Context, moves: Moves, now: float) -> int:
     """Give up the jobs nobody has touched: those from the last touched one on. Returns how many jobs were dropped."""
     dataset = context.dataset
     limits = datasets_store.LOCK_FRONTIER(tx, dataset=dataset)[0]
@@ -188,7 +192,7 @@ def _drop_untouched(tx: Connection, context: Context, moves: Moves, now: float) 
         ready = task in context.graph.roots and task in opened
         moves.task(dataset, task, context.base[task], S.READY if ready else S.WAITING, None, dropped)
     moves.new_jobs(dataset, -dropped)
-    expect(tx, context, dict.fromkeys(context.graph.gathered, -dropped), moves, now)
+    expect(tx, contexts, context, dict.fromkeys(context.graph.gathered, -dropped), moves, now)
     return dropped
 
 
@@ -212,9 +216,11 @@ def _rows_of(tx: Connection, contexts: Contexts, context: Context, order: Order,
     of_job = store.LOCKED_ROWS(tx, dataset=context.dataset, job=job)
     undone = [row.task for row in of_job if row.state != S.DONE]
     rows = [row for row in of_job if wanted in (None, row.task) and row.state in FROM[order.verb]]
-    changed = _change(tx, context, order, rows, moves, now)
+    changed = _change(tx, contexts, context, order, rows, moves, now)
     if changed and job != ONCE:
-        _give_up(tx, context, job, [task for task in undone if task in context.graph.gathered], order, moves, now)
+        _give_up(
+            tx, contexts, context, job, [task for task in undone if task in context.graph.gathered], order, moves, now
+        )
     if not changed and wanted is not None:
         raise Conflict(
             f"{address} cannot be {PAST[order.verb]} in its present state",
@@ -225,7 +231,14 @@ def _rows_of(tx: Connection, contexts: Contexts, context: Context, order: Order,
 
 
 def _give_up(
-    tx: Connection, context: Context, job: int, undone: Sequence[int], order: Order, moves: Moves, now: float
+    tx: Connection,
+    contexts: Contexts,
+    context: Context,
+    job: int,
+    undone: Sequence[int],
+    order: Order,
+    moves: Moves,
+    now: float,
 ) -> None:
     """A cancelled job is given up: tasks that gather all jobs go on without it, until it is tried again."""
     marks = datasets_store.JOB_MARKS(tx, dataset=context.dataset, wanted=[(job,)])
@@ -235,26 +248,22 @@ def _give_up(
     )
     if now_given_up != was:
         datasets_store.CANCEL_JOBS(tx, marks=[(context.dataset, job, int(now_given_up))])
-        expect(tx, context, dict.fromkeys(undone, -1 if now_given_up else 1), moves, now)
+        expect(tx, contexts, context, dict.fromkeys(undone, -1 if now_given_up else 1), moves, now)
 
 
 PAST = {"hold": "held", "release": "released", "retry": "tried again", "cancel": "cancelled"}
 
 
-def _change(tx: Connection, context: Context, order: Order, rows: Sequence[Row], moves: Moves, now: float) -> int:
+def _change(
+    tx: Connection, contexts: Contexts, context: Context, order: Order, rows: Sequence[Row], moves: Moves, now: float
+) -> int:
     """Move rows to the state the verb asks for; leased attempts are ended and their engines told."""
     if not rows:
         return 0
     why = f"{PAST[order.verb]} by {order.actor}" + (f": {order.reason}" if order.reason else "")
-    kind = "cancelled" if order.verb == "cancel" else "held"
-    ledger.close_open(
-        tx,
-        [row for row in rows if row.state in LEASED_STATES],
-        kind,
-        "failed" if kind == "cancelled" else "held",
-        why,
-        now,
-    )
+    leased = [row for row in rows if row.state in LEASED_STATES]
+    ending = (Kind.CANCELLED, Action.FAILED) if order.verb == "cancel" else (Kind.HELD, Action.HELD)
+    ledger.close_open(tx, contexts, leased, Stop(*ending, why), moves, now)
     opened = context.graph.open_tasks(once_done(tx, context.dataset))
     changes = []
     marks: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0])

@@ -14,7 +14,10 @@ from nunatak.core.states import TaskState
 from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row
 from nunatak.tasks import ledger, store
+from nunatak.tasks.context import Contexts
 from nunatak.tasks.judging import Key
+from nunatak.tasks.ledger import Stop
+from nunatak.tasks.verdicts.kinds import Action, Kind
 
 S = TaskState
 PAGE = 5000
@@ -98,16 +101,16 @@ def leases(tx: Connection, engine: int, after: int = 0, limit: int = PAGE) -> li
     return rows
 
 
-def give_back(tx: Connection, engine: int, keys: Sequence[Key], reason: str, now: float) -> int:
+def give_back(tx: Connection, contexts: Contexts, engine: int, keys: Sequence[Key], reason: str, now: float) -> int:
     """Take back attempts that the engine never started or that vanished: ready again, free of charge. Returns how many."""
     rows = store.OPEN_ATTEMPTS(tx, v=sorted(set(keys))) if keys else ()
     rows = [row for row in rows if row.engine == engine]
-    release(tx, rows, "lost", reason or "the engine does not have it", now)
+    release(tx, contexts, rows, Kind.LOST, reason or "the engine does not have it", now)
     clear_stops(tx, engine, keys)
     return len(rows)
 
 
-def reap(tx: Connection, now: float, limit: int = PAGE) -> int:
+def reap(tx: Connection, contexts: Contexts, now: float, limit: int = PAGE) -> int:
     """Take back the leases of engines that fell silent: their tasks are ready again, free of charge. Returns how many."""
     taken = 0
     for engine in store.LOCK_LATE_ENGINES(tx, now=now):
@@ -115,17 +118,17 @@ def reap(tx: Connection, now: float, limit: int = PAGE) -> int:
             if taken >= limit:
                 return taken
             held = store.LEASES_OF(tx, dataset=row.dataset, engine=engine.engine, n=limit - taken)
-            release(tx, held, "lease-expired", f"engine {engine.name} was not heard of in time", now)
+            release(tx, contexts, held, Kind.LEASE_EXPIRED, f"engine {engine.name} was not heard of in time", now)
             taken += len(held)
     return taken
 
 
-def release(tx: Connection, rows: Sequence[Row], kind: str, message: str, now: float) -> None:
+def release(tx: Connection, contexts: Contexts, rows: Sequence[Row], kind: Kind, message: str, now: float) -> None:
     """Make leased tasks ready again, free of charge; their keys become void."""
     if not rows:
         return
     moves = Moves()
-    ledger.close_open(tx, rows, kind, "again", message, now)
+    ledger.close_open(tx, contexts, rows, Stop(kind, Action.AGAIN, message), moves, now)
     store.CHANGE(
         tx, v=[(row.dataset, row.job, row.task, S.READY, row.pending, row.tries, message) for row in rows], now=now
     )

@@ -13,6 +13,7 @@ from nunatak.core.states import LEASED_STATES, TaskState
 from nunatak.datasets import progress
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.tables import datasets
+from nunatak.tasks import spent_check
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.tables import attempts, tasks
 
@@ -142,7 +143,7 @@ def differences(tx: Connection, context: Context, rows: list[Row[Any]]) -> list[
     state = progress.dataset_state(sums, held=bool(header.held))
     if state != header.state:
         found.append((f"state {header.state}, derived {state}", {}, {}))
-    return found
+    return found + spent_check.differences(tx, context.dataset)
 
 
 def recount(
@@ -200,5 +201,6 @@ def repair(tx: Connection, contexts: Contexts, dataset: int, now: float) -> list
         datasets_store.DROP_JOB_COUNTS(tx, dataset=dataset)
         moves.set_jobs(dataset, real_jobs)
         moves.settle(dataset)
+        spent_check.restore(tx, contexts, dataset, moves, now)
         moves.apply(tx, now)
     return changed

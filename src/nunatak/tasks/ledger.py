@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection
 
 from nunatak.core.work import FileRecord, Outcome, Reason
+from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row
-from nunatak.tasks import store
+from nunatak.tasks import spending, store
+from nunatak.tasks.context import Contexts
+from nunatak.tasks.verdicts.kinds import Action, Kind
 from nunatak.tasks.verdicts.model import Verdict
 
 
@@ -65,8 +68,17 @@ def _files(records: Sequence[FileRecord]) -> str | None:
 _identity = attrgetter("dataset", "job", "task", "attempt", "lease", "engine", "asked", "host", "claimed", "started")
 
 
-def close_open(tx: Connection, rows: Sequence[Row], kind: str, action: str, message: str, now: float) -> None:
-    """Write down open attempts that we end ourselves, and tell their engines to stop them.
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why we end attempts ourselves, and what is done with their tasks."""
+
+    kind: Kind
+    action: Action
+    message: str
+
+
+def close_open(tx: Connection, contexts: Contexts, rows: Sequence[Row], stop: Stop, moves: Moves, now: float) -> None:
+    """Write down open attempts that we end ourselves and what they cost, and tell their engines to stop them.
 
     `rows` have the columns of a task with its open attempt. The caller changes the tasks.
     """
@@ -75,8 +87,9 @@ def close_open(tx: Connection, rows: Sequence[Row], kind: str, action: str, mess
     nothing = (False, *(None,) * 12)  # counted, signature ... detail: the engine may still report, too late to count
     store.ADD_ATTEMPTS(
         tx,
-        [(*_identity(row), now, Reason.TERMINATED, kind, action, message, *nothing) for row in rows],
+        [(*_identity(row), now, Reason.TERMINATED, stop.kind, stop.action, stop.message, *nothing) for row in rows],
     )
     store.ADD_STOPS(
         tx, v=[(row.engine, row.dataset, row.job, row.task, row.attempt, row.lease) for row in rows], now=now
     )
+    spending.stopped(tx, contexts, rows, stop.kind, moves, now)

@@ -21,6 +21,7 @@ from nunatak.tasks.expire import expire_temporary
 from nunatak.tasks.judging import Chance, Judged, Key, judge_all
 from nunatak.tasks.lessons import Lessons, note
 from nunatak.tasks.shapes import number_of
+from nunatak.tasks.spending import Spending
 from nunatak.tasks.verdicts.kinds import RETRIED, Action
 from nunatak.tasks.verdicts.model import Verdict
 
@@ -133,6 +134,7 @@ def _end(
     expire_temporary(tx, known, jobs_done, now)
     failures.note(tx, judged, closed, ended, moves, now)
     note(tx, contexts, lessons, judged, closed, ended)
+    _spend(tx, contexts, closed, verdicts, ended, moves, now)
     return set(closed)
 
 
@@ -158,6 +160,21 @@ def _write(
             moves.task(row.dataset, row.task, row.shape, None, after)
     if entries:
         store.ADD_ATTEMPTS(tx, entries)
+
+
+def _spend(
+    tx: Connection,
+    contexts: Contexts,
+    closed: Mapping[Key, Row],
+    verdicts: Mapping[Key, Verdict],
+    ended: Mapping[Key, Outcome],
+    moves: Moves,
+    now: float,
+) -> None:
+    spending = Spending(contexts.book.shapes(tx, {row.asked for row in closed.values()}), now)
+    for key, row in closed.items():
+        spending.ended(row, verdicts[key].kind, ended[key])
+    spending.hand_over(contexts, moves)
 
 
 def _mark(

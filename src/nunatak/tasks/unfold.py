@@ -175,7 +175,7 @@ def touch(tx: Connection, contexts: Contexts, context: Context, job: int, moves:
         count_touched(moves, context, added.task, state, state, shapes[job, added.task])
 
 
-def more(tx: Connection, context: Context, jobs: int, actor: str, now: float) -> int:
+def more(tx: Connection, contexts: Contexts, context: Context, jobs: int, actor: str, now: float) -> int:
     """Add jobs at the end of a dataset and return its new total. Tasks that gather all jobs wait again.
 
     Raises `Conflict` if the dataset is closed.
@@ -189,7 +189,7 @@ def more(tx: Connection, context: Context, jobs: int, actor: str, now: float) ->
     datasets_store.SET_FRONTIER(tx, dataset=dataset, next_job=limits.next_job + idle, total=limits.total + jobs)
     moves = Moves()
     _count_untouched(context, moves, jobs, once_done(tx, dataset) if graph.gated else frozenset())
-    expect(tx, context, dict.fromkeys(graph.gathered, jobs), moves, now)
+    expect(tx, contexts, context, dict.fromkeys(graph.gathered, jobs), moves, now)
     moves.new_jobs(dataset, jobs, idle)
     datasets_store.ADD_EVENT(
         tx, dataset=dataset, job=None, task=None, actor=actor, verb="more", detail=json.dumps({"jobs": jobs}), now=now
