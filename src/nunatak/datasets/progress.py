@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -80,11 +80,16 @@ class Moves:
         self._given.add(dataset)
 
     def spend(
-        self, key: tuple[int, int, str], attempts: int, wall: float, cpu: float, era: int, core: float, gpu: float
+        self, key: tuple[int, int, str], attempts: int, amounts: Sequence[float], kept: tuple[int, float, float]
     ) -> None:
-        """Add what attempts of (dataset, engine, cause) cost; all of a transaction is of one era."""
-        sums = self._spent.setdefault(key, [0, 0.0, 0.0, era, 0.0, 0.0])
-        for place, value in ((0, attempts), (1, wall), (2, cpu), (4, core), (5, gpu)):
+        """Add what attempts of (dataset, engine, cause) cost.
+
+        `amounts`: seconds of wall clock and of processors, core-hours, GPU-hours. `kept`: the era, which is one for all of a
+        transaction, and the hours as they are kept in it.
+        """
+        era, core, gpu = kept
+        sums = self._spent.setdefault(key, [0, 0.0, 0.0, 0.0, 0.0, era, 0.0, 0.0])
+        for place, value in enumerate((attempts, *amounts, 0, core, gpu)):
             sums[place] += value
 
     def settle(self, dataset: int) -> None:

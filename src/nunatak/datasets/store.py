@@ -79,13 +79,17 @@ _NEW_ERA = "CASE WHEN excluded.era > spent.era THEN excluded.era ELSE spent.era 
 _KEPT = _OLDER.format(f"({_NEW_ERA})", "spent.era")
 _ADDED = _OLDER.format(f"({_NEW_ERA})", "excluded.era")
 SPEND = Statement(
-    "INSERT INTO spent (dataset, site, cause, attempts, wall, cpu, era, core, gpu)"
-    " SELECT v.dataset, e.site, v.cause, SUM(v.attempts), SUM(v.wall), SUM(v.cpu), MAX(v.era), SUM(v.core), SUM(v.gpu)"
+    "INSERT INTO spent (dataset, site, cause, attempts, wall, cpu, core_hours, gpu_hours, era, core, gpu)"
+    " SELECT v.dataset, e.site, v.cause, SUM(v.attempts), SUM(v.wall), SUM(v.cpu), SUM(v.core_hours),"
+    " SUM(v.gpu_hours), MAX(v.era), SUM(v.core), SUM(v.gpu)"
     " FROM {v} JOIN engines e ON e.engine = v.engine WHERE true GROUP BY v.dataset, e.site, v.cause"
     " ORDER BY 1, 2, 3 ON CONFLICT (dataset, site, cause) DO UPDATE SET attempts = spent.attempts + excluded.attempts,"
-    " wall = spent.wall + excluded.wall, cpu = spent.cpu + excluded.cpu, era = " + _NEW_ERA + ","
+    " wall = spent.wall + excluded.wall, cpu = spent.cpu + excluded.cpu,"
+    " core_hours = spent.core_hours + excluded.core_hours, gpu_hours = spent.gpu_hours + excluded.gpu_hours,"
+    f" era = {_NEW_ERA},"
     f" core = spent.core * {_KEPT} + excluded.core * {_ADDED}, gpu = spent.gpu * {_KEPT} + excluded.gpu * {_ADDED}",
-    v="dataset int, engine int, cause text, attempts int, wall real, cpu real, era int, core real, gpu real",
+    v="dataset int, engine int, cause text, attempts int, wall real, cpu real, core_hours real, gpu_hours real,"
+    " era int, core real, gpu real",
 )
 MARK_JOBS = Statement(
     "INSERT INTO jobs (dataset, job, sinks, failed, held)"

@@ -41,7 +41,7 @@ class Spending:
     def __init__(self, shapes: Mapping[int, Shape], now: float) -> None:
         """Begin with nothing; `shapes` has those that the attempts had asked for."""
         self._shapes, self._now = shapes, now
-        self._sums: dict[tuple[int, int, Cause], list[float]] = defaultdict(lambda: [0, 0.0, 0.0, 0.0, 0.0])
+        self._sums: dict[tuple[int, int, Cause], list[float]] = defaultdict(lambda: [0, *(0.0,) * 6])
 
     def ended(self, row: Row, kind: Kind, outcome: Outcome) -> None:
         """Add an attempt that was open as `row` says, and whose end an engine reported."""
@@ -56,22 +56,23 @@ class Spending:
 
     def _add(self, row: Row, kind: Kind, seconds: float, cpu: float) -> None:
         amount = occupied(self._shapes[row.asked], seconds)
-        self.add(row.dataset, row.engine, kind, seconds, cpu, amount)
+        self.add((row.dataset, row.engine, CAUSES[kind]), seconds, cpu, amount, amount)
 
-    def add(self, dataset: int, engine: int, kind: Kind, seconds: float, cpu: float, amount: Amount) -> None:
-        """Add one attempt: seconds of wall clock and of processors, and what it occupied, as it counts now."""
-        sums = self._sums[dataset, engine, CAUSES[kind]]
+    def add(self, key: tuple[int, int, Cause], seconds: float, cpu: float, amount: Amount, counts: Amount) -> None:
+        """Add one attempt: seconds of wall clock and of processors, what it occupied, and what that counts now."""
+        sums = self._sums[key]
         sums[0] += 1
         sums[1] += seconds
         sums[2] += cpu
-        sums[3] += amount.core
-        sums[4] += amount.gpu
+        sums[3] += amount[0]
+        sums[4] += amount[1]
+        sums[5] += counts[0]
+        sums[6] += counts[1]
 
     def hand_over(self, contexts: Contexts, moves: Moves) -> None:
         """Let the sums be written with the counts of the transaction."""
-        for key, (attempts, wall, cpu, core, gpu) in self._sums.items():
-            kept = contexts.decay.entry(Amount(core, gpu), self._now)
-            moves.spend(key, int(attempts), wall, cpu, kept.era, kept.core, kept.gpu)
+        for key, (attempts, *amounts, core, gpu) in self._sums.items():
+            moves.spend(key, int(attempts), amounts, contexts.decay.entry(Amount(core, gpu), self._now))
 
 
 def stopped(tx: Connection, contexts: Contexts, rows: Iterable[Row], kind: Kind, moves: Moves, now: float) -> None:

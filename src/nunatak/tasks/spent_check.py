@@ -12,7 +12,6 @@ from nunatak.tasks.context import Contexts
 from nunatak.tasks.health.causes import cause_of
 from nunatak.tasks.sharing.usage import occupied
 from nunatak.tasks.spending import Spending, seconds_of
-from nunatak.tasks.verdicts.kinds import Kind
 
 KEPT = Statement("SELECT cause, SUM(attempts) AS n FROM spent WHERE dataset = :dataset GROUP BY cause")
 ENDED = Statement("SELECT verdict, COUNT(*) AS n FROM attempts WHERE dataset = :dataset GROUP BY verdict")
@@ -41,7 +40,7 @@ def restore(tx: Connection, contexts: Contexts, dataset: int, moves: Moves, now:
     spending = Spending(shapes, now)
     for row in rows:
         seconds = seconds_of(row.claimed, row.started, row.ended, row.wall, row.ended)
-        used = contexts.decay.entry(occupied(shapes[row.shape], seconds), min(row.ended, now))
-        amount = contexts.decay.now(used, now)
-        spending.add(dataset, row.engine, Kind(row.verdict), seconds, row.cpu or 0.0, amount)
+        amount = occupied(shapes[row.shape], seconds)
+        counts = contexts.decay.now(contexts.decay.entry(amount, min(row.ended, now)), now)
+        spending.add((dataset, row.engine, cause_of(row.verdict)), seconds, row.cpu or 0.0, amount, counts)
     spending.hand_over(contexts, moves)

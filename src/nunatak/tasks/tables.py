@@ -129,8 +129,8 @@ lessons = Table(
     postgresql_with={"fillfactor": "50"},
 )
 
-# Time spent on attempts, by what became of it. `core` and `gpu` are hours scaled to the begin of an era (see
-# tasks.sharing.usage), what was occupied whether it was used or not; wall and cpu are seconds.
+# Time spent on attempts, by what became of it; wall and cpu are seconds. `core_hours` and `gpu_hours` were occupied, used
+# or not; `core` and `gpu` are the same hours scaled to the begin of an era, to be forgotten (see tasks.sharing.usage).
 spent = Table(
     "spent",
     metadata,
@@ -140,6 +140,8 @@ spent = Table(
     Column("attempts", Integer, nullable=False),
     Column("wall", Float, nullable=False),
     Column("cpu", Float, nullable=False),
+    Column("core_hours", Float, nullable=False),
+    Column("gpu_hours", Float, nullable=False),
     Column("era", Integer, nullable=False),
     Column("core", Float, nullable=False),
     Column("gpu", Float, nullable=False),

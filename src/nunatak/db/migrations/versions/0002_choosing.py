@@ -36,6 +36,8 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("wall", sa.Float(), nullable=False),
         sa.Column("cpu", sa.Float(), nullable=False),
+        sa.Column("core_hours", sa.Float(), nullable=False),
+        sa.Column("gpu_hours", sa.Float(), nullable=False),
         sa.Column("era", sa.Integer(), nullable=False),
         sa.Column("core", sa.Float(), nullable=False),
         sa.Column("gpu", sa.Float(), nullable=False),
