@@ -111,6 +111,7 @@ def maintenance(services: Services, settings: Settings) -> Maintenance:
         store=services.store,
         interval=settings.loop_interval,
         lease=settings.lease,
+        chance=services.chance,
     )
     return Maintenance(loops, services.database, services.clock, uuid.uuid4().hex)
 

@@ -26,6 +26,7 @@ events = st.builds(
     kind=st.sampled_from([f"kind {number}" for number in range(12)]),
     wall=st.floats(0, 1e5),
     source=st.sampled_from("abcdefgh"),
+    n=st.integers(1, 4),
 )
 news = st.lists(st.tuples(st.sampled_from([A, B, C]), events), max_size=80)
 
@@ -171,3 +172,25 @@ def test_nodes_not_heard_of_are_dropped_with_all_they_did() -> None:
     assert A not in board.scores
     assert board.elsewhere(B, (1, 0), NOW + 100) == NONE
     assert not [key for key in board._tallies if key[1] == (1, 0)]
+
+
+@given(news, events, st.integers(1, 40))
+def test_equal_attempts_told_at_once_come_to_the_same_as_one_by_one(
+    items: list[tuple[Node, Event]], event: Event, count: int
+) -> None:
+    one, many = board_of(items), board_of(items)
+    for _ in range(count):
+        one.take(A, event._replace(n=1))
+    many.take(A, event._replace(n=count))
+    later = NOW + 10 * MEMORY.half_life
+    weight = 1 / one.weight(later)
+    assert one.scores.keys() == many.scores.keys()
+    for work in [WHOLE, event.work]:
+        assert many.elsewhere(B, work, later) == pytest.approx(one.elsewhere(B, work, later), rel=1e-6, abs=1e-9)
+    if A in one.scores:
+        many.weight(later)
+        a, b = one.scores[A].times(weight), many.scores[A].times(weight)
+        assert b.whole == pytest.approx(a.whole, rel=1e-6)
+        assert b.window.height == pytest.approx(a.window.height, rel=1e-6)
+        assert b.window.bad() == pytest.approx(a.window.bad(), rel=1e-6)
+        assert dict(b.kinds) == pytest.approx(dict(a.kinds), rel=1e-6)

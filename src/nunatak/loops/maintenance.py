@@ -1,11 +1,13 @@
-"""Loops that keep house: silent engines lose their leases, temporary files and old logs go, old answers are forgotten.
+"""Loops that keep house: silent engines lose their leases, nodes that fail get no work, old files, logs and answers go.
 
 Each loop is a thread with a `tick`; among several server processes one at a time leads it, by a lease in the database.
 """
 
 from __future__ import annotations
 
+import random
 import threading
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +24,7 @@ from nunatak.storage.protocol import Storage
 from nunatak.tasks import cleanup, control, fleet, leaders
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs import LogStore
+from nunatak.tasks.scoreboard import Scoreboard
 
 log = structlog.get_logger("nunatak.loops")
 
@@ -129,13 +132,16 @@ def loops_of(
     store: str,
     interval: float,
     lease: float,
+    chance: Callable[[], float] = random.random,
 ) -> list[Loop]:
     """Return every loop of a server; `store` is a URL prefix, `interval` and `lease` are seconds, as in the settings."""
     reaper = Reaper(database, contexts, logs, clock)
     cleaner = FileCleaner(database, storage, store.rstrip("/"))
+    scoreboard = Scoreboard(database, contexts, clock, chance, uuid.uuid4().hex)
     return [
         Loop("reap", max(interval, min(lease / 20, 15.0)), reaper.tick),
         Loop("stops", max(interval, 1.0), enforcer(database, contexts, clock)),
+        Loop("health", max(interval, 1.0), scoreboard.tick),
         Loop("files", max(interval, 2.0), cleaner.tick),
         Loop("logs", max(interval, 60.0), lambda: logs.expire(clock()) > 0),
         Loop(

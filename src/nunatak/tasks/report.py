@@ -14,10 +14,11 @@ from nunatak.core.work import Outcome
 from nunatak.datasets import progress
 from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row
-from nunatak.tasks import failures, ledger, store
+from nunatak.tasks import failures, ledger, nodes, store
 from nunatak.tasks.advance import advance
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.expire import expire_temporary
+from nunatak.tasks.health.news import News
 from nunatak.tasks.judging import Chance, Judged, Key, judge_all
 from nunatak.tasks.lessons import Lessons, note
 from nunatak.tasks.shapes import number_of
@@ -80,10 +81,12 @@ def report_many(
     unique = {item.key: item.outcome for batch in batches for item in batch.ended}
     engines = {item.key: batch.engine for batch in batches for item in batch.ended}
     known = contexts.of(tx, {item.key[0] for item in started} | {key[0] for key in unique})
-    moves = Moves()
+    moves, news = Moves(), News(now)
+    news.begun((batch.engine, item.host) for batch in batches for item in batch.started if item.host)
     if started:
         _start(tx, started, moves)
-    closed = _end(tx, contexts, known, unique, moves, now, chance, lessons) if unique else set()
+    closed = _end(tx, contexts, known, unique, moves, now, chance, lessons, news) if unique else set()
+    nodes.tell(tx, news)
     late = unique.keys() - closed
     stale = _stale(tx, engines, {key: unique[key] for key in late}, now) if late else frozenset()
     moves.apply(tx, now)
@@ -114,6 +117,7 @@ def _end(
     now: float,
     chance: Chance,
     lessons: Lessons,
+    news: News,
 ) -> set[Key]:
     """End attempts whose key is open. Returns the keys that were."""
     judged = judge_all(tx, contexts, known, ended, now, chance)
@@ -135,6 +139,7 @@ def _end(
     failures.note(tx, judged, closed, ended, moves, now)
     note(tx, contexts, lessons, judged, closed, ended)
     _spend(tx, contexts, closed, verdicts, ended, moves, now)
+    nodes.note(news, verdicts, closed, ended)
     return set(closed)
 
 

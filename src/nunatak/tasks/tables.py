@@ -173,13 +173,22 @@ health_news = Table(
 health = Table(
     "health",
     metadata,
-    Column("kind", String(8), primary_key=True),  # node, feature
+    Column("kind", String(8), primary_key=True),  # node, feature; board: who has the scores in memory
     Column("site", String(64), primary_key=True),
     Column("name", String(255), primary_key=True),
     Column("seen", Float, nullable=False),
     Column("at", Float, nullable=False),  # of the weights in `score`
     Column("score", Text),  # JSON: tasks.health.score
     Column("standing", Text),  # JSON: tasks.health.drain; null: fine
+    postgresql_with={"fillfactor": "50"},
+)
+Index(
+    "ix_health_standing",
+    health.c.kind,
+    health.c.site,
+    health.c.name,
+    postgresql_where=text("standing IS NOT NULL"),
+    sqlite_where=text("standing IS NOT NULL"),
 )
 
 # Reports that came with another key than the open attempt's: they change nothing.

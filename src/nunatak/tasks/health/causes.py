@@ -46,3 +46,17 @@ CAUSES: Mapping[Kind, Cause] = {kind: Cause.NODE if kind in FAULTS else _OTHERS.
 def cause_of(kind: str) -> Cause:
     """Return the cause of a kind as the ledger keeps it. Raises `ValueError` for a word that is no kind."""
     return CAUSES[Kind(kind)]
+
+
+_SAID: Mapping[Kind, str] = {
+    K.WRONG_ARCHITECTURE: "exec format error",
+    K.OLD_PROCESSOR: "illegal instruction",
+    K.SCRATCH_FULL: "no space left on the node's disk",
+    K.BROKEN_GPU: "broken GPU",
+    K.OUT_OF_GPU_MEMORY: "out of GPU memory",
+}
+
+
+def said(kind: Kind) -> str:
+    """Return how a kind is said of a node: `exec format error`."""
+    return _SAID.get(kind) or kind.replace("-", " ")

@@ -38,7 +38,10 @@ class Node(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One attempt ended (or began); times are the server's, `wall` is in seconds, `source` the node it ran on."""
+    """One attempt ended (or began); times are the server's, `wall` is in seconds, `source` the node it ran on.
+
+    `n` attempts of one work that went the same way may be told as one event.
+    """
 
     work: Work
     cause: Cause
@@ -47,3 +50,4 @@ class Event(NamedTuple):
     kind: str = ""  # of the fault, as it is said: 'exec format error'
     wall: float = 0.0
     source: str = ""
+    n: int = 1

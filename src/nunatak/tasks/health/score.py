@@ -20,13 +20,27 @@ class Tally(NamedTuple):
     fair_ok: float = 0.0
     fair_bad: float = 0.0
 
-    def and_one(self, ok: bool, weight: float, memory: Memory) -> Tally:
-        """Return this with one more attempt of the node; beyond its voice, the latest attempts speak."""
+    def and_more(self, ok: bool, weight: float, memory: Memory, count: int = 1) -> Tally:
+        """Return this with `count` more attempts of the node; beyond its voice, the latest attempts speak."""
+        if count > 1:
+            return self._and_many(ok, weight, memory, count)
         good, bad = (weight, 0.0) if ok else (0.0, weight)
         fair_ok, fair_bad = self.fair_ok + good, self.fair_bad + bad
         most = memory.voice * weight
         scale = most / (fair_ok + fair_bad) if fair_ok + fair_bad > most else 1.0
         return Tally(self.ok + good, self.bad + bad, fair_ok * scale, fair_bad * scale)
+
+    def _and_many(self, ok: bool, weight: float, memory: Memory, count: int) -> Tally:
+        """Return what one after the other would come to: the first fill the voice, each further one takes its share of it."""
+        voice, amount = memory.voice * weight, weight * count
+        others, own = (self.fair_bad, self.fair_ok) if ok else (self.fair_ok, self.fair_bad)
+        fill = min(count, max(0, int((voice - others - own) / weight)))
+        own += fill * weight
+        if beyond := count - fill:
+            others *= voice / (others + own + weight) * (memory.voice / (memory.voice + 1.0)) ** (beyond - 1)
+            own = voice - others
+        fair_ok, fair_bad = (own, others) if ok else (others, own)
+        return Tally(self.ok + amount * ok, self.bad + amount * (not ok), fair_ok, fair_bad)
 
     def times(self, factor: float, fair: float = 1.0) -> Tally:
         """Return it in other weights, and the fair ones scaled besides."""
@@ -50,19 +64,20 @@ class Score(NamedTuple):
     window: Window = EMPTY
 
     def after(self, event: Event, ok: bool, weight: float, memory: Memory = MEMORY) -> Score:
-        """Return the score after an attempt that went well or counts against the node."""
+        """Return the score after attempts that went well or count against the node."""
         tally, rest = NONE, self.works
         for item in rest:
             if item[0] == event.work:
                 tally = item[1]
                 rest = tuple(other for other in rest if other[0] != event.work)
                 break
-        works = ((event.work, tally.and_one(ok, weight, memory)), *rest[: memory.works - 1])
-        whole, window = self.whole.and_one(ok, weight, memory), self.window
+        many = event.n
+        works = ((event.work, tally.and_more(ok, weight, memory, many)), *rest[: memory.works - 1])
+        whole, window = self.whole.and_more(ok, weight, memory, many), self.window
         if ok:
-            after = window.with_ok(event.work, weight, memory) if window.height else window
+            after = window.with_ok(event.work, weight * many, memory) if window.height else window
             return Score(whole, self.kinds, works, after)
-        kinds = count((*self.kinds, (event.kind, weight)), memory.kinds)
+        kinds = count((*self.kinds, (event.kind, weight * many)), memory.kinds)
         return Score(whole, kinds, works, window.with_bad(event, weight, memory))
 
     def times(self, factor: float) -> Score:

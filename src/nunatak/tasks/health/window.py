@@ -54,21 +54,21 @@ class Window(NamedTuple):
         return math.fsum(item[2] for item in self.works)
 
     def with_ok(self, work: Work, weight: float, memory: Memory) -> Window:
-        """Return the window after a success."""
+        """Return the window after successes of this weight in all."""
         height = self.height - memory.down * weight
         if height <= 0:
             return EMPTY
         return self._replace(height=height, works=_more(self.works, work, weight, 0.0, memory.works))
 
     def with_bad(self, event: Event, weight: float, memory: Memory) -> Window:
-        """Return the window after a fault."""
-        kept = self.sources
+        """Return the window after a fault, or `event.n` of them; `weight` is that of one."""
+        kept, whole = self.sources, weight * event.n
         new = event.source not in kept and len(kept) < memory.sources
         return Window(
-            min(self.height + weight, memory.height * weight),
-            _more(self.works, event.work, 0.0, weight, memory.works),
-            count((*self.kinds, (event.kind, weight)), memory.kinds),
-            self.wall + event.wall * weight,
+            min(self.height + whole, memory.height * weight),
+            _more(self.works, event.work, 0.0, whole, memory.works),
+            count((*self.kinds, (event.kind, whole)), memory.kinds),
+            self.wall + event.wall * whole,
             (*kept, event.source) if new else kept,
         )
 

@@ -71,4 +71,13 @@ def upgrade() -> None:
         sa.Column("score", sa.Text(), nullable=True),
         sa.Column("standing", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("kind", "site", "name", name=op.f("pk_health")),
+        postgresql_with={"fillfactor": "50"},
+    )
+    op.create_index(
+        "ix_health_standing",
+        "health",
+        ["kind", "site", "name"],
+        unique=False,
+        postgresql_where=sa.text("standing IS NOT NULL"),
+        sqlite_where=sa.text("standing IS NOT NULL"),
     )
