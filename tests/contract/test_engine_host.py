@@ -18,7 +18,7 @@ from nunatak.core.clock import ManualClock
 from nunatak.core.errors import Unavailable
 from nunatak.core.work import Outcome
 from nunatak.engines.behaviour import Behaviour
-from nunatak.engines.protocol import Changes, Handle, LogPart
+from nunatak.engines.protocol import ALL_FINE, Changes, Handle, LogPart, Nodes
 from nunatak.engines.simulated import SimulatedEngine
 from nunatak.engines.world import World
 from nunatak.loops.engine import EngineHost
@@ -245,10 +245,10 @@ class Full(SimulatedEngine):
 
     full = True
 
-    def submit(self, batch: Sequence[Any]) -> list[Handle]:
+    def submit(self, batch: Sequence[Any], nodes: Nodes = ALL_FINE) -> list[Handle]:
         if self.full:
             raise Unavailable("the disk is full", code="engine-directory")
-        return super().submit(batch)
+        return super().submit(batch, nodes)
 
 
 def test_what_the_engine_does_not_take_is_given_back(site: Site) -> None:

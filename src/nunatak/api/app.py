@@ -11,6 +11,7 @@ from nunatak import __version__
 from nunatak.api import actions, addresses, blobs, datasets, document, engines, meta, problems, shares, tokens
 from nunatak.api.demand import DemandMemory
 from nunatak.api.events import Poller
+from nunatak.api.exclusion import Exclusion
 from nunatak.api.fast import ShortWay
 from nunatak.api.headers import SecureHeaders
 from nunatak.api.limits import BodyLimit
@@ -29,7 +30,8 @@ def create_app(services: Services) -> ShortWay:
     state.services = services
     state.metrics = Metrics()
     state.demand = DemandMemory(Chooser(services.rules), services.limits.demand)
-    state.shared = Shared(services, state.demand)
+    state.exclusion = Exclusion()
+    state.shared = Shared(services, state.demand, state.exclusion)
     app.add_middleware(BodyLimit, limit=services.limits.body, blob_limit=services.limits.blob)
     app.add_middleware(SecureHeaders)
     app.add_middleware(Measure, metrics=state.metrics)

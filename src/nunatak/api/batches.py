@@ -58,13 +58,17 @@ class LeaseBody(TypedDict):
 
 
 class RegisterBody(TypedDict):
-    """An engine process that begins; `session` is a random word it makes up when it starts."""
+    """An engine process that begins; `session` is a random word it makes up when it starts.
+
+    `node` is the name of its only node, if it has not several.
+    """
 
     __pydantic_config__ = FORBID  # type: ignore[misc]
     kind: Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[\x21-\x7e]+$")]
     site: Word
     session: Session
     capacity: CapacityBody
+    node: NotRequired[Host]
 
 
 class BeatBody(TypedDict):

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from nunatak.api import batches, keys, views
 from nunatak.api.batches import body_of
+from nunatak.api.exclusion import nodes_plain
 from nunatak.api.fast import FastRoute
 from nunatak.api.requests import Body, Have, address_of, answer, page_after, ready
 from nunatak.api.shared import Claim, shared_of
@@ -43,7 +44,15 @@ def register_engine(name: EngineName, services: Have, body: Body) -> Response:
     limits = services.limits
     found = services.database.run(
         lambda tx: fleet.register(
-            tx, name, plain["kind"], plain["site"], plain["session"], capacity, limits.lease, services.clock()
+            tx,
+            name,
+            plain["kind"],
+            plain["site"],
+            plain["session"],
+            capacity,
+            limits.lease,
+            services.clock(),
+            plain.get("node", ""),
         )
     )
     return answer(
@@ -71,17 +80,19 @@ def _capacity(plain: dict[str, Any]) -> dict[str, Any]:
     "/{name}/heartbeat", name="heartbeat", response_model=views.Beat, openapi_extra=body_of("BeatBody"),
     summary="Renew all leases; hear what to stop",
 )  # fmt: skip
-def heartbeat(name: EngineName, services: Have, body: Body) -> Response:
+def heartbeat(name: EngineName, request: Request, services: Have, body: Body) -> Response:
     """Renew the leases of an engine. Attempts to stop are repeated until their end is reported."""
     plain = batches.BEAT.validate_json(body)
     capacity = _capacity(plain["capacity"])
     now = services.clock()
 
-    def work(tx: Connection) -> list[dict[str, str]]:
+    def work(tx: Connection) -> dict[str, Any]:
         engine = fleet.beat(tx, name, plain["session"], capacity, services.limits.lease, now)
-        return keys.texts(tx, services.contexts, fleet.stops(tx, engine))
+        stops = keys.texts(tx, services.contexts, fleet.stops(tx, engine.engine))
+        found = request.app.state.exclusion.get(tx, now)
+        return {"stops": stops, **nodes_plain(found, engine.site, engine.node)}
 
-    return answer({"stops": services.database.run(work), "lease_until": iso(now + services.limits.lease)})
+    return answer({**services.database.run(work), "lease_until": iso(now + services.limits.lease)})
 
 
 @router.post(

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from nunatak.api import keys, outcomes
 from nunatak.api.demand import DemandMemory
+from nunatak.api.exclusion import Exclusion, nodes_plain
 from nunatak.api.requests import dumps
 from nunatak.api.services import Services
 from nunatak.api.together import Together
@@ -25,8 +26,10 @@ from nunatak.db.statement import Row
 from nunatak.tasks import fleet, look
 from nunatak.tasks import report as reports
 from nunatak.tasks.claim import Asked, Claimed
+from nunatak.tasks.health.drain import Health
 from nunatak.tasks.lessons import Lessons
 from nunatak.tasks.sharing.fits import Offer
+from nunatak.tasks.standings import Excluded
 
 LARGE = 50
 """From so many tasks on, a claim has a transaction of its own: it is a batch already."""
@@ -58,9 +61,9 @@ class Report:
 class Shared:
     """What is asked for thousands of times a second: claims, reports, the status of datasets. Answers are JSON."""
 
-    def __init__(self, services: Services, demand: DemandMemory) -> None:
+    def __init__(self, services: Services, demand: DemandMemory, exclusion: Exclusion) -> None:
         """Share transactions among the requests of this process."""
-        self._services, self._demand = services, demand
+        self._services, self._demand, self._exclusion = services, demand, exclusion
         self._lessons = Lessons(services.chance)
         lane = ThreadPoolExecutor(1, thread_name_prefix="engines")
         self._claims = Together(self._claim, lane)
@@ -89,19 +92,24 @@ class Shared:
         return [found[dataset] for dataset in datasets]
 
     def _claim(self, asked: Sequence[Claim]) -> list[bytes]:
-        taken = self._services.database.run(lambda tx: self._lease(tx, asked))
-        return [dumps({"tasks": tasks}) for tasks in taken]
+        return [dumps(answer) for answer in self._services.database.run(lambda tx: self._lease(tx, asked))]
 
     def _report(self, told: Sequence[Report]) -> list[bytes]:
         receipts = self._services.database.run(lambda tx: self._take(tx, told))
         return [dumps(receipt) for receipt in receipts]
 
-    def _lease(self, tx: Connection, asked: Sequence[Claim]) -> list[list[dict[str, Any]]]:
-        engines = _engines(tx, asked)
-        wanted = [_asked(engines[i.name, i.session], i, self._services.keys()) for i in asked]
-        taken = self._demand.claim(tx, self._services.contexts, wanted, self._services.clock())
+    def _lease(self, tx: Connection, asked: Sequence[Claim]) -> list[dict[str, Any]]:
+        """Return the answer to each claim; an engine whose only node is out gets nothing."""
+        engines, now = _engines(tx, asked), self._services.clock()
+        found = self._exclusion.get(tx, now)
+        rows = [engines[item.name, item.session] for item in asked]
+        limits = [_limit(tx, found, row, item.limit) for row, item in zip(rows, asked, strict=True)]
+        open_ = [n for n, limit in enumerate(limits) if limit]
+        wanted = [_asked(rows[n], asked[n], limits[n], found, self._services.keys()) for n in open_]
+        taken = self._demand.claim(tx, self._services.contexts, wanted, now) if wanted else []
         plain = iter(self._plain(tx, [item for items in taken for item in items]))
-        return [[next(plain) for _ in items] for items in taken]
+        tasks = {n: [next(plain) for _ in items] for n, items in zip(open_, taken, strict=True)}
+        return [{"tasks": tasks.get(n, []), **nodes_plain(found, row.site, row.node)} for n, row in enumerate(rows)]
 
     def _plain(self, tx: Connection, items: Sequence[Claimed]) -> list[dict[str, Any]]:
         contexts = self._services.contexts
@@ -116,6 +124,7 @@ class Shared:
                 "shape": _shape(shapes[item.shape]),
                 "jobs": totals[item.dataset] if item.job == ONCE else known[item.dataset].plan.jobs,
                 "inputs": [asdict(recorded) for recorded in item.inputs],
+                **({"avoid": item.avoid} if item.avoid else {}),
             }
             for item in items
         ]
@@ -157,9 +166,19 @@ def _read(name: str, body: bytes) -> Report:
     return Report(name, plain["session"], plain.get("started", ()), plain.get("ended", ()))
 
 
-def _asked(engine: Row, claim: Claim, lease: int) -> Asked:
+def _limit(tx: Connection, found: Excluded, engine: Row, limit: int) -> int:
+    """Return how many tasks an engine may have: none if its only node is out, one at a time if it is probed."""
+    health = found.health(engine.site, engine.node)
+    if health is Health.PROBING:
+        return 0 if fleet.holds(tx, engine.engine) else 1
+    return limit if health is Health.FINE else 0
+
+
+def _asked(engine: Row, claim: Claim, limit: int, found: Excluded, lease: int) -> Asked:
     """Return what an engine asks for, its site being what it was registered with."""
-    return Asked(engine.engine, Offer(claim.offer, engine.site, engine=claim.name), claim.limit, lease)
+    fails = found.fails.get(engine.site, frozenset())
+    offer = Offer(claim.offer, engine.site, fails, engine=claim.name)
+    return Asked(engine.engine, offer, limit, lease, engine.node, found.live <= 1)
 
 
 def _engines(tx: Connection, items: Sequence[Claim] | Sequence[Report]) -> dict[tuple[str, str], Row]:

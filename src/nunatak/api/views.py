@@ -267,26 +267,36 @@ class Registered(View):
     heartbeat: float
 
 
+class NodesView(View):
+    """Nodes of the engine's site that get nothing new, and those that get one attempt at a time."""
+
+    drained: list[str]
+    probed: list[str]
+
+
 class Beat(View):
-    """Until when the engine's leases hold, and which attempts it has to end."""
+    """Until when the engine's leases hold, and which attempts it has to end; `nodes` where some are not fine."""
 
     lease_until: str
     stops: list[LeaseView]
+    nodes: NodesView = NodesView(drained=[], probed=[])
 
 
 class ClaimedTask(LeaseView):
-    """A task leased to the engine; `jobs` is how many jobs its dataset has by now."""
+    """A task leased to the engine; `jobs` is how many jobs its dataset has by now, `avoid` names nodes not to try it on."""
 
     recipe: str
     shape: dict[str, Any]
     jobs: int
     inputs: list[dict[str, Any]]
+    avoid: list[str] = []
 
 
 class Claims(View):
-    """Tasks leased to the engine."""
+    """Tasks leased to the engine; `nodes` where some are not fine."""
 
     tasks: list[ClaimedTask]
+    nodes: NodesView = NodesView(drained=[], probed=[])
 
 
 class Receipt(View):

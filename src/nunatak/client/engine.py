@@ -33,7 +33,7 @@ class Registration:
 class Claim:
     """A task leased to us: `inputs` are the recorded outputs of its parents, `jobs` how many jobs its dataset has.
 
-    `jobs` is 0 where that is as planned.
+    `jobs` is 0 where that is as planned; `avoid` names nodes on which it should not be tried.
     """
 
     address: str
@@ -42,6 +42,7 @@ class Claim:
     shape: Shape
     inputs: tuple[Mapping[str, Any], ...] = ()
     jobs: int = 0
+    avoid: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,16 @@ class EngineClient:
     def __init__(self, connection: Connection, name: str, session: str) -> None:
         """Speak for the engine `name`."""
         self.name, self._session = name, session
+        self.drained: tuple[str, ...] = ()  # nodes of this site that get nothing new, as last heard
+        self.probed: tuple[str, ...] = ()  # those that get one attempt at a time
         self._to, self._base = connection, f"{API}/engines/{name}"
 
     def _post(self, verb: str, **body: Any) -> Any:
         return self._to.post(f"{self._base}/{verb}", {"session": self._session, **body}, again=False)
 
-    def register(self, kind: str, site: str, capacity: Mapping[str, Any]) -> Registration:
-        """Enter this process. Raises `Conflict` while another process of the same name is alive."""
-        plain = self._post("register", kind=kind, site=site, capacity=capacity)
+    def register(self, kind: str, site: str, capacity: Mapping[str, Any], node: str = "") -> Registration:
+        """Enter this process; `node` is its only one. Raises `Conflict` while another process of the same name is alive."""
+        plain = self._post("register", kind=kind, site=site, capacity=capacity, **({"node": node} if node else {}))
         return Registration(
             plain["store"],
             plain["blobs"],
@@ -90,7 +93,7 @@ class EngineClient:
 
     def heartbeat(self, capacity: Mapping[str, Any]) -> list[Key]:
         """Renew all leases; return the attempts to end. Raises `Conflict` if another process took the name."""
-        return _keys(self._post("heartbeat", capacity=capacity)["stops"])
+        return _keys(self._hear(self._post("heartbeat", capacity=capacity))["stops"])
 
     def claim(self, offer: Shape, limit: int) -> list[Claim]:
         """Lease up to `limit` tasks that fit `offer`."""
@@ -102,9 +105,16 @@ class EngineClient:
                 Shape.from_plain(item["shape"]),
                 tuple(item.get("inputs") or ()),
                 int(item.get("jobs") or 0),
+                tuple(item.get("avoid") or ()),
             )
-            for item in self._post("claim", offer=offer.to_plain(), limit=limit)["tasks"]
+            for item in self._hear(self._post("claim", offer=offer.to_plain(), limit=limit))["tasks"]
         ]
+
+    def _hear(self, plain: Any) -> Any:
+        """Take note of the nodes that are not fine, of which claims and heartbeats tell."""
+        told = plain.get("nodes") or {}
+        self.drained, self.probed = tuple(told.get("drained", ())), tuple(told.get("probed", ()))
+        return plain
 
     def report(self, started: Sequence[Begun], ended: Sequence[Outcome]) -> list[Key]:
         """Say what began and what ended; return those whose lease is no longer good. May be repeated."""

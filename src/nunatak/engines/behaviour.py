@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
 from nunatak.core.work import FileRecord, Outcome, Reason, Shape, TaskSpec, Usage
+from nunatak.engines.hosts import Fault, FaultsByHost
 
 _NORMAL = NormalDist()
 _WORDS = {
@@ -27,7 +28,8 @@ class Behaviour:
     Durations and the used fraction of the memory are log-normal about their medians `duration` and `memory`;
     `spread` and `memory_spread` are the standard deviations of their logarithms (0 = always the median).
     Half of the lost reports come `late` seconds late, the other half twice, the second time that late.
-    Submitted attempts are held up for up to `submit_delay` before they may start.
+    Submitted attempts are held up for up to `submit_delay` before they may start. `faults` are those of hosts, by name:
+    together with `slots_per_host` a host whose fault is quick takes one attempt after the other.
     """
 
     duration: float = 60.0
@@ -40,6 +42,8 @@ class Behaviour:
     late: float = 60.0
     submit_delay: float = 0.0
     hosts: tuple[str, ...] = ("sim-1", "sim-2", "sim-3")
+    slots_per_host: int = 0  # attempts that one host takes at a time; 0: as many as come
+    faults: FaultsByHost = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,9 @@ class Fate:
     memory: int
     late: float  # the report of the end comes so much later
     again: float  # and once more after this time; 0 = not
+    place: float = 0.0  # number from 0 to 1 by which it gets one of the hosts that have room
+    luck: float = 1.0  # likewise, against the rate of a host's fault
+    message: str = ""
 
 
 def draw(behaviour: Behaviour, seed: int, address: str, shape: Shape) -> Fate:
@@ -79,7 +86,16 @@ def draw(behaviour: Behaviour, seed: int, address: str, shape: Shape) -> Fate:
         memory=used,
         late=behaviour.late if is_late else 0.0,
         again=behaviour.late if is_lost and not is_late else 0.0,
+        place=host,
+        luck=early,
     )
+
+
+def landed(fate: Fate, host: str, fault: Fault | None) -> Fate:
+    """Return what becomes of an attempt on a host, which may be a faulty one."""
+    if fault is None or fate.luck >= fault.rate:
+        return replace(fate, host=host)
+    return replace(fate, host=host, duration=fault.after, reason=fault.reason, message=fault.message)
 
 
 def outcome(spec: TaskSpec, fate: Fate, reason: Reason, started: float, ended: float) -> Outcome:
@@ -89,7 +105,7 @@ def outcome(spec: TaskSpec, fate: Fate, reason: Reason, started: float, ended: f
         address=spec.address,
         lease=spec.lease,
         reason=reason,
-        message=_WORDS.get(reason, str(reason)),
+        message=fate.message if reason is fate.reason and fate.message else _WORDS.get(reason, str(reason)),
         exit=1 if reason is Reason.EXIT else None,
         started=started,
         ended=ended,

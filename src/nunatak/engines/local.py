@@ -19,10 +19,10 @@ from nunatak.engines.keys import Key, key_of
 from nunatak.engines.news import News
 from nunatak.engines.outcomes import read_outcome
 from nunatak.engines.processes import since_boot
-from nunatak.engines.protocol import Capacity, Change, Changes, Handle, LogPart, What
+from nunatak.engines.protocol import ALL_FINE, Capacity, Change, Changes, Handle, LogPart, Nodes, What
 from nunatak.engines.sandbox import Sandbox, Shelf
 from nunatak.engines.settings import LocalSettings, read
-from nunatak.engines.slots import Line, Slots, excess
+from nunatak.engines.slots import LOOK_AHEAD, Line, Slots, excess
 from nunatak.engines.workers import Attempt, Limits, Workers, if_possible
 
 STREAMS = ("stdout", "stderr")
@@ -65,6 +65,7 @@ class LocalEngine:
         self._workers = Workers(worker, cache, environ, limits or Limits(), clock, boot_clock)
         self._news = News(f"{keys():x}")
         self._slots, self._line = Slots(total), Line()
+        self._nodes = ALL_FINE
         self._gpus = set(range(total.gpu))
         self._attempts: dict[Key, Attempt] = {}
         for box in self._shelf.all():
@@ -72,7 +73,7 @@ class LocalEngine:
 
     # ---- the six methods
 
-    def submit(self, batch: Sequence[TaskSpec]) -> list[Handle]:
+    def submit(self, batch: Sequence[TaskSpec], nodes: Nodes = ALL_FINE) -> list[Handle]:
         """Start what fits, let the rest wait. Raises `Unavailable` for more than `capacity().queue` or a full disk."""
         handles = [self._shelf.handle(spec) for spec in batch]
         new = {key_of(handle): (handle, spec) for handle, spec in zip(handles, batch, strict=True)}
@@ -86,6 +87,7 @@ class LocalEngine:
                 self._recall(box)
             else:
                 self._enter(Attempt(box, shape))
+        self._nodes = nodes
         self._start()
         return handles
 
@@ -131,6 +133,11 @@ class LocalEngine:
         return parts
 
     # ---- beside the protocol
+
+    @property
+    def node(self) -> str:
+        """Return the name of the only node there is."""
+        return self._host
 
     def wait(self, seconds: float) -> bool:
         """Sleep until a worker ends, at most `seconds`; tell whether one did. A host that waits here loses no time."""
@@ -190,7 +197,7 @@ class LocalEngine:
             self._say(attempt, Reason.SUBMIT, f"it can never run here: {excess(attempt.shape, total)}")
 
     def _start(self) -> None:
-        for key in self._line.start(self._slots):
+        for key in self._line.start(self._slots, self._most()):
             attempt = self._attempts[key]
             attempt.gpus = tuple(sorted(self._gpus)[: attempt.shape.gpu])
             self._gpus.difference_update(attempt.gpus)
@@ -201,6 +208,14 @@ class LocalEngine:
                 self._not_started(key, attempt, error)
             else:
                 self._follow(attempt, at)
+
+    def _most(self) -> int:
+        """Return how many may start as this node stands: none where it is drained, one at a time where it is probed."""
+        if self._host in self._nodes.drained:
+            return 0
+        if self._host not in self._nodes.probed:
+            return LOOK_AHEAD
+        return int(all(attempt.ended or key in self._line for key, attempt in self._attempts.items()))
 
     def _not_started(self, key: Key, attempt: Attempt, error: OSError) -> None:
         self._give_back(attempt)

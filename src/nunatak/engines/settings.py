@@ -14,7 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from nunatak.core import units
 from nunatak.core.errors import Invalid, Problem
-from nunatak.core.work import Shape
+from nunatak.core.work import Reason, Shape
+from nunatak.engines.hosts import Fault
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -79,6 +80,21 @@ class LocalSettings(Resource):
     grace: Seconds = 60.0
 
 
+class FaultSettings(BaseModel):
+    """What a host of `simulated` does to a share of what it gets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rate: Rate = 1.0
+    after: Seconds = 1.0
+    reason: Reason = Reason.COMMAND
+    message: str = "exec format error: ./program"
+
+    def to_fault(self) -> Fault:
+        """Return it as the engine takes it."""
+        return Fault(self.rate, self.after, self.reason, self.message)
+
+
 class SimulatedSettings(Resource):
     """Options of `simulated`: the size of the pool and how attempts behave in it."""
 
@@ -96,6 +112,8 @@ class SimulatedSettings(Resource):
     late: Seconds = 60.0
     submit_delay: Annotated[float, Field(ge=0)] = 0.0
     hosts: Annotated[tuple[str, ...], Field(min_length=1)] = ("sim-1", "sim-2", "sim-3")
+    slots_per_host: Count = 0
+    faults: dict[str, FaultSettings] = Field(default_factory=dict)
 
 
 def read(model: type[Model], settings: Mapping[str, Any], kind: str) -> Model:

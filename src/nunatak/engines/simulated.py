@@ -11,7 +11,7 @@ from nunatak.core.work import Shape, TaskSpec
 from nunatak.engines.behaviour import Behaviour
 from nunatak.engines.keys import Key, attempt_of, key_of
 from nunatak.engines.news import News
-from nunatak.engines.protocol import Capacity, Change, Changes, Handle, LogPart
+from nunatak.engines.protocol import ALL_FINE, Capacity, Change, Changes, Handle, LogPart, Nodes
 from nunatak.engines.settings import SimulatedSettings, read
 from nunatak.engines.world import World
 
@@ -42,7 +42,7 @@ class SimulatedEngine:
         for attempt in self.world.attempts.values():
             self._tell([change for change in (attempt.begun, attempt.reported and attempt.end) if change])
 
-    def submit(self, batch: Sequence[TaskSpec]) -> list[Handle]:
+    def submit(self, batch: Sequence[TaskSpec], nodes: Nodes = ALL_FINE) -> list[Handle]:
         """Let attempts arrive. Raises `Unavailable` for more than `capacity().queue`."""
         for spec in batch:
             attempt_of(spec)
@@ -53,6 +53,7 @@ class SimulatedEngine:
         room = self.capacity().queue
         if sum(spec.shape.fits(world.slots.total) for spec in new.values()) > room:
             raise Unavailable(f"this engine takes {room} more attempts now", code="engine-full", room=room)
+        self._tell(world.be(nodes, now))
         for spec in new.values():
             self._tell(world.arrive(spec, now))
         self._advance()
@@ -114,6 +115,8 @@ def from_settings(settings: Mapping[str, Any], clock: Clock = system_clock) -> S
         late=options.late,
         submit_delay=options.submit_delay,
         hosts=options.hosts,
+        slots_per_host=options.slots_per_host,
+        faults={host: fault.to_fault() for host, fault in options.faults.items()},
     )
     queue = 10_000 if options.queue is None else options.queue
     return SimulatedEngine(clock=clock, total=options.total(), seed=options.seed, behaviour=behaviour, queue=queue)

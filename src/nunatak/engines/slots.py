@@ -4,6 +4,7 @@ does not fit yet."""
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -80,6 +81,10 @@ class Line:
         """Return how many wait."""
         return len(self._waiting)
 
+    def __contains__(self, key: object) -> bool:
+        """Tell whether an attempt waits."""
+        return key in self._waiting
+
     def add(self, key: Key, shape: Shape) -> None:
         """Put an attempt at the end."""
         self._waiting[key] = _Waiting(shape)
@@ -93,14 +98,19 @@ class Line:
         """Take an attempt out; tell whether it waited."""
         return self._waiting.pop(key, None) is not None
 
-    def start(self, slots: Slots) -> list[Key]:
-        """Take from the line and from `slots` what can start now; return it in order."""
+    def start(self, slots: Slots, most: int = LOOK_AHEAD, admits: Callable[[Key], bool] | None = None) -> list[Key]:
+        """Take from the line and from `slots` what can start now, `most` at a time; return it in order.
+
+        `admits` has the last word on each; whom it turns away waits without keeping others from overtaking.
+        """
         chosen = list[Key]()
         blocked: list[_Waiting] = []
         for key, waiting in islice(self._waiting.items(), LOOK_AHEAD):
-            if slots.full:
+            if slots.full or len(chosen) >= most:
                 break
             if slots.hold(waiting.shape):
+                if admits is not None and not admits(key):
+                    continue
                 chosen.append(key)
                 slots.take(waiting.shape)
                 for other in blocked:

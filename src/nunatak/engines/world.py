@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from nunatak.core.work import Outcome, Reason, Shape, TaskSpec
-from nunatak.engines.behaviour import Behaviour, Fate, draw, log, outcome
+from nunatak.engines.behaviour import Behaviour, Fate, draw, landed, log, outcome
+from nunatak.engines.hosts import Hosts
 from nunatak.engines.keys import Key, key_of
-from nunatak.engines.protocol import Change, Handle, What
+from nunatak.engines.protocol import Change, Handle, Nodes, What
 from nunatak.engines.slots import Line, Slots, excess
 
 
@@ -39,6 +40,7 @@ class World:
         self.behaviour = behaviour or Behaviour()
         self.seed = seed
         self.slots, self.line = Slots(total), Line()
+        self.hosts = Hosts(self.behaviour.hosts, self.behaviour.slots_per_host)
         self.attempts: dict[Key, SimulatedAttempt] = {}
         self.lives = 0  # how many engines have looked so far
         self.coming = 0  # submitted, held up
@@ -72,6 +74,11 @@ class World:
             elif attempt and not attempt.end:
                 changes += self._happen(event, attempt, at)
         return changes
+
+    def be(self, nodes: Nodes, now: float) -> list[Change]:
+        """Take note of how nodes stand from now on, which may let somebody start."""
+        self.hosts.be(nodes)
+        return self._start(now)
 
     def cancel(self, key: Key, now: float) -> list[Change]:
         """End an attempt now, wherever it is."""
@@ -107,15 +114,24 @@ class World:
 
     def _start(self, at: float) -> list[Change]:
         changes = []
-        for key in self.line.start(self.slots):
+        for key in self.line.start(self.slots, admits=self._land):
             attempt = self.attempts[key]
             attempt.begun = Change(attempt.handle, What.RUNNING, at, attempt.fate.host)
             changes.append(attempt.begun)
             self._push(at + attempt.fate.duration, _Event.END, key)
         return changes
 
+    def _land(self, key: Key) -> bool:
+        """Put an attempt on a host; tell whether one has room for it."""
+        attempt = self.attempts[key]
+        host = self.hosts.take(attempt.fate.place, attempt.spec.avoid)
+        if host is not None:
+            attempt.fate = landed(attempt.fate, host, self.behaviour.faults.get(host))
+        return host is not None
+
     def _release(self, attempt: SimulatedAttempt, told: Outcome, at: float) -> list[Change]:
         self.slots.give(attempt.spec.shape)
+        self.hosts.give(attempt.fate.host)
         return self._finish(attempt, told, at) + self._start(at)
 
     def _finish(self, attempt: SimulatedAttempt, told: Outcome, at: float) -> list[Change]:

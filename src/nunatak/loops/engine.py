@@ -18,7 +18,7 @@ from nunatak.client.engine import Begun, Claim, EngineClient, Key, Registration
 from nunatak.core.clock import Clock, system_clock
 from nunatak.core.errors import Conflict, Invalid, NotFound, NunatakError, Unavailable
 from nunatak.core.work import Outcome, Reason, TaskSpec
-from nunatak.engines.protocol import Capacity, Change, Changes, Engine, Handle, What
+from nunatak.engines.protocol import ALL_FINE, Capacity, Change, Changes, Engine, Handle, Nodes, What
 from nunatak.loops.engine_logs import LogCarrier
 from nunatak.loops.engine_specs import Specs
 
@@ -76,6 +76,7 @@ class EngineHost:
         self._told: set[tuple[Key, What]] = set()  # of what it does not forget yet
         self._refused: list[Outcome] = []  # attempts that never reached the engine
         self._most = 1  # the largest number of attempts the engine ever asked for
+        self._nodes = ALL_FINE  # as the engine was told last
         self._claim_pause = self._away = 0.0
         self._reported = self._logged = self._beaten = self._reconciled = float("-inf")
         self._claim_at = self._away_until = float("-inf")
@@ -164,7 +165,8 @@ class EngineHost:
     # ---- being known
 
     def _register(self, now: float) -> None:
-        self._given = self._server.register(self._kind, self._site, _plain(self._engine.capacity()))
+        node = str(getattr(self._engine, "node", ""))  # of an engine that has only one
+        self._given = self._server.register(self._kind, self._site, _plain(self._engine.capacity()), node)
         self._beaten, self._reconciled = now, float("-inf")
         self._claim_pause, self._claim_at = 0.0, now
         log.info("registered", engine=self._server.name)
@@ -177,8 +179,19 @@ class EngineHost:
             return
         stops = self._server.heartbeat(_plain(self._engine.capacity()))
         self._beaten = now
+        self._pass_on_nodes()
         self._engine.cancel([self._handles[key] for key in stops if key in self._handles])
         self._give_back([key for key in stops if key not in self._handles], "the engine does not have it")
+
+    def _nodes_heard(self) -> Nodes:
+        return Nodes(self._server.drained, self._server.probed)
+
+    def _pass_on_nodes(self) -> None:
+        """Tell the engine which of its nodes are not fine, if that changed."""
+        nodes = self._nodes_heard()
+        if nodes != self._nodes:
+            self._engine.submit([], nodes)
+            self._nodes = nodes
 
     def _reconcile(self, now: float) -> None:
         """Compare what the server believes with what the engine has, and settle the differences."""
@@ -297,6 +310,7 @@ class EngineHost:
             self._claim_pause = 0.0
         self._claim_at = now + self._claim_pause
         self._submit(claims)
+        self._pass_on_nodes()
         return bool(claims)
 
     def _submit(self, claims: Sequence[Claim]) -> None:
@@ -306,7 +320,9 @@ class EngineHost:
                 spec = self._spec(claim)
                 if spec:
                     specs.append(spec)
-            handles = self._engine.submit(specs) if specs else []
+            nodes = self._nodes_heard()
+            handles = self._engine.submit(specs, nodes) if specs else []
+            self._nodes = nodes if specs else self._nodes
         except Unavailable as error:
             self._reconciled = float("-inf")  # in case what follows does not reach the server
             lost = {(item.address, item.lease) for item in self._refused}

@@ -45,7 +45,7 @@ class Specs:
             recorded=[_recorded(item) for item in claim.inputs],
             jobs=claim.jobs or None,
         )
-        return replace(spec, shape=claim.shape, log_limit=given.log_limit)
+        return replace(spec, shape=claim.shape, log_limit=given.log_limit, avoid=claim.avoid)
 
     def _plan(self, digest: str) -> Plan:
         plan = self._plans.pop(digest, None) or Plan.from_plain(self._server.recipe(digest))

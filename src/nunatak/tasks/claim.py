@@ -18,6 +18,7 @@ from nunatak.datasets.progress import Moves
 from nunatak.tasks import store
 from nunatak.tasks.choosing import Places
 from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.elsewhere import PATIENCE, nodes_of, patterns
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.sharing.model import Allotment
 from nunatak.tasks.unfold import Kind, Seats, take_fresh
@@ -38,19 +39,23 @@ class Claimed(NamedTuple):
     lease: int
     shape: int
     inputs: tuple[Recorded, ...] = ()
+    avoid: tuple[str, ...] = ()  # nodes on which it should not be tried
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What one engine asks for: up to `limit` tasks that fit `offer`, one machine's whole resources.
 
-    `lease` is the key that all of them get; no two have the same.
+    `lease` is the key that all of them get; no two have the same. `node` is its only one, if it has not several; `last`
+    that no other engine is alive: then it gets what should be tried elsewhere as well.
     """
 
     engine: int
     offer: Offer
     limit: int
     lease: int
+    node: str = ""
+    last: bool = False
 
 
 def claim_many(
@@ -73,7 +78,7 @@ def claim_many(
         known.update(_free(tx, contexts, {kind.dataset for kind in chosen} - known.keys()))
         short = False
         for kind, of_kind in chosen.items():
-            seats = [Seats(item.engine, item.lease, allotment.n) for item, allotment in of_kind]
+            seats = [Seats(item.engine, item.lease, allotment.n, _avoided(item)) for item, allotment in of_kind]
             new = _take(tx, contexts, known[kind.dataset], kind, seats, moves, now) if kind.dataset in known else []
             for got in new:
                 taken[got.lease].append(got)
@@ -108,6 +113,11 @@ def _note_given(places: Places, taken: Iterable[Sequence[Claimed]], moves: Moves
             moves.given(dataset)
 
 
+def _avoided(item: Asked) -> tuple[str, str]:
+    """Return the patterns of tasks that an engine does not get for now."""
+    return ("", "") if item.last else patterns(item.offer.site, item.node)
+
+
 def _take(
     tx: Connection,
     contexts: Contexts,
@@ -119,12 +129,15 @@ def _take(
 ) -> list[Claimed]:
     """Take ready tasks of one kind for all who have seats, then those of new jobs."""
     past, ranges = 0, []
-    for of in seats:
-        ranges.append((past, past + of.n, of.engine, of.lease))
+    for of in sorted(seats, key=lambda of: of.lease):  # in another order with every claim: leases are random
+        ranges.append((past, past + of.n, of.engine, of.lease, *of.avoided))
         past += of.n
-    rows = store.CLAIM(tx, **kind._asdict(), n=past, now=now, v=ranges)
+    rows = store.CLAIM(tx, **kind._asdict(), n=past, now=now, patient=now - PATIENCE, v=ranges)
     moves.task(kind.dataset, kind.task, kind.shape, S.READY, S.QUEUED, len(rows))
-    claimed = [Claimed(kind.dataset, row.job, kind.task, row.attempt, row.lease, kind.asked) for row in rows]
+    claimed = [
+        Claimed(kind.dataset, row.job, kind.task, row.attempt, row.lease, kind.asked, avoid=nodes_of(row.avoid))
+        for row in rows
+    ]
     if len(rows) < past and kind.task in context.graph.roots:
         got = Counter(row.lease for row in rows)
         empty = [of._replace(n=of.n - got[of.lease]) for of in seats]
@@ -174,7 +187,7 @@ def _with(
         jobs = [ONCE] if once else (sorted(by_job) if item.job == ONCE else [item.job])
         for job in jobs:
             found += by_job[job]
-    return Claimed(item.dataset, item.job, item.task, item.attempt, item.lease, item.shape, tuple(found))
+    return item._replace(inputs=tuple(found))
 
 
 def _reads(context: Context, task: int) -> list[int]:

@@ -32,11 +32,22 @@ class Registration:
 
 
 def register(
-    tx: Connection, name: str, kind: str, site: str, session: str, capacity: dict[str, Any], lease: float, now: float
+    tx: Connection,
+    name: str,
+    kind: str,
+    site: str,
+    session: str,
+    capacity: dict[str, Any],
+    lease: float,
+    now: float,
+    node: str = "",
 ) -> Registration:
-    """Enter an engine process. Raises `Conflict` while another process of the same name is alive."""
+    """Enter an engine process; `node` is its only one, or "" if it has several.
+
+    Raises `Conflict` while another process of the same name is alive.
+    """
     rows = store.ENGINE(tx, name=name)
-    values = {"kind": kind, "site": site, "session": session, "capacity": json.dumps(capacity)}
+    values = {"kind": kind, "site": site, "node": node, "session": session, "capacity": json.dumps(capacity)}
     if not rows:
         number = store.ADD_ENGINE(tx, name=name, now=now, until=now + lease, **values)[0].engine
         return Registration(number, now + lease)
@@ -51,12 +62,15 @@ def register(
     return Registration(row.engine, now + lease)
 
 
-def beat(tx: Connection, name: str, session: str, capacity: dict[str, Any], lease: float, now: float) -> int:
-    """Renew all leases of an engine; returns its number. Raises `Conflict` if another process took its name."""
+def beat(tx: Connection, name: str, session: str, capacity: dict[str, Any], lease: float, now: float) -> Row:
+    """Renew all leases of an engine; returns its number (`engine`), site and node.
+
+    Raises `Conflict` if another process took its name.
+    """
     rows = store.BEAT(tx, name=name, session=session, capacity=json.dumps(capacity), now=now, until=now + lease)
     if not rows:
         raise Conflict(f"engine {name} has another session", code="engine-session", hint="register again")
-    return int(rows[0].engine)
+    return rows[0]
 
 
 def number_of(tx: Connection, name: str, session: str) -> int:
@@ -68,7 +82,7 @@ def number_of(tx: Connection, name: str, session: str) -> int:
 
 
 def known(tx: Connection, sessions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Row]:
-    """Return number (`engine`) and `site` of engines by (name, session); those that have another session are left out."""
+    """Return number (`engine`), `site` and `node` of engines by (name, session); those that have another session are left out."""
     return {(row.name, row.session): row for row in store.ENGINE_NUMBERS(tx, v=sorted(set(sessions)))}
 
 
@@ -77,6 +91,11 @@ def attempts_of(tx: Connection, engine: int, attempts: Iterable[tuple[int, int, 
     wanted = sorted(set(attempts))
     rows = store.ATTEMPTS_OF(tx, engine=engine, v=wanted) if wanted else ()
     return {(row.dataset, row.job, row.task, row.attempt, row.lease) for row in rows}
+
+
+def holds(tx: Connection, engine: int) -> bool:
+    """Tell whether any attempt is leased to an engine. It goes over all datasets with leases: not for every claim."""
+    return any(store.LEASES_SEEN(tx, dataset=row.dataset, engine=engine, n=1) for row in store.LEASING_DATASETS(tx))
 
 
 def stops(tx: Connection, engine: int, limit: int = 1000) -> list[Key]:

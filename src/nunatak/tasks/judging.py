@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -14,6 +15,7 @@ from nunatak.datasets.plan import Retry
 from nunatak.db.statement import Row
 from nunatak.tasks import store
 from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.standings import standings
 from nunatak.tasks.verdicts.judge import judge
 from nunatak.tasks.verdicts.kinds import Kind
 from nunatak.tasks.verdicts.model import DEFAULT, WELL, History, Past, Policy, Raise, Verdict
@@ -34,6 +36,14 @@ class Judged:
     pool: Pool | None = None
 
 
+class Place(NamedTuple):
+    """What one engine that is alive has; `node` is its only one, or ""."""
+
+    site: str
+    node: str
+    shape: Shape
+
+
 @dataclass(frozen=True, slots=True)
 class Pool:
     """The engines that are alive: where each is, what it has at most, how many nodes there are (None: not known)."""
@@ -41,6 +51,8 @@ class Pool:
     sites: Mapping[int, str]
     offers: tuple[Shape, ...]
     nodes: int | None
+    places: tuple[Place, ...] = ()
+    suspects: frozenset[tuple[str, str]] = frozenset()  # (site, node) that stand out
 
 
 def judge_all(
@@ -74,7 +86,10 @@ def pool_of(tx: Connection, now: float) -> Pool:
     alive = [row for row in engines if row.lease_until > now]
     offers = tuple(Shape.from_plain(json.loads(row.capacity)["total"]) for row in alive)
     local = all(row.kind == "local" for row in alive)
-    return Pool({row.engine: row.site for row in engines}, offers, len(alive) if alive and local else None)
+    places = tuple(Place(row.site, row.node, shape) for row, shape in zip(alive, offers, strict=True))
+    suspects = frozenset((node.site, node.name) for node, found in standings(tx).nodes.items() if found.proven)
+    nodes = len(alive) if alive and local else None
+    return Pool({row.engine: row.site for row in engines}, offers, nodes, places, suspects)
 
 
 def policy_of(retry: Retry, pool: Pool) -> Policy:
@@ -123,5 +138,6 @@ def _history(row: Row, past: Sequence[Row], shapes: Mapping[int, Shape], pool: P
         node=row.host or "",
         site=pool.sites.get(row.engine, ""),
         attempts=attempts,
+        suspect=(pool.sites.get(row.engine, ""), row.host or "") in pool.suspects,
         first=next((item for item in attempts if item.counted), None),
     )

@@ -1,11 +1,11 @@
-"""Nodes and their health: what reports say of them is noted, people drain them, and engines are told who gets no work."""
+"""Nodes and their health: what reports say of them is noted, and people drain them."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -14,15 +14,17 @@ from nunatak.core.work import Outcome
 from nunatak.db.statement import Row
 from nunatak.tasks import nodes_store as store
 from nunatak.tasks import store as tasks_store
-from nunatak.tasks.health.drain import FINE, NEVER, OUT, Health, Standing, drain_by_hand, undrain_by_hand
+from nunatak.tasks.health.drain import FINE, NEVER, Standing, drain_by_hand, undrain_by_hand
 from nunatak.tasks.health.events import Node
-from nunatak.tasks.health.features import Pair, lacking
+from nunatak.tasks.health.features import Pair
 from nunatak.tasks.health.news import Later, News
 from nunatak.tasks.health.score import Score
 from nunatak.tasks.health.window import EMPTY
 from nunatak.tasks.judging import Key
 from nunatak.tasks.verdicts.kinds import Kind
 from nunatak.tasks.verdicts.model import Verdict
+
+K = TypeVar("K", bound=Node | Pair)
 
 
 def note(news: News, verdicts: Mapping[Key, Verdict], closed: Mapping[Key, Row], ended: Mapping[Key, Outcome]) -> None:
@@ -42,61 +44,6 @@ def tell(tx: Connection, news: News) -> None:
     text = news.text()
     if text:
         store.ADD_NEWS(tx, events=text)
-
-
-# ---- how nodes stand
-
-
-@dataclass(frozen=True, slots=True)
-class Standings:
-    """All that are not simply fine."""
-
-    nodes: dict[Node, Standing] = field(default_factory=dict)
-    pairs: dict[Pair, Standing] = field(default_factory=dict)
-
-
-def standings(tx: Connection) -> Standings:
-    """Read how nodes, and features at sites, stand."""
-    found = Standings()
-    for row in store.STANDINGS(tx):
-        standing = Standing.from_plain(json.loads(row.standing))
-        if row.kind == "node":
-            found.nodes[Node(row.site, row.name)] = standing
-        else:
-            found.pairs[Pair(row.name, row.site)] = standing
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Who gets no new work, by site: nodes that are out, nodes that get one task at a time, features that fail."""
-
-    drained: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    probed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    fails: Mapping[str, frozenset[str]] = field(default_factory=dict)
-
-    def health(self, site: str, node: str) -> Health:
-        """Return how an engine's only node stands, as far as work is concerned; `node` "" is fine."""
-        if node and node in self.drained.get(site, ()):
-            return Health.DRAINED
-        return Health.PROBING if node and node in self.probed.get(site, ()) else Health.FINE
-
-
-def places(found: Standings) -> Places:
-    """Return what engines have to know of how nodes and features stand."""
-    out = _names(node for node, standing in found.nodes.items() if standing.health in OUT)
-    probed = _names(node for node, standing in found.nodes.items() if standing.health is Health.PROBING)
-    return Places(out, probed, {site: frozenset(features) for site, features in lacking(found.pairs).items()})
-
-
-def _names(found: Iterable[Node]) -> dict[str, tuple[str, ...]]:
-    by_site: dict[str, list[str]] = {}
-    for node in sorted(found):
-        by_site.setdefault(node.site, []).append(node.name)
-    return {site: tuple(names) for site, names in by_site.items()}
-
-
-# ---- what people do to nodes
 
 
 def drain(tx: Connection, node: Node, who: str, reason: str, now: float, seconds: float | None = None) -> Standing:
@@ -134,7 +81,7 @@ def lock(tx: Connection, now: float) -> Row:
     return rows[0]
 
 
-def save_standings(tx: Connection, changed: Mapping[Node, Standing] | Mapping[Pair, Standing], now: float) -> None:
+def save_standings(tx: Connection, changed: Mapping[K, Standing], now: float) -> None:
     """Write standings down."""
     rows = [
         (*key_of(key), None if standing == FINE else json.dumps(standing.to_plain()))

@@ -10,13 +10,14 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from nunatak.core.states import TaskState
-from nunatak.core.work import Outcome
+from nunatak.core.work import Outcome, Shape
 from nunatak.datasets import progress
 from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row
 from nunatak.tasks import failures, ledger, nodes, store
 from nunatak.tasks.advance import advance
 from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.elsewhere import avoid_text
 from nunatak.tasks.expire import expire_temporary
 from nunatak.tasks.health.news import News
 from nunatak.tasks.judging import Chance, Judged, Key, judge_all
@@ -24,7 +25,7 @@ from nunatak.tasks.lessons import Lessons, note
 from nunatak.tasks.shapes import number_of
 from nunatak.tasks.spending import Spending
 from nunatak.tasks.verdicts.kinds import RETRIED, Action
-from nunatak.tasks.verdicts.model import Verdict
+from nunatak.tasks.verdicts.model import NOWHERE, Verdict
 
 S = TaskState
 
@@ -128,7 +129,12 @@ def _end(
         shape = number_of(verdict.shape) if verdict.shape else 0
         not_before = now + verdict.delay if verdict.action in RETRIED else 0.0
         reason = None if verdict.action is Action.DONE else verdict.message
-        rows.append((*key, AFTER[verdict.action], shape, int(verdict.counts), not_before, reason))
+        avoid = (
+            avoid_text(verdict, judged.pool, _next_shape(judged, key))
+            if judged.pool and verdict.avoid != NOWHERE
+            else None
+        )
+        rows.append((*key, AFTER[verdict.action], shape, int(verdict.counts), not_before, reason, avoid))
     keys = {key[:4]: key for key in verdicts}
     closed = {keys[tuple(row[:4])]: row for row in store.END(tx, v=rows, now=now)}
     _write(tx, closed, judged, ended, moves, now)
@@ -141,6 +147,10 @@ def _end(
     _spend(tx, contexts, closed, verdicts, ended, moves, now)
     nodes.note(news, verdicts, closed, ended)
     return set(closed)
+
+
+def _next_shape(judged: Judged, key: Key) -> Shape:
+    return judged.verdicts[key].shape or judged.before[key].shape
 
 
 def _write(

@@ -26,6 +26,7 @@ from nunatak.tasks.health.heard import Known, Try, heard, in_hindsight, of_nodes
 from nunatak.tasks.health.news import Read, read
 from nunatak.tasks.health.review import RULES, Rules, review
 from nunatak.tasks.judging import KEPT
+from nunatak.tasks.standings import Standings, standings
 from nunatak.tasks.verdicts.kinds import Kind
 
 ROWS = 1000
@@ -35,7 +36,7 @@ FORGOTTEN = 7 * 86400.0
 EVERY = 3600.0
 """Seconds between two looks for such nodes."""
 
-K = TypeVar("K", Node, Pair)
+K = TypeVar("K", bound=Node | Pair)
 Heard = tuple[Node, Event, tuple[str, ...]]
 
 
@@ -68,7 +69,7 @@ class Scoreboard:
         if not self._true or holder != self._name:
             self._load(tx, now)
         self._true = False  # until this transaction is known to be committed
-        found = nodes.standings(tx)
+        found = standings(tx)
         rows = kept.NEWS(tx, n=ROWS)
         events = self._heard(tx, [read(row.events) for row in rows], now)
         node_news, pair_news = of_nodes(events, found.nodes), of_pairs(events, found.pairs)
@@ -135,7 +136,7 @@ class Scoreboard:
             node: at for node, at in self._spared.items() if node not in heard_of and 0 <= now - at < RECENT
         } | dict.fromkeys(spared, now)
 
-    def _forget(self, tx: Connection, found: nodes.Standings, now: float) -> None:
+    def _forget(self, tx: Connection, found: Standings, now: float) -> None:
         """Drop what was not heard of for long."""
         self._looked = now
         self._nodes.forget(now - FORGOTTEN)
@@ -149,7 +150,7 @@ def _anything(tx: Connection, now: float) -> bool:
     """Tell whether there are news, or standings whose time is over."""
     if kept.NEWS(tx, n=1):
         return True
-    found = nodes.standings(tx)
+    found = standings(tx)
     return _due(found.nodes, now, RULES) or _due(found.pairs, now, FEATURE_RULES)
 
 

@@ -28,16 +28,22 @@ ADD_CLAIMED = Statement(
     v="dataset int, job int, task int, shape big, asked big, engine int, lease big",
 )
 
+# A task with places to avoid may be claimed by an engine that is none of them, and after a while by any. Where several
+# engines claim together, it is not leased to one of those even if it is its turn: then it waits for the next claim.
+_AVOIDED = "(avoid LIKE v.node ESCAPE '!' OR avoid LIKE v.site ESCAPE '!')"
 CLAIM = Statement(
-    "WITH picked AS MATERIALIZED (SELECT job, not_before FROM tasks WHERE dataset = :dataset AND task = :task"
-    " AND shape = :shape AND state = 'ready' AND not_before <= :now ORDER BY not_before, job LIMIT :n {lock}),"
-    " placed AS MATERIALIZED (SELECT job, row_number() OVER (ORDER BY not_before, job) AS place FROM picked)"
+    "WITH picked AS MATERIALIZED (SELECT job, not_before, avoid FROM tasks WHERE dataset = :dataset AND task = :task"
+    " AND shape = :shape AND state = 'ready' AND not_before <= :now AND (avoid IS NULL OR not_before < :patient"
+    f" OR EXISTS (SELECT 1 FROM {{v}} WHERE NOT {_AVOIDED})) ORDER BY not_before, job LIMIT :n {{lock}}),"
+    " placed AS MATERIALIZED (SELECT job, CASE WHEN not_before < :patient THEN NULL ELSE avoid END AS avoid,"
+    " row_number() OVER (ORDER BY not_before, job) AS place FROM picked)"
     " UPDATE tasks SET state = 'queued', attempt = attempt + 1, since = :now, reason = NULL, lease = v.lease,"
     " engine = v.engine, claimed = :now, started = NULL, host = NULL, asked = :asked"
     " FROM placed JOIN {v} ON placed.place > v.past AND placed.place <= v.last"
+    f" AND (placed.avoid IS NULL OR NOT {_AVOIDED.replace('avoid', 'placed.avoid')})"
     " WHERE tasks.dataset = :dataset AND tasks.job = placed.job AND tasks.task = :task"
-    " RETURNING tasks.job, tasks.attempt, tasks.lease",
-    v="past int, last int, engine int, lease big",
+    " RETURNING tasks.job, tasks.attempt, tasks.lease, tasks.avoid",
+    v="past int, last int, engine int, lease big, node text, site text",
 )
 
 REPORTED = "dataset int, job int, task int, attempt int, lease big"
@@ -57,11 +63,11 @@ OPEN_ATTEMPTS = Statement(
 END = Statement(
     "UPDATE tasks SET state = v.state, shape = CASE WHEN v.shape = 0 THEN tasks.shape ELSE v.shape END,"
     " tries = tasks.tries + v.tried, free = tasks.free + 1 - v.tried,"
-    " not_before = v.not_before, since = :now, reason = v.reason, lease = NULL FROM {v}"
+    " not_before = v.not_before, since = :now, reason = v.reason, avoid = v.avoid, lease = NULL FROM {v}"
     f" WHERE {KEY} AND tasks.attempt = v.attempt AND tasks.lease = v.lease"
     " RETURNING tasks.dataset, tasks.job, tasks.task, tasks.attempt, tasks.shape, tasks.engine, tasks.claimed,"
     " tasks.started, tasks.host, COALESCE(tasks.asked, tasks.shape) AS asked",
-    v=REPORTED + ", state text, shape big, tried int, not_before real, reason text",
+    v=REPORTED + ", state text, shape big, tried int, not_before real, reason text, avoid text",
 )
 ADD_ATTEMPTS = Addition(
     "attempts",
@@ -114,7 +120,8 @@ LOCKED_ROWS_OF = Statement(
 )
 CHANGE = Statement(
     "UPDATE tasks SET state = v.state, pending = v.pending, reason = v.reason, tries = v.tries,"
-    " free = CASE WHEN v.tries = 0 THEN 0 ELSE tasks.free END, not_before = 0, since = :now,"
+    " free = CASE WHEN v.tries = 0 THEN 0 ELSE tasks.free END,"
+    " avoid = CASE WHEN v.tries = 0 THEN NULL ELSE tasks.avoid END, not_before = 0, since = :now,"
     f" lease = NULL FROM {{v}} WHERE {KEY}",
     v="dataset int, job int, task int, state text, pending int, tries int, reason text",
 )
@@ -195,22 +202,23 @@ END_DELAYS = Statement(
 ENGINE = Statement("SELECT * FROM engines WHERE name = :name {wait}")
 ENGINES = Statement("SELECT * FROM engines ORDER BY engine")
 ENGINE_NUMBERS = Statement(
-    "SELECT e.name, e.session, e.engine, e.site FROM {v} JOIN engines e ON e.name = v.name AND e.session = v.session",
+    "SELECT e.name, e.session, e.engine, e.site, e.node FROM {v} JOIN engines e ON e.name = v.name AND e.session = v.session",
     v="name text, session text",
 )
 ENGINE_NUMBER = Statement("SELECT engine FROM engines WHERE name = :name AND session = :session")
 ADD_ENGINE = Statement(
-    "INSERT INTO engines (name, kind, site, session, capacity, seen, lease_until)"
-    " VALUES (:name, :kind, :site, :session, :capacity, :now, :until) RETURNING engine"
+    "INSERT INTO engines (name, kind, site, node, session, capacity, seen, lease_until)"
+    " VALUES (:name, :kind, :site, :node, :session, :capacity, :now, :until) RETURNING engine"
 )
 RENEW_ENGINE = Statement(
-    "UPDATE engines SET session = :session, kind = :kind, site = :site, capacity = :capacity, seen = :now,"
+    "UPDATE engines SET session = :session, kind = :kind, site = :site, node = :node, capacity = :capacity, seen = :now,"
     " lease_until = :until WHERE engine = :engine"
 )
 BEAT = Statement(
     "UPDATE engines SET capacity = :capacity, seen = :now, lease_until = :until"
-    " WHERE name = :name AND session = :session RETURNING engine"
+    " WHERE name = :name AND session = :session RETURNING engine, site, node"
 )
+LIVE_ENGINES = Statement("SELECT COUNT(*) AS n FROM engines WHERE lease_until > :now")
 LATE_ENGINES = Statement("SELECT engine, name FROM engines WHERE lease_until < :now")
 LOCK_LATE_ENGINES = Statement("SELECT engine, name FROM engines WHERE lease_until < :now {lock}")
 ATTEMPTS_OF = Statement(

@@ -99,6 +99,7 @@ class Seats(NamedTuple):
     engine: int
     lease: int
     n: int
+    avoided: tuple[str, str] = ("", "")  # patterns of `Task.avoid` that exclude it, see `elsewhere`
 
 
 def take_fresh(

@@ -53,9 +53,7 @@ def heard(news: Iterable[Read], known: Known) -> Iterator[tuple[Node, Event, tup
 def _event(line: Line, at: float) -> Event:
     cause = CAUSES[line.kind]
     kind = "" if cause is Cause.OK else said(line.kind)
-    return Event(
-        (line.dataset, line.task), cause, at, line.claimed, kind, line.wall / line.n, line.host, line.n
-    )
+    return Event((line.dataset, line.task), cause, at, line.claimed, kind, line.wall / line.n, line.host, line.n)
 
 
 def in_hindsight(
