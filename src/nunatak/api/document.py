@@ -40,7 +40,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
         openapi_version="3.1.0",
         summary="The HTTP API of a production system.",
         routes=app.routes,
-        tags=[{"name": name} for name in ("datasets", "addresses", "actions", "blobs", "engines", "tokens", "server")],
+        tags=[
+            {"name": name}
+            for name in ("datasets", "addresses", "actions", "blobs", "engines", "nodes", "tokens", "server")
+        ],
     )
     schemas = document["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):

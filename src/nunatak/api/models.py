@@ -93,6 +93,22 @@ class Action(Request):
     reason: LongText = ""
 
 
+ANode = Annotated[str, StringConstraints(min_length=2, max_length=320, pattern=r"^[^\x00-\x1f]*/[^/\x00-\x1f]+$")]
+
+
+class NodeToUndrain(Request):
+    """A node, as SITE/NODE."""
+
+    node: ANode = Field(examples=["here/node7"])
+
+
+class NodeToDrain(NodeToUndrain):
+    """A node to be given no new work, why, and for how many seconds (for good, if not given)."""
+
+    reason: LongText = ""
+    seconds: Annotated[float, Field(gt=0, le=3.2e9, allow_inf_nan=False)] | None = None
+
+
 class Hashes(Request):
     """Checksums of files."""
 

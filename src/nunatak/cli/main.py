@@ -33,6 +33,7 @@ VERBS = (
     Verb("close", "act", "Let datasets get no new jobs."),
     Verb("more", "act", "Add jobs to a dataset."),
     Verb("shares", "shares", "Show who gets how much, or change it."),
+    Verb("node", "nodes", "Show how nodes stand; drain them."),
     Verb("login", "access", "Save which server to use, and the token for it."),
     Verb("token", "access", "Make, list and revoke tokens."),
 )

@@ -16,6 +16,7 @@ from nunatak.client.results import (
     DatasetStatus,
     Event,
     Failure,
+    NodeList,
     OutputFile,
     Status,
     Submitted,
@@ -351,6 +352,21 @@ class Client:
     def unset_share(self, kind: str, name: str) -> None:
         """Treat an owner like all others again."""
         self._to.request("DELETE", f"{API}/shares", query={"kind": kind, "name": name})
+
+    def nodes(self, *, every: bool = False) -> NodeList:
+        """Return nodes, and features at sites, that are not fine; with `every` all nodes that were heard of."""
+        first = self._to.get(f"{API}/nodes", **({"all": "true", "limit": 1} if every else {}))
+        rows = self._to.pages(f"{API}/nodes", all="true") if every else iter(first["items"])
+        return NodeList(rows, first["spared"])
+
+    def drain_node(self, node: str, *, reason: str = "", seconds: float | None = None) -> Mapping[str, Any]:
+        """Give a node (`SITE/NODE`) no new work, for good or for some seconds; returns how it stands."""
+        body = {"node": node, "reason": reason, "seconds": seconds}
+        return dict(self._to.post(f"{API}/nodes/drain", body, key=fresh_key()))
+
+    def undrain_node(self, node: str) -> Mapping[str, Any]:
+        """Give a node work again; returns how it stands."""
+        return dict(self._to.post(f"{API}/nodes/undrain", {"node": node}, key=fresh_key()))
 
     def engines(self) -> Iterator[Mapping[str, Any]]:
         """Yield the engines: name, kind, site, capacity, when last heard of, and what they have."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 Plain = Mapping[str, Any]
 
@@ -252,6 +252,13 @@ class OutputFile(Result):
     url: str
     size: int
     sha256: str
+
+
+class NodeList(NamedTuple):
+    """Nodes as the server describes them, and a sentence on those that stand out and still get work ("": none)."""
+
+    items: Iterator[Mapping[str, Any]]
+    spared: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ ADD_BOARD = Statement(
     " ON CONFLICT (kind, site, name) DO NOTHING"
 )
 BOARD = Statement("SELECT score, standing FROM health WHERE kind = 'board' AND site = '' AND name = '' {wait}")
+BOARD_SEEN = Statement("SELECT standing FROM health WHERE kind = 'board' AND site = '' AND name = ''")
 SET_BOARD = Statement(
     "UPDATE health SET score = :holder, standing = :spared, at = :now WHERE kind = 'board' AND site = '' AND name = ''"
 )
