@@ -78,19 +78,19 @@ def campaign(jobs: int) -> Plan:
 class World:
     """One installation without its edges."""
 
-    def __init__(self, database: Database, clock: ManualClock) -> None:
+    def __init__(self, database: Database, clock: ManualClock, node: str = "") -> None:
         self.database = database
         self.clock = clock
         self.contexts = Contexts()
         self.keys = itertools.count(1000)
         self.chooser = Chooser()
         self.lessons = Lessons(lambda: 0.5)
-        self.engine = self.register("local")
+        self.engine = self.register("local", node=node)
 
-    def register(self, name: str, session: str = "s") -> int:
+    def register(self, name: str, session: str = "s", site: str = "here", node: str = "") -> int:
         capacity = {"total": BIG.to_plain()}
         return self.database.run(
-            lambda tx: fleet.register(tx, name, "simulated", "here", session, capacity, 300.0, self.clock()).engine
+            lambda tx: fleet.register(tx, name, "simulated", site, session, capacity, 300.0, self.clock(), node).engine
         )
 
     def submit(self, plan: Plan, owner: str = "alice", team: str = "", priority: float = 1.0) -> int:

@@ -38,7 +38,7 @@ class Limits(NamedTuple):
     odds: float = 1e6  # and the number of attempts in which a false alarm may be expected once, at most
     least: float = 3.0  # faults
     share: float = 0.2  # of the node's attempts that are faults, at least
-    lost: float = 5.0  # faults without an explanation after which it gets no more work until others have tried
+    lost: float = 4.0  # faults without an explanation after which it gets no more work until others have tried
     lost_share: float = 0.5
     doubt: float = 3.0  # odds below which what others did is an explanation
     common: float = 1 / 3  # share of faults among others that is an explanation
@@ -88,7 +88,7 @@ def find(window: Window, elsewhere: Sequence[Tally], whole: Tally, limits: Limit
         all_bad, all_ok = all_bad + other_bad, all_ok + other_ok
     one, one_before = _likelihood(all_bad + bad, all_ok + ok, prior, free), _likelihood(all_bad, all_ok, prior, free)
     alike = _log_sum(own, one) - _log_sum(own_before, one_before)
-    odds = _likelihood(bad, ok, 1.0, 1.0) - alike if bad > expected else 0.0
+    odds = _likelihood(bad, ok, 1.0, 1.0) - alike if bad > expected * (1 + 1e-9) else 0.0
     finding = Finding(
         Answer.LIKE_OTHERS,
         odds,
