@@ -91,7 +91,7 @@ def build(
             report=settings.report_limit,
             token=settings.token_lifetime,
         ),
-        rules=Rules(settings.half_life, settings.aging, settings.gpu_worth),
+        rules=Rules(settings.half_life, settings.aging, settings.gpu_worth, settings.probe),
     )
 
 

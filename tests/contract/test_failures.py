@@ -191,5 +191,5 @@ def test_of_many_attempts_a_sample_is_kept(world: World) -> None:
     while items := world.claim(250):
         world.end(items)
     with world.database.read() as tx:
-        known = of_dataset(tx, 1)[0].finished
+        known = of_dataset(tx, 1)[0][0].finished
     assert 1000 <= known <= 2500

@@ -41,6 +41,7 @@ def task(
         needs={"cpu": 1},
         shape=more.pop("shape", SMALL),
         retry=more.pop("retry", Retry(tries=3, delay=0.0)),
+        learn=more.pop("learn", "off"),
         **more,
     )
 

@@ -80,6 +80,8 @@ def submit(
     jobs: Jobs = None,
     sets: Sets = None,
     name: Annotated[str | None, typer.Option(help="Call the dataset this.")] = None,
+    team: Annotated[str | None, typer.Option(help="The group whose share it uses.")] = None,
+    priority: Annotated[float | None, typer.Option(help="Against your other datasets; 1 if not given.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what one job would do, exactly.")] = False,
     job: Job = 0,
     watch: Annotated[bool, typer.Option("--watch", help="Then follow it until it is settled.")] = False,
@@ -90,7 +92,7 @@ def submit(
     if dry_run:
         _dry_run(recipe, jobs, parameters, job, as_json)
         return
-    made = client().submit(recipe, jobs=jobs, parameters=parameters, name=name)
+    made = client().submit(recipe, jobs=jobs, parameters=parameters, name=name, team=team, priority=priority)
     if as_json:
         out_json({"dataset": made.dataset, "url": made.url})
     else:

@@ -122,6 +122,10 @@ class Settings(BaseModel):
     gpu_worth: float = _setting(
         "How many core-hours one GPU-hour counts as, in fair share.", "core-hours", default=20.0, ge=0, le=1e6
     )
+    probe: Seconds = _setting(
+        "How long the first attempt of a task is waited for before others are tried: then 20 at once, and any number after"
+        " six times as long.", "seconds", default=600.0, ge=0,
+    )  # fmt: skip
 
     cores: int = _setting(
         "Cores the local engine may use.", "cores", shown="those of the machine", default_factory=_cores, ge=1

@@ -166,6 +166,7 @@ class Builder:
             image=draft.image,
             requirements=requirements,
             retry=draft.retry,
+            learn=draft.learn,
         )
         return self._shaped(task, draft, namer)
 

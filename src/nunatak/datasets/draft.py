@@ -12,7 +12,7 @@ from nunatak.core.errors import Invalid
 from nunatak.datasets.growth import growth
 from nunatak.datasets.manifest import is_pattern
 from nunatak.datasets.names import Stage, Written
-from nunatak.datasets.plan import GROWING, CommandPlan, InputPlan, OutputPlan, Retry
+from nunatak.datasets.plan import GROWING, LEARN, CommandPlan, InputPlan, OutputPlan, Retry
 from nunatak.datasets.report import Report, quoted
 from nunatak.datasets.template import compile_value
 from nunatak.datasets.wiring import Split, default_name, read_input, read_output, split_arrow
@@ -35,6 +35,7 @@ class Draft:
     variables: dict[str, str] = field(default_factory=dict)
     image: str = ""
     retry: Retry = field(default_factory=Retry)
+    learn: str = LEARN
     texts: list[Written] = field(default_factory=list)
 
     @property
@@ -70,6 +71,7 @@ class Drafter:
             draft.texts.append(Written(path, draft.needs[key], Stage.NEEDS))
         self._environment(draft)
         self._retry(draft)
+        draft.learn = draft.entry.get("learn", self.document.get("learn", LEARN))
         return draft
 
     def _settings(self, draft: Draft, section: str) -> list[tuple[str, Any, Path]]:

@@ -45,6 +45,8 @@ class Retry:
         return cls(**{**plain, **growths})
 
 
+LEARN = "within"
+"""How far what is asked for follows what was seen, unless a recipe says otherwise."""
 GROWING = ("memory", "time", "disk")
 """What a retry may ask for more of."""
 
@@ -100,6 +102,7 @@ class TaskPlan:
     image: str = ""
     requirements: str = ""
     retry: Retry = field(default_factory=Retry)
+    learn: str = LEARN  # off, within or auto: how far what is asked for may follow what was seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,8 @@ class Plan:
         for task in plain["tasks"]:
             if task["shape"]:
                 task["shape"]["features"] = list(task["shape"]["features"])
+            if task["learn"] == LEARN:
+                del task["learn"]  # recipes that were stored before there was a choice keep their hashes
         return plain
 
     @cached_property

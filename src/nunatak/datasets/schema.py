@@ -90,6 +90,8 @@ RETRY = Record(
         },
     },
 )  # fmt: skip
+LEARN_KINDS = ("off", "within", "auto")
+LEARN = Text("off, within or auto", r"^(?:off|within|auto)$", 10, known=LEARN_KINDS)
 COMMAND = Record(
     "command",
     "One command of a task.",
@@ -150,6 +152,7 @@ TASK = Record(
         "needs": Field(NEEDS, "What it needs of a machine.", ({"memory": "2 GB", "time": "1 h"},)),
         "environment": Field(ENVIRONMENT, "What surrounds its commands."),
         "retry": Field(RETRY, "When to try again.", ({"tries": 5, "memory": "x2 up to 16 GB"},)),
+        "learn": Field(LEARN, "How far what it asks for follows what was seen.", ("auto",)),
     },
 )  # fmt: skip
 FOREACH = Either((
@@ -179,6 +182,12 @@ RECIPE = Record(
         "needs": Field(NEEDS, "What tasks need that do not say otherwise."),
         "environment": Field(ENVIRONMENT, "What surrounds the commands of all tasks."),
         "retry": Field(RETRY, "When to try again, for tasks that do not say otherwise."),
+        "learn": Field(
+            LEARN,
+            "How far what tasks ask for follows what was seen: not at all; within what is written and retries may ask for;"
+            " or up to whatever is needed and any site has.",
+            LEARN_KINDS, default="within",
+        ),
         "tasks": Field(
             Table(
                 TASK, r"^[A-Za-z][A-Za-z0-9_.-]{0,62}$",

@@ -12,8 +12,10 @@ from sqlalchemy import Connection
 
 from nunatak.core.work import Shape
 from nunatak.db.statement import Row
-from nunatak.tasks import look_store, store
+from nunatak.tasks import asking, look_store, store
+from nunatak.tasks.asking import Learnt
 from nunatak.tasks.context import Contexts
+from nunatak.tasks.shapes import number_of
 from nunatak.tasks.sharing.fits import Fits, Offer
 from nunatak.tasks.sharing.model import Allotment, Busy, Cap, Demand, Member, Owner, Policy, Positions
 from nunatak.tasks.sharing.positions import positions
@@ -27,11 +29,15 @@ USE_AGE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What an installation says of fair share: half-life and aging in seconds, a GPU-hour's worth in core-hours."""
+    """What an installation says of fair share: half-life and aging in seconds, a GPU-hour's worth in core-hours.
+
+    `probe` is for how many seconds the first attempt of a task is waited for before others are tried.
+    """
 
     half_life: float = 7 * 86400.0
     aging: float = 6 * 3600.0
     gpu_worth: float = 20.0
+    probe: float = 600.0
 
     @property
     def decay(self) -> Decay:
@@ -41,30 +47,66 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Who wants what now, and every shape that is named in it."""
+    """Who wants what now, every shape that is named in it, and of which (dataset, task) none was tried yet."""
 
     demand: Sequence[Demand]
     members: Sequence[Member]
     shapes: Mapping[int, Shape]
+    untried: frozenset[tuple[int, int]] = frozenset()
 
 
-def wanted(tx: Connection, contexts: Contexts, rules: Rules) -> Wanted:
-    """Read what is ready of datasets that may be worked on, and what is with engines of any."""
+def wanted(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Wanted:
+    """Read what is ready of datasets that may be worked on, and what is with engines of any.
+
+    What is ready of a task beyond what may be tried at once is left out.
+    """
     rows = look_store.DEMAND(tx)
     shapes = contexts.book.shapes(tx, {row.shape for row in rows})
-    demand, members = [], {}
+    demand, members, untried = [], {}, set()
+    rooms = _rooms(rows, rules, now)
     for row in rows:
-        cost = _cost(shapes[row.shape], rules.gpu_worth) if row.shape else 1.0
-        demand.append(Demand(row.dataset, row.task, row.shape, row.ready, row.queued, row.running, cost))
-        if row.dataset not in members:
-            members[row.dataset] = Member(row.dataset, row.team, row.owner, row.priority, row.since)
-    return Wanted(demand, list(members.values()), shapes)
+        dataset, number, ready, place = row.dataset, row.shape, row.ready, (row.dataset, row.task)
+        if place in rooms:
+            ready = min(ready, rooms[place])
+            rooms[place] -= ready
+        if row.needs and row.begun is None:
+            untried.add(place)
+        asked, cost = 0, 1.0
+        if number:
+            asked, shape, cost = _asked(number, shapes[number], row.needs, rules.gpu_worth)
+            shapes[asked] = shape
+        demand.append(Demand(dataset, row.task, number, ready, row.queued, row.running, cost, asked))
+        if dataset not in members:
+            members[dataset] = Member(dataset, row.team, row.owner, row.priority, row.since)
+    return Wanted(demand, list(members.values()), shapes, frozenset(untried))
 
 
-@lru_cache(maxsize=10_000)
-def _cost(shape: Shape, gpu_worth: float) -> float:
-    """Return what a task of a shape is expected to occupy, in core-hours of worth."""
-    return occupied(shape, shape.time).worth(gpu_worth)
+def _rooms(rows: Sequence[Row], rules: Rules, now: float) -> dict[tuple[int, int], int]:
+    """Return how many more may be tried of each (dataset, task) of which not any number may."""
+    bounded = {(row.dataset, row.task): row for row in rows if row.needs and _learnt(row.needs).at_once is not None}
+    live: dict[tuple[int, int], int] = dict.fromkeys(bounded, 0)
+    for row in rows:
+        if (row.dataset, row.task) in live:
+            live[row.dataset, row.task] += row.queued + row.running
+    found = {
+        place: asking.room(_learnt(row.needs), live[place], row.begun, now, rules.probe)
+        for place, row in bounded.items()
+    }
+    return {place: room for place, room in found.items() if room >= 0}
+
+
+_learnt = lru_cache(maxsize=100_000)(Learnt.from_text)
+
+
+@lru_cache(maxsize=100_000)
+def _asked(number: int, shape: Shape, needs: str | None, gpu_worth: float) -> tuple[int, Shape, float]:
+    """Return the shape that a task asks for with its number, and what it is expected to occupy, in core-hours of worth."""
+    if needs is None:
+        return number, shape, occupied(shape, shape.time).worth(gpu_worth)
+    learnt = _learnt(needs)
+    asked = asking.asked_for(number, shape, learnt)
+    wall = asked.time if learnt.wall is None else learnt.wall
+    return number_of(asked), asked, occupied(asked, wall).worth(gpu_worth)
 
 
 def policy_of(rows: Sequence[Row], aging: float) -> Policy:
@@ -129,9 +171,10 @@ def stand(tx: Connection, wants: Wanted, used: Used, rules: Rules, now: float) -
 class Places:
     """Hands out places to the claims of several threads, from one look at who wants what."""
 
-    def __init__(self, turn: Turn, lock: threading.Lock) -> None:
+    def __init__(self, turn: Turn, wants: Wanted, lock: threading.Lock) -> None:
         """Begin with a turn; `lock` is that of everybody who has the same memory."""
         self._turn, self._lock = turn, lock
+        self.untried, self.shapes = wants.untried, wants.shapes
 
     def select(self, offer: Offer, limit: int) -> list[Allotment]:
         """Return what an engine gets that has `limit` places in slots like `offer`, and count it off."""
@@ -159,6 +202,6 @@ class Chooser:
 
     def look(self, tx: Connection, contexts: Contexts, now: float) -> Places:
         """Read who wants what, and say whose turn it is."""
-        wants = wanted(tx, contexts, self.rules)
+        wants = wanted(tx, contexts, self.rules, now)
         found = stand(tx, wants, self._uses.of(tx, now), self.rules, now)
-        return Places(Turn(found, wants.shapes, self._fits, self._memory), self._lock)
+        return Places(Turn(found, wants.shapes, self._fits, self._memory), wants, self._lock)

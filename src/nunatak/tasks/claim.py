@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from nunatak.core.address import ONCE
 from nunatak.core.states import TaskState
+from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import Recorded
 from nunatak.datasets.progress import Moves
@@ -68,6 +69,7 @@ def claim_many(
     """
     known: dict[int, Context] = {}
     moves = Moves()
+    raised: list[Shape] = []
     taken: dict[int, list[Claimed]] = {item.lease: [] for item in asked}
     for _ in range(ROUNDS):
         chosen: dict[Kind, list[tuple[Asked, Allotment]]] = defaultdict(list)
@@ -80,12 +82,15 @@ def claim_many(
         for kind, of_kind in chosen.items():
             seats = [Seats(item.engine, item.lease, allotment.n, _avoided(item)) for item, allotment in of_kind]
             new = _take(tx, contexts, known[kind.dataset], kind, seats, moves, now) if kind.dataset in known else []
+            if new and kind.asked != kind.shape != known[kind.dataset].base[kind.task]:
+                raised.append(places.shapes[kind.asked])
             for got in new:
                 taken[got.lease].append(got)
             short = _note_missing(places, of_kind, new) or short
         if not short:
             break
-    _note_given(places, taken.values(), moves, now)
+    contexts.book.enter(tx, raised)
+    _note_given(tx, places, taken.values(), moves, now)
     moves.apply(tx, now)
     whole = iter(with_inputs(tx, known, [got for item in asked for got in taken[item.lease]]))
     return [[next(whole) for _ in taken[item.lease]] for item in asked]
@@ -106,9 +111,16 @@ def _note_missing(places: Places, chosen: Sequence[tuple[Asked, Allotment]], got
     return bool(short)
 
 
-def _note_given(places: Places, taken: Iterable[Sequence[Claimed]], moves: Moves, now: float) -> None:
-    """Let waiting be counted anew for datasets that were given places, which is written once a minute at most."""
-    for dataset in {item.dataset for items in taken for item in items}:
+def _note_given(tx: Connection, places: Places, taken: Iterable[Sequence[Claimed]], moves: Moves, now: float) -> None:
+    """Let waiting be counted anew for datasets that were given places, which is written once a minute at most.
+
+    Of a task that is tried for the first time it is written when that was.
+    """
+    given = {(item.dataset, item.task) for items in taken for item in items}
+    begun = sorted(given & places.untried)
+    if begun:
+        store.BEGIN_LESSONS(tx, v=begun, now=now)
+    for dataset in {dataset for dataset, _ in given}:
         if now - places.since(dataset) > GIVEN_AGE:
             moves.given(dataset)
 

@@ -1,23 +1,32 @@
-"""What tasks are seen to use: evidence kept in one row a task of a dataset, from every report that ends attempts."""
+"""What tasks are seen to use: evidence kept in one row a task of a dataset, from every report that ends attempts.
+
+What they ask for follows from it, and is kept beside it.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection
 
-from nunatak.core.work import Outcome
+from nunatak.core.work import Outcome, Shape
+from nunatak.datasets import store as datasets_store
 from nunatak.db.statement import Row
-from nunatak.tasks import store
+from nunatak.tasks import asking, store
+from nunatak.tasks.asking import Learnt
 from nunatak.tasks.context import Contexts
-from nunatak.tasks.judging import Judged, Key
+from nunatak.tasks.judging import Judged, Key, pool_of
 from nunatak.tasks.learning.evidence import End, Evidence, Observed, Quantity
+from nunatak.tasks.learning.needs import Needs
 from nunatak.tasks.verdicts.kinds import Kind
 from nunatak.tasks.verdicts.treatments import BADPUT_ONLY
 
 ENOUGH = 1000
 """Attempts of a task after which a sample will do: another thousandth changes no quantile."""
+OFFERS_AGE = 10.0
+"""Seconds for which it is remembered what engines have at most."""
 RAN_OUT = {
     Kind.OUT_OF_MEMORY: Quantity.MEMORY,
     Kind.OVER_DISK: Quantity.DISK,
@@ -30,13 +39,16 @@ Task = tuple[int, int]  # dataset, number in the plan
 class Lessons:
     """Decides what is written down: all of the first attempts of a task, then a sample, so that the cost stays small.
 
-    What ran out of something always is. Remembers how much is known; forgetting it costs a few more rows written.
+    What ran out of something always is. Remembers how much is known, and for a moment what engines have at most;
+    forgetting it costs a few more rows written.
     """
 
     def __init__(self, chance: Callable[[], float]) -> None:
         """Begin with nothing known; `chance` returns random numbers from 0 to 1."""
         self._chance = chance
         self._known: dict[Task, int] = {}
+        self._largest: Shape | None = None
+        self._looked = float("-inf")
 
     def wanted(self, task: Task) -> bool:
         """Tell whether what a transaction says of a task is written down."""
@@ -49,6 +61,12 @@ class Lessons:
             self._known.clear()
         self._known[task] = known
 
+    def largest(self, tx: Connection, now: float) -> Shape | None:
+        """Return the most that engines offer of each quantity, as of a few seconds ago."""
+        if not 0 <= now - self._looked < OFFERS_AGE:
+            self._largest, self._looked = asking.largest_of(pool_of(tx, now).offers), now
+        return self._largest
+
 
 def note(
     tx: Connection,
@@ -57,8 +75,12 @@ def note(
     judged: Judged,
     closed: Mapping[Key, Row],
     ended: Mapping[Key, Outcome],
+    now: float,
 ) -> None:
-    """Write down what the attempts that were closed used. The rows are locked in order, shortly before the counts."""
+    """Write down what the attempts that were closed used, and what their tasks ask for from now on.
+
+    The rows are locked in order, shortly before the counts.
+    """
     tasks = {(key[0], key[2]) for key in closed}
     chosen = {task for task in tasks if lessons.wanted(task)}
     asked = {
@@ -73,13 +95,35 @@ def note(
     for key, shape in asked.items():
         kind = judged.verdicts[key].kind
         seen[key[0], key[2]].append(Observed(_end(kind), ended[key].usage, shapes[shape], RAN_OUT.get(kind)))
-    before = {(row.dataset, row.task): row.evidence for row in store.LESSONS(tx, v=sorted(seen))}
-    rows = []
+    before = {(row.dataset, row.task): row for row in store.LESSONS(tx, v=sorted(seen))}
+    known = contexts.of(tx, {dataset for dataset, _ in seen})
+    largest = lessons.largest(tx, now)
+    rows, changes = [], []
     for task, observed in sorted(seen.items()):
-        evidence = Evidence.from_text(before.get(task)).add(observed)
+        row, plan = before.get(task), known[task[0]].plan.tasks[task[1]]
+        evidence = Evidence.from_text(row.evidence if row is not None else None).add(observed)
         lessons.remember(task, evidence.ended)
-        rows.append((*task, evidence.to_text()))
+        learnt, evidence, change = asking.learn(plan, learnt_of(row), evidence, largest)
+        rows.append((*task, evidence.to_text(), learnt.to_text() if learnt else None))
+        if change:
+            changes.append((task[0], plan.name, change))
+    contexts.book.enter(tx, [change.shape for _, _, change in changes])
     store.SET_LESSONS(tx, v=rows)
+    for dataset, name, change in changes:
+        _say(tx, dataset, name, change, now)
+
+
+def learnt_of(row: Row | None) -> Learnt | None:
+    """Return what holds for a task as of a row of lessons."""
+    return Learnt.from_text(row.needs) if row is not None and row.needs else None
+
+
+def _say(tx: Connection, dataset: int, name: str, change: Needs, now: float) -> None:
+    """Write into the history that other needs are asked for, and why."""
+    detail = json.dumps({"reason": change.text})
+    datasets_store.ADD_EVENT(
+        tx, dataset=dataset, job=None, task=name, actor="nunatak", verb="needs", detail=detail, now=now
+    )
 
 
 def _end(kind: Kind) -> End:
@@ -90,6 +134,7 @@ def _end(kind: Kind) -> End:
     return End.STOPPED if kind in BADPUT_ONLY else End.WRONG
 
 
-def of_dataset(tx: Connection, dataset: int) -> dict[int, Evidence]:
-    """Return what is known of each task of a dataset."""
-    return {row.task: Evidence.from_text(row.evidence) for row in store.LESSONS_OF(tx, dataset=dataset)}
+def of_dataset(tx: Connection, dataset: int) -> dict[int, tuple[Evidence, Learnt | None]]:
+    """Return what is known of each task of a dataset, and what it asks for since."""
+    rows = store.LESSONS_OF(tx, dataset=dataset)
+    return {row.task: (Evidence.from_text(row.evidence), learnt_of(row)) for row in rows}

@@ -109,11 +109,14 @@ def _used(tx: Connection, context: Context) -> dict[str, list[Plain]]:
     Bytes, seconds, processors. Where requests depend on the job, those of job 0 stand for all.
     """
     found: dict[str, list[Plain]] = {}
-    for number, evidence in sorted(lessons.of_dataset(tx, context.dataset).items()):
+    for number, (evidence, learnt) in sorted(lessons.of_dataset(tx, context.dataset).items()):
         task = context.plan.tasks[number]
-        lines = used(evidence, task.shape or shape_of(context.plan, number, 0))
+        written = task.shape or shape_of(context.plan, number, 0)
+        lines = used(evidence, learnt.shape(written) if learnt else written)
         if lines:
             found[task.name] = [asdict(line) for line in lines]
+            if learnt and learnt.why:
+                found[task.name].append({"name": "why", "text": learnt.why})
     return found
 
 
@@ -207,7 +210,7 @@ def attempts_of(
 ) -> list[Plain]:
     """Return every attempt of a task, the open one last."""
     ended = store.ATTEMPTS(tx, dataset=context.dataset, job=job, task=task)
-    shapes = contexts.book.shapes(tx, {item.shape for item in ended} | ({row.shape} if row is not None else set()))
+    shapes = contexts.book.shapes(tx, {item.shape for item in ended} | ({row.asked} if row is not None else set()))
     plains = [ended_attempt(context, item, shapes[item.shape].to_plain()) for item in ended]
     if row is not None and row.state in LEASED_STATES:
         names = {item.engine: item for item in store.ENGINES(tx)}
@@ -223,7 +226,7 @@ def attempts_of(
                 "host": row.host,
                 "claimed": iso(row.claimed),
                 "started": iso(row.started),
-                "shape": shapes[row.shape].to_plain(),
+                "shape": shapes[row.asked].to_plain(),
                 "inputs": [],
                 "outputs": [],
                 "detail": {},

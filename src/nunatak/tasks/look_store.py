@@ -24,7 +24,7 @@ SUMS = Statement(
 )
 ROW = (
     "SELECT t.dataset, t.job, t.task, t.state, t.shape, t.pending, t.attempt, t.tries, t.not_before, t.since, t.reason,"
-    " t.lease, t.engine, t.claimed, t.started, t.host FROM tasks t WHERE t.dataset = :dataset"
+    " t.lease, t.engine, t.claimed, t.started, t.host, COALESCE(t.asked, t.shape) AS asked FROM tasks t WHERE t.dataset = :dataset"
 )
 JOB = Statement(ROW + " AND t.job = :job ORDER BY t.task")
 TASK = Statement(ROW + " AND t.job = :job AND t.task = :task")
@@ -63,9 +63,10 @@ ENGINE_LOAD = Statement(
 )
 LEASING = Statement("SELECT DISTINCT dataset FROM task_counts WHERE queued > 0 OR running > 0")
 DEMAND = Statement(
-    "SELECT c.dataset, c.task, c.shape, c.queued, c.running, d.priority, d.owner, d.team, j.since,"
+    "SELECT c.dataset, c.task, c.shape, c.queued, c.running, d.priority, d.owner, d.team, j.since, l.needs, l.begun,"
     " CASE WHEN d.state = 'open' AND NOT d.held AND NOT d.cancelled THEN c.ready ELSE 0 END AS ready"
     " FROM datasets d JOIN job_counts j ON j.dataset = d.dataset JOIN task_counts c ON c.dataset = d.dataset"
+    " LEFT JOIN lessons l ON l.dataset = c.dataset AND l.task = c.task"
     " WHERE d.state IN ('open', 'held') AND (c.queued > 0 OR c.running > 0"
     " OR c.ready > 0 AND d.state = 'open' AND NOT d.held AND NOT d.cancelled) ORDER BY c.dataset, c.task DESC, c.shape"
 )

@@ -143,7 +143,7 @@ def _end(
     jobs_done = advance(tx, contexts, known, done, moves, now) if done else []
     expire_temporary(tx, known, jobs_done, now)
     failures.note(tx, judged, closed, ended, moves, now)
-    note(tx, contexts, lessons, judged, closed, ended)
+    note(tx, contexts, lessons, judged, closed, ended, now)
     _spend(tx, contexts, closed, verdicts, ended, moves, now)
     nodes.note(news, verdicts, closed, ended)
     return set(closed)

@@ -87,7 +87,7 @@ def listed(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> list
     """
     said = {(row.kind, row.name or EVERY): row for row in store.SHARES(tx)}
     used = Uses(rules).of(tx, now)
-    found = stand(tx, wanted(tx, contexts, rules), used, rules, now)
+    found = stand(tx, wanted(tx, contexts, rules, now), used, rules, now)
     standing = {"group": _groups(found, used), "user": _users(found, used)}
     lines = {(kind, name): more for kind, of in standing.items() for name, more in of.items()}
     keys = sorted(lines.keys() | said.keys(), key=lambda key: (list(OwnerKind).index(OwnerKind(key[0])), key[1]))

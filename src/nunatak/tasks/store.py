@@ -175,15 +175,21 @@ MOVE_GROUPS = Statement(
     " job int, task int, attempt int, message text, advice text, lines text, sites text, nodes text",
 )
 LESSONS = Statement(
-    "SELECT l.dataset, l.task, l.evidence FROM {v} JOIN lessons l ON l.dataset = v.dataset AND l.task = v.task"
+    "SELECT l.dataset, l.task, l.evidence, l.needs FROM {v} JOIN lessons l ON l.dataset = v.dataset AND l.task = v.task"
     " ORDER BY l.dataset, l.task {wait}",
     v="dataset int, task int",
 )
-LESSONS_OF = Statement("SELECT task, evidence FROM lessons WHERE dataset = :dataset")
+LESSONS_OF = Statement("SELECT task, evidence, needs FROM lessons WHERE dataset = :dataset")
 SET_LESSONS = Statement(
-    "INSERT INTO lessons (dataset, task, evidence) SELECT dataset, task, evidence FROM {v} WHERE true ORDER BY dataset, task"
-    " ON CONFLICT (dataset, task) DO UPDATE SET evidence = excluded.evidence",
-    v="dataset int, task int, evidence text",
+    "INSERT INTO lessons (dataset, task, evidence, needs) SELECT dataset, task, evidence, needs FROM {v} WHERE true"
+    " ORDER BY dataset, task"
+    " ON CONFLICT (dataset, task) DO UPDATE SET evidence = excluded.evidence, needs = excluded.needs",
+    v="dataset int, task int, evidence text, needs text",
+)
+BEGIN_LESSONS = Statement(
+    "UPDATE lessons SET begun = :now WHERE begun IS NULL AND (dataset, task) IN (SELECT l.dataset, l.task FROM {v}"
+    " JOIN lessons l ON l.dataset = v.dataset AND l.task = v.task ORDER BY l.dataset, l.task {wait})",
+    v="dataset int, task int",
 )
 SPENT = Statement("SELECT dataset, era, SUM(core) AS core, SUM(gpu) AS gpu FROM spent GROUP BY dataset, era")
 SHARES = Statement("SELECT * FROM shares ORDER BY kind, name")

@@ -15,7 +15,7 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.graph import Graph
 from nunatak.datasets.plan import Plan
 from nunatak.datasets.progress import Moves
-from nunatak.tasks import store
+from nunatak.tasks import asking, store
 from nunatak.tasks.advance import count_touched, expect, once_done
 from nunatak.tasks.context import Context, Contexts, context_of
 
@@ -47,6 +47,7 @@ def submit(
     context = context_of(dataset, graph)  # not remembered: the transaction may yet be rolled back
     contexts.book.enter(tx, [task.shape for task in plan.tasks if task.shape])
     moves = Moves()
+    _add_lessons(tx, dataset, plan)
     _add_once(tx, contexts, context, plan.jobs, moves, now)
     _count_untouched(context, moves, plan.jobs, frozenset())
     moves.apply(tx, now)
@@ -61,6 +62,13 @@ def submit(
         now=now,
     )
     return dataset
+
+
+def _add_lessons(tx: Connection, dataset: int, plan: Plan) -> None:
+    learnt = [(number, asking.begin(task, plan.jobs)) for number, task in enumerate(plan.tasks)]
+    rows = [(dataset, number, None, item.to_text()) for number, item in learnt if item]
+    if rows:
+        store.SET_LESSONS(tx, v=rows)
 
 
 def _add_once(tx: Connection, contexts: Contexts, context: Context, jobs: int, moves: Moves, now: float) -> None:

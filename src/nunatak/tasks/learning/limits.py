@@ -24,15 +24,28 @@ class Limits:
     most: Shape
 
 
-def limits_of(written: Shape, mode: Mode, memory_most: int = 0, largest: Shape | None = None) -> Limits:
+def limits_of(
+    written: Shape,
+    mode: Mode,
+    memory_most: int = 0,
+    largest: Shape | None = None,
+    *,
+    disk_most: int = 0,
+    time_most: int = 0,
+) -> Limits:
     """Return the limits of a task that was `written` so.
 
-    `memory_most` is up to where retries may raise memory (0: not), `largest` the largest that any site offers.
+    `memory_most` and the like are up to where retries may raise each (0: not), `largest` the largest that any site offers.
     """
     if mode is Mode.OFF:
         return Limits(written, written)
     least = replace(written, memory=0, disk=0, time=0)
-    most = replace(written, memory=max(written.memory, memory_most))
+    most = replace(
+        written,
+        memory=max(written.memory, memory_most),
+        disk=max(written.disk, disk_most),
+        time=max(written.time, time_most),
+    )
     if mode is Mode.AUTO and largest is not None:
         # Nothing offered today is no reason to ask for less than was written.
         memory, disk = max(most.memory, largest.memory), max(most.disk, largest.disk)
