@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sqlalchemy import insert
-
-from nunatak.core.work import Reason, Shape
+from nunatak.core.work import Reason, Shape, Usage
 from nunatak.datasets.plan import Retry
 from nunatak.datasets.tables import job_counts
 from nunatak.tasks import shares
+from nunatak.tasks.choosing import Chooser
 from nunatak.tasks.claim import Claimed
 from nunatak.tasks.shares import OwnerKind, Share
-from nunatak.tasks.sharing.usage import Amount
-from nunatak.tasks.tables import spent
 from tests.contract.world import Plan, World, chain, task
 
 G, U, D, SITE = OwnerKind.GROUP, OwnerKind.USER, OwnerKind.DATASET, OwnerKind.SITE
@@ -48,10 +45,12 @@ def test_two_groups_with_weights_three_to_one_get_three_to_one(world: World) -> 
 
 def test_who_used_more_than_its_share_is_given_fewer_places(world: World) -> None:
     one, other = world.submit(chain(1000, 1), owner="alice"), world.submit(chain(1000, 1), owner="bob")
-    kept = world.chooser.rules.decay.entry(Amount(1000.0), world.clock())
-    row = {"site": "here", "attempts": 1, "wall": 0, "cpu": 0, "era": kept.era, "core": kept.core / 2, "gpu": 0}
-    rows = [{**row, "dataset": one, "cause": cause} for cause in ("ok", "user")]
-    world.database.run(lambda tx: tx.execute(insert(spent), rows))
+    (item,) = world.claim(1)
+    assert item.dataset == one
+    world.start([item])
+    world.clock.advance(7 * 86400.0)
+    world.end([item], usage=Usage(wall=7 * 86400.0, cpu=1.0))
+    world.chooser = Chooser()  # as another process would
     assert by_dataset(world.claim(80)) == {other: 75, one: 5}  # sixteen picks of five: 4 times faster, 4 times slower
 
 
