@@ -101,6 +101,8 @@ def test_the_next_jobs_ask_right_from_the_start(world: World) -> None:
     assert asks(world, again).memory >= 192 * MB
     assert len(fresh) == 19
     assert {asks(world, item).memory for item in fresh} == {192 * MB}
+    assert world.status(f"{dataset}/{fresh[0].job}/a")["shape"]["memory"] == 192 * MB
+    assert world.status(f"{dataset}/99/a")["shape"]["memory"] == 192 * MB  # not touched yet
     assert {row.shape for row in world.ledger()} == {probe[0].shape}
     finish(world, [again, *fresh], 170)
     assert {row.shape for row in world.ledger() if row.attempt == 1 and row.job in {i.job for i in fresh}} == {

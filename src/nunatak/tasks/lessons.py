@@ -138,3 +138,8 @@ def of_dataset(tx: Connection, dataset: int) -> dict[int, tuple[Evidence, Learnt
     """Return what is known of each task of a dataset, and what it asks for since."""
     rows = store.LESSONS_OF(tx, dataset=dataset)
     return {row.task: (Evidence.from_text(row.evidence), learnt_of(row)) for row in rows}
+
+
+def of_task(tx: Connection, dataset: int, task: int) -> Learnt | None:
+    """Return what one task of a dataset asks for since something was learnt; None if nothing is learnt of it."""
+    return next((learnt_of(row) for row in store.LESSONS_OF(tx, dataset=dataset) if row.task == task), None)

@@ -13,11 +13,13 @@ from nunatak.core.address import ONCE, Address
 from nunatak.core.clock import iso
 from nunatak.core.errors import Invalid, NotFound
 from nunatak.core.states import LEASED_STATES, Derived, TaskState, derive
+from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import shape_of
 from nunatak.db.statement import Row
 from nunatak.tasks import lessons
 from nunatak.tasks import look_store as store
+from nunatak.tasks.asking import asked_for
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.learning.used import used
 
@@ -175,6 +177,18 @@ def _job_state(counts: Mapping[str, int]) -> Derived:
     return Derived.HELD if counts[S.HELD] else derive(counts)
 
 
+def _asks(tx: Connection, contexts: Contexts, context: Context, number: int, row: Row | None) -> Shape | None:
+    """Return what a task asks for: what its last attempt did, or its next one would; None where that is not known yet."""
+    if row is not None and row.attempt and row.state not in (S.READY, S.WAITING):
+        return contexts.book.shapes(tx, [row.asked])[row.asked]
+    shape = row.shape if row is not None else context.base[number]
+    if not shape:
+        return None
+    written = contexts.book.shapes(tx, [shape])[shape]
+    learnt = lessons.of_task(tx, context.dataset, number)
+    return asked_for(shape, written, learnt) if learnt else written
+
+
 def task_status(tx: Connection, contexts: Contexts, context: Context, address: Address, now: float) -> Plain:
     """Return a task with all its attempts, the open one last."""
     job, number = locate(context, address)
@@ -182,7 +196,7 @@ def task_status(tx: Connection, contexts: Contexts, context: Context, address: A
     rows = store.TASK(tx, dataset=context.dataset, job=job, task=number)
     row = rows[0] if rows else None
     name = name_of(context, job, number)
-    shape = row.shape if row is not None else context.base[number]
+    shape = _asks(tx, contexts, context, number, row)
     attempts = attempts_of(tx, contexts, context, job, number, row)
     back_off = row.not_before if row is not None and row.state == S.READY and row.not_before > now else None
     return {
@@ -196,7 +210,7 @@ def task_status(tx: Connection, contexts: Contexts, context: Context, address: A
         "tries": row.tries if row is not None else 0,
         "tries_most": context.plan.tasks[number].retry.tries,
         "pending": row.pending if row is not None else len(context.graph.local[number]),
-        "shape": contexts.book.shapes(tx, [shape])[shape].to_plain() if shape else None,
+        "shape": shape.to_plain() if shape else None,
         "since": iso(row.since) if row is not None else None,
         "not_before": iso(back_off),
         "host": row.host if row is not None and row.state in LEASED_STATES else None,
