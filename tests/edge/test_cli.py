@@ -377,3 +377,10 @@ def test_operators_set_shares_and_see_them(cli: Run) -> None:
     cli("shares", "unset", "group", "icecube")
     assert "nothing is said of group icecube" in cli("shares", "unset", "group", "icecube", code=3).stderr
     assert "has no weight" in cli("shares", "set", "site", "desy", "--weight", "2", code=2).stderr
+
+
+def test_nodes_are_listed_drained_and_undrained(cli: Run) -> None:
+    assert cli("node", "ls").stderr == "all nodes are fine\n"
+    assert json.loads(cli("node", "ls", "--all", "--json").stdout) == []
+    assert "there is no node here/n1" in cli("node", "drain", "here/n1", "--for", "2h", code=3).stderr
+    assert "there is no node here/n1" in cli("node", "undrain", "here/n1", code=3).stderr

@@ -24,7 +24,9 @@ SCORES = Statement(f"SELECT kind, site, name, seen, at, score FROM health WHERE 
 STANDINGS = Statement(
     f"SELECT kind, site, name, standing FROM health WHERE {KINDS} AND standing IS NOT NULL ORDER BY kind, site, name"
 )
-ROW = Statement("SELECT seen, at, score, standing FROM health WHERE kind = :kind AND site = :site AND name = :name")
+ROW = Statement(
+    "SELECT kind, site, name, seen, at, score, standing FROM health WHERE kind = :kind AND site = :site AND name = :name"
+)
 SET_SCORES = Statement(
     "INSERT INTO health (kind, site, name, seen, at, score) SELECT kind, site, name, seen, at, score FROM {v} WHERE true"
     " ON CONFLICT (kind, site, name) DO UPDATE SET seen = excluded.seen, at = excluded.at, score = excluded.score",
