@@ -3,7 +3,19 @@
 import importlib
 import sys
 
-ALL = ("starting", "expand", "worker", "local", "reading", "lives", "scale")
+ALL = (
+    "starting",
+    "expand",
+    "verdicts",
+    "learning",
+    "sharing",
+    "health",
+    "worker",
+    "local",
+    "reading",
+    "lives",
+    "scale",
+)
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

@@ -14,7 +14,7 @@ from bench.say import say
 from nunatak.core.work import Shape, Usage
 from nunatak.tasks.learning.eta import Work, eta
 from nunatak.tasks.learning.evidence import End, Evidence, Observed
-from nunatak.tasks.learning.groups import group_size
+from nunatak.tasks.learning.groups import Size, group_size, groups
 from nunatak.tasks.learning.limits import Mode, limits_of
 from nunatak.tasks.learning.needs import estimate
 from nunatak.tasks.learning.sketch import EMPTY, Sketch
@@ -52,6 +52,9 @@ def main() -> None:
     say("evidence read, add 500 attempts, write", learnt * BATCH, "attempts/s", ">= 40000", bytes=len(row))
     say("estimate", rate(lambda: estimate(evidence, shape, limits)), "decisions/s", ">= 1000")
     say("group size", rate(lambda: group_size(big, shape, 100_000, 50)), "decisions/s", ">= 500")
+    short = [((n % 7, 0), n, shape) for n in range(10_000)]
+    sizes: dict[tuple[int, ...], Size] = {(key, 0): Size(60, 3600, "") for key in range(7)}
+    say("grouping", rate(lambda: groups(short, sizes)) * len(short), "tasks/s", ">= 200000")
 
     one = [Work("t", ready=10_000, running=tuple(Running(t) for t in batch[:50]), took=big, asked=1e6)]
     say("eta, one task", 1000 / rate(lambda: eta(one, 50)), "ms", "< 5")

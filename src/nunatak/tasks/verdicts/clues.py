@@ -11,6 +11,7 @@ from nunatak.tasks.verdicts.kinds import Kind
 MANY = 20
 """Needles above which it is faster to look at the words of a text first."""
 _WORD = re.compile("[a-z0-9_]+")
+_APART = {code: " " for code in range(128) if not re.match("[a-z0-9_]", chr(code))}  # what ends a word
 
 
 class Clue(NamedTuple):
@@ -42,7 +43,7 @@ class Clues:
 
     def speaking(self, text: str) -> Iterator[Clue]:
         """Return the clues of which a needle is in `text` (lower case), in order."""
-        if not self._words or not self._words.isdisjoint(_WORD.findall(text)):
+        if not self._words or not self._words.isdisjoint(_words(text)):
             for clue in self.clues:
                 for needle in clue.needles:
                     if needle in text:
@@ -52,6 +53,11 @@ class Clues:
     def first(self, text: str) -> Clue | None:
         """Return the first clue of which a needle is in `text` (lower case)."""
         return next(self.speaking(text), None)
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text in lower case; what goes word by word through plain text is faster than a pattern."""
+    return text.translate(_APART).split() if text.isascii() else _WORD.findall(text)
 
 
 def _first_word(needle: str) -> str:

@@ -32,7 +32,7 @@ def judge(
     pattern = _pattern(case, finding)
     treatment = TREATMENTS[finding.kind]
     signature = digest(pattern)
-    same = tuple(past for past in history.attempts if past.signature == signature)
+    same = tuple([past for past in history.attempts if past.signature == signature])
     judged = Judged(case, finding, treatment, signature, policy, same)
     step = WAYS[treatment.way](judged)
     return _verdict(judged, step, pattern, chance)

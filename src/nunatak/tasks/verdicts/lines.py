@@ -13,6 +13,7 @@ _LOOKED = 120  # lines from the end in which an error is looked for
 _TRACEBACK = "Traceback (most recent call last)"
 _CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
 _FRAME = re.compile(r'\s*File "([^"]+)", line \d+, in (.+)')
+_WITHIN = frozenset(("", " ", "|", "~", "^"))  # what lines of a traceback begin with
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
@@ -56,7 +57,7 @@ def matter(tail: str) -> Matter:
     if not tail:
         return NOTHING
     text = tail[-MOST_TAIL:]
-    if _CONTROL.search(text):
+    if not text.replace("\n", "").isprintable() and _CONTROL.search(text):
         text = "\n".join([_clean(line) for line in text.split("\n")])
     if _TRACEBACK in text:
         found = _traceback(text.split("\n"))
@@ -87,8 +88,9 @@ def _traceback(lines: list[str]) -> Matter | None:
         told += [line for line in (frame, headline) if line]
     if not headline:
         return None  # cut short: the process died while it was writing
-    after = [line for line in lines[end:] if line and _is_strong(line) and _TRACEBACK not in line]
-    told += [_short(line) for line in after[-2:]]
+    if end < len(lines):
+        after = [line for line in lines[end:] if line and _is_strong(line) and _TRACEBACK not in line]
+        told += [_short(line) for line in after[-2:]]
     return Matter(headline, tuple(dict.fromkeys(told))[-MOST_LINES:], place)
 
 
@@ -102,7 +104,7 @@ def _one(lines: list[str], start: int) -> tuple[str, str, str, int]:
     frame, end, headline = "", len(lines), ""
     for index in range(start + 1, end):
         line = lines[index][edge:] if edge else lines[index]
-        if not line or line[0] in " |~^":
+        if line[:1] in _WITHIN:
             if 'File "' in line:
                 frame = line
         elif line.strip():
@@ -160,5 +162,7 @@ def _last(text: str) -> Matter:
 
 
 def _short(line: str) -> str:
-    line = line.strip().lstrip("|").strip()
+    line = line.strip()
+    if line[:1] == "|":
+        line = line.lstrip("|").strip()
     return line if len(line) <= MOST_WIDTH else line[: MOST_WIDTH - 3] + "..."
