@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from nunatak.core.work import Command, Environment, Input, Outcome, Output, Reason, Shape, TaskSpec
+from nunatak.core.work import Checkpoint, Command, Environment, Input, Outcome, Output, Reason, Shape, TaskSpec
 from nunatak.worker.build import build, unpack
 
 PATIENCE = 60.0
@@ -769,3 +769,129 @@ def test_a_wrong_command_line_is_told(home: Path) -> None:
         done = subprocess.run([sys.executable, "-I", "-S", str(home), *words], capture_output=True, timeout=PATIENCE)
         assert done.returncode == 2
         assert b"usage: nunatak-worker SANDBOX" in done.stderr
+
+
+# ---- checkpoints
+
+
+WRITES = "open('state.txt', 'w').write('so far'); print('written', flush=True); import time; time.sleep(60)"
+
+
+def checkpoint(box: Box, content: str | None = None, sha256: str = "") -> Checkpoint:
+    """A checkpoint that goes to `kept`, and what an earlier attempt left in `before`, if anything."""
+    before = None
+    if content is not None:
+        (box.outside / "before").write_text(content)
+        digest = sha256 or hashlib.sha256(content.encode()).hexdigest()
+        before = Input("state.txt", str(box.outside / "before"), digest, len(content), optional=True)
+    return Checkpoint("state.txt", str(box.outside / "kept" / "state.txt"), before)
+
+
+def stopped(box: Box, order: Checkpoint, program: str = WRITES, until: str = "written") -> Outcome:
+    """Run a program until it says so, then stop the worker."""
+    box.order(program, checkpoint=order)
+    worker = box.start()
+    wait_for(lambda: until in (box.root / "stdout").read_text() if (box.root / "stdout").exists() else False)
+    worker.terminate()
+    worker.communicate(timeout=PATIENCE)
+    return box.outcome()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_what_a_stopped_program_wrote_is_kept(box: Box) -> None:
+    found = stopped(box, checkpoint(box))
+    kept = found.detail["checkpoint"]
+    assert (box.outside / "kept" / "state.txt").read_text() == "so far"
+    assert (found.reason, kept["size"]) == (Reason.TERMINATED, 6)
+    assert kept["sha256"] == hashlib.sha256(b"so far").hexdigest()
+    assert 0 <= found.saved <= found.usage.wall
+
+
+def test_a_program_may_write_its_checkpoint_when_it_is_told_to_stop(box: Box) -> None:
+    program = (
+        "import signal, sys, time\n"
+        "def save(*_): open('state.txt', 'w').write('at the last'); sys.exit(3)\n"
+        "signal.signal(signal.SIGTERM, save)\nprint('written', flush=True)\ntime.sleep(60)"
+    )
+    assert stopped(box, checkpoint(box), program).detail["checkpoint"]["size"] == len("at the last")
+
+
+def test_time_that_is_over_and_a_signal_keep_it_and_an_exit_code_does_not(box: Box) -> None:
+    over = box.run(WRITES, checkpoint=checkpoint(box), shape=replace(SHAPE, time=1))
+    assert (over.reason, over.detail["checkpoint"]["size"]) == (Reason.TIME, 6)
+    write = "open('state.txt', 'w').write('so far');"
+    died = box.run(write + "import os; os.kill(os.getpid(), 11)", checkpoint=checkpoint(box))
+    assert (died.reason, died.detail["checkpoint"]["size"]) == (Reason.SIGNAL, 6)
+    failed = box.run(write + "raise SystemExit(1)", checkpoint=checkpoint(box))
+    assert (failed.reason, "checkpoint" in failed.detail) == (Reason.EXIT, False)
+    assert "checkpoint" not in box.run(write, checkpoint=checkpoint(box)).detail
+
+
+def test_a_program_goes_on_from_what_was_kept(box: Box) -> None:
+    order = checkpoint(box, "from before")
+    found = box.run("print(open('state.txt').read())", checkpoint=order)
+    assert (box.root / "stdout").read_text() == "from before\n"
+    assert found.detail["resumed"] == order.before.url
+    assert [(record.name, record.temporary) for record in found.inputs] == [("state.txt", True)]
+
+
+def test_what_was_not_written_anew_is_not_kept_again(box: Box) -> None:
+    program = "print('written', flush=True); import time; time.sleep(60)"
+    assert "checkpoint" not in stopped(box, checkpoint(box, "from before"), program).detail
+    assert "checkpoint" not in stopped(box, checkpoint(box), program).detail
+
+
+@pytest.mark.parametrize("how", ["gone", "cut short", "changed"])
+def test_a_checkpoint_that_is_not_what_it_was_means_beginning_anew(box: Box, how: str) -> None:
+    order = checkpoint(box, "from before", sha256="" if how != "changed" else "ab" * 32)
+    if how == "gone":
+        (box.outside / "before").unlink()
+    elif how == "cut short":
+        (box.outside / "before").write_text("from")
+    found = box.run("import os; print(os.path.exists('state.txt'))", checkpoint=order)
+    assert found.reason is Reason.OK
+    assert (box.root / "stdout").read_text() == "False\n"
+    assert "resumed" not in found.detail
+    assert "beginning anew" in (box.root / "worker.log").read_text()
+
+
+def test_a_link_out_of_the_sandbox_is_no_checkpoint(box: Box) -> None:
+    (box.outside / "secret").write_text("x")
+    program = f"import os; os.symlink({str(box.outside / 'secret')!r}, 'state.txt');" + WRITES.partition(";")[2]
+    found = stopped(box, checkpoint(box), program)
+    assert "checkpoint" not in found.detail
+    assert not (box.outside / "kept").exists()
+
+
+def test_a_kill_while_a_checkpoint_is_stored_leaves_nothing_by_its_name(tmp_path: Path) -> None:
+    from nunatak.worker import stage, transfer
+
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "state.txt").write_text("so far")
+    target = tmp_path / "kept" / "state.txt"
+    pid = os.fork()
+    if pid == 0:
+        transfer.synchronise = lambda _path: os.kill(os.getpid(), signal.SIGKILL)
+        stage.keep("state.txt", str(target), str(tmp_path / "work"), str(tmp_path))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    assert [path.suffix for path in target.parent.iterdir()] == [".part"]
+
+
+def test_storing_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nunatak.worker import checkpoint as keeping
+    from nunatak.worker import spec, stage
+    from nunatak.worker.record import Talk
+
+    order = spec.Checkpoint({"name": "state.txt", "url": str(tmp_path / "kept")}, "checkpoint")
+    (tmp_path / "state.txt").write_text("so far")
+    monkeypatch.setattr(stage, "keep", lambda *_: signal.pause())
+    keeper = keeping.Keeper(order, str(tmp_path), str(tmp_path), Talk(str(tmp_path / "worker.log")))
+    assert keeper.keep(0.05, 1.0) is None
+    assert "there was no time" in (tmp_path / "worker.log").read_text()

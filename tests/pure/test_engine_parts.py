@@ -12,11 +12,22 @@ from hypothesis import strategies as st
 
 from nunatak.core.clock import ManualClock
 from nunatak.core.errors import Invalid, NotFound
-from nunatak.core.work import Command, Environment, FileRecord, Outcome, Output, Reason, Shape, TaskSpec, Usage
+from nunatak.core.work import (
+    Checkpoint,
+    Command,
+    Environment,
+    FileRecord,
+    Outcome,
+    Output,
+    Reason,
+    Shape,
+    TaskSpec,
+    Usage,
+)
 from nunatak.engines.behaviour import Behaviour, draw
 from nunatak.engines.local import LocalEngine
 from nunatak.engines.news import News
-from nunatak.engines.outcomes import read_outcome, read_usage, shown
+from nunatak.engines.outcomes import held_to_checkpoint, read_outcome, read_usage, shown
 from nunatak.engines.plugins import GROUP, load_engine
 from nunatak.engines.processes import Process, Seen, Table
 from nunatak.engines.protocol import Change, Handle, What
@@ -357,3 +368,22 @@ def test_an_unknown_kind_is_answered_with_the_nearest() -> None:
     with pytest.raises(NotFound) as caught:
         load_engine("lokal", {}, installed=INSTALLED)
     assert "'local'" in caught.value.hint
+
+
+# ---- what a worker kept
+
+
+KEPT = {"url": "file:///s/1/.checkpoints/a/1/x", "size": 3, "sha256": "ab" * 32, "saved": 5.0}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"url": "file:///etc/passwd"}, {"size": -1}, {"size": "3"}, {"sha256": ""}, {"saved": -1.0}, {"saved": None}],
+)
+def test_a_worker_chooses_neither_where_a_checkpoint_is_nor_what_it_is(change: dict[str, object]) -> None:
+    promised = Checkpoint("x", "file:///s/1/.checkpoints/a/1/x")
+    good = Outcome("1/0/a#1", "a1", Reason.TERMINATED, detail={"checkpoint": KEPT, "python": "3"})
+    bad = Outcome("1/0/a#1", "a1", Reason.TERMINATED, detail={"checkpoint": {**KEPT, **change}, "python": "3"})
+    assert held_to_checkpoint(good, promised) is good
+    assert held_to_checkpoint(bad, promised).detail == {"python": "3"}
+    assert held_to_checkpoint(good, None).detail == {"python": "3"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from nunatak.core.address import ONCE
 from nunatak.core.errors import Invalid
-from nunatak.core.work import Input, TaskSpec
+from nunatak.core.work import Checkpoint, Input, TaskSpec
 from nunatak.datasets.expand import Recorded, dry_run, expand, shape_of
 from nunatak.datasets.plan import Plan, StoredFile
 from nunatak.datasets.recipe import Manifest, compile_recipe
@@ -296,3 +298,17 @@ def test_a_dry_run_shows_every_task_of_a_job() -> None:
     assert shown[2]["inputs"][1]["url"] == shown[1]["outputs"][0]["url"]
     with pytest.raises(Invalid):
         dry_run(plan, 2)
+
+
+def test_a_checkpoint_has_a_place_of_its_own_for_each_attempt() -> None:
+    plan = plan_of('jobs: 2\ntasks: {fit: {run: fit, checkpoint: "state.{job}.npz"}, b: {run: b}}\n')
+    made = spec(plan, "fit", job=1, attempt=3)
+    assert made.checkpoint == Checkpoint("state.1.npz", "file:///store/42/.checkpoints/fit/000/000001/3/state.1.npz")
+    kept = replace(made, checkpoint=replace(made.checkpoint, before=Input("state.1.npz", "file:///x", SHA, 7, True)))
+    assert TaskSpec.from_plain(json.loads(json.dumps(kept.to_plain()))) == kept
+    assert "checkpoint" not in spec(plan, "b").to_plain()
+    assert Plan.from_plain(json.loads(plan.text)) == plan
+
+
+def test_a_plan_without_checkpoints_has_the_hash_it_had_before_there_were_any() -> None:
+    assert "checkpoint" not in plan_of("tasks: {a: {run: a}}\n").text

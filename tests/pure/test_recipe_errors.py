@@ -189,6 +189,21 @@ def problems(text: str | bytes, manifest: Manifest = NOTHING, **options: object)
             id="own output",
         ),
         pytest.param(
+            ONE + "    outputs: [x]\n  b: {run: echo, inputs: [a/x], checkpoint: x}\n",
+            'muons.yaml:6:45 tasks.b.checkpoint: "x" is both the checkpoint and an input of this task (rename one of them)',
+            id="input and checkpoint of one name",
+        ),
+        pytest.param(
+            ONE + "    checkpoint: ../x\n",
+            'muons.yaml:5:17 tasks.a.checkpoint: "../x" leads out of its directory (names have no ".." in them)',
+            id="checkpoint elsewhere",
+        ),
+        pytest.param(
+            ONE + "    checkpoint: '{jib}'\n",
+            'muons.yaml:5:17 tasks.a.checkpoint: "jib" is not a known name (did you mean "job"?)',
+            id="checkpoint of an unknown name",
+        ),
+        pytest.param(
             ONE + "    outputs: [x]\n  b: {run: echo, inputs: [a/x], outputs: [x]}\n",
             'muons.yaml:6:43 tasks.b.outputs[0]: "x" is both an input and an output of this task (call the '
             'input something else: "SOURCE -> in.x")',

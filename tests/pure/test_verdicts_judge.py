@@ -34,7 +34,15 @@ OUTCOMES = st.builds(
     host=st.sampled_from(["", "a", "b"]),
     usage=USAGES,
     inputs=st.sampled_from([(), (FileRecord("x.npz", "/x.npz", 0, ""),)]),
-    detail=st.sampled_from([{}, {"batch": {"code": 34, "subcode": 102}}, {"quiet": 1e6}, {"batch": 3, "tail": [1]}]),
+    detail=st.sampled_from(
+        [
+            {},
+            {"batch": {"code": 34, "subcode": 102}},
+            {"quiet": 1e6},
+            {"batch": 3, "tail": [1]},
+            {"checkpoint": {"saved": 9.0}},
+        ]
+    ),
 )
 SHAPES = st.builds(
     Shape, memory=st.integers(10**8, 10**12), disk=st.integers(10**8, 10**12), time=st.integers(60, 10**6)
@@ -312,3 +320,14 @@ def test_back_off_doubles_up_to_the_most_and_spreads_by_chance() -> None:
 def test_what_we_stopped_ourselves_counts_for_nothing(kind: Kind, action: Action) -> None:
     found = judge(outcome("terminated", "x"), History(asked=kind))
     assert (found.kind, found.action, found.counts, found.delay) == (kind, action, False, 0.0)
+
+
+@pytest.mark.parametrize("reason", [Reason.TIME, Reason.TERMINATED])
+def test_what_was_stopped_and_kept_its_work_goes_on_at_once_free_of_charge_and_with_no_more(reason: Reason) -> None:
+    kept = Outcome("1/0/a#1", "f", reason, host="a", usage=Usage(wall=3600.0), detail={"checkpoint": {"saved": 3000.0}})
+    found = judge(kept, History(tries=2, free=50))
+    assert (found.action, found.counts, found.delay, found.shape) == (Action.AGAIN, False, 0.0, None)
+    assert "50 min of its work were kept" in found.sentence
+    assert judge(kept, History(free=DEFAULT.steps)).action is Action.FAILED
+    nothing = dataclasses.replace(kept, detail={"checkpoint": {"saved": 0.0}})
+    assert judge(nothing, History(tries=2, free=50)).action is Action.FAILED

@@ -125,6 +125,7 @@ class Shared:
                 "jobs": totals[item.dataset] if item.job == ONCE else known[item.dataset].plan.jobs,
                 "inputs": [asdict(recorded) for recorded in item.inputs],
                 **({"avoid": item.avoid} if item.avoid else {}),
+                **({"checkpoint": item.checkpoint._asdict()} if item.checkpoint else {}),
             }
             for item in items
         ]

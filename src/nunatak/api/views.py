@@ -316,6 +316,7 @@ class ClaimedTask(LeaseView):
     jobs: int
     inputs: list[dict[str, Any]]
     avoid: list[str] = []
+    checkpoint: dict[str, Any] | None = None  # what an earlier attempt kept: url, size, sha256
 
 
 class Claims(View):

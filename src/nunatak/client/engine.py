@@ -33,7 +33,7 @@ class Registration:
 class Claim:
     """A task leased to us: `inputs` are the recorded outputs of its parents, `jobs` how many jobs its dataset has.
 
-    `jobs` is 0 where that is as planned; `avoid` names nodes on which it should not be tried.
+    `jobs` is 0 where that is as planned; `avoid` names nodes on which it should not be tried; `checkpoint` is what an earlier attempt kept: url, size, sha256.
     """
 
     address: str
@@ -43,6 +43,7 @@ class Claim:
     inputs: tuple[Mapping[str, Any], ...] = ()
     jobs: int = 0
     avoid: tuple[str, ...] = ()
+    checkpoint: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class EngineClient:
                 tuple(item.get("inputs") or ()),
                 int(item.get("jobs") or 0),
                 tuple(item.get("avoid") or ()),
+                item.get("checkpoint"),
             )
             for item in self._hear(self._post("claim", offer=offer.to_plain(), limit=limit))["tasks"]
         ]

@@ -93,6 +93,18 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A file that the task writes now and then, and goes on from where it is there at the start.
+
+    `url` is where this attempt keeps it if it does not come to its end; `before` is what an earlier attempt kept.
+    """
+
+    name: str
+    url: str
+    before: Input | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """One command: an argument list, or with `shell` a single text for /bin/sh -c (argv has one element)."""
 
@@ -125,10 +137,14 @@ class TaskSpec:
     shape: Shape
     log_limit: int = 10_000_000  # bytes kept of stdout and of stderr each, head and tail
     avoid: tuple[str, ...] = ()  # nodes on which it should not be tried; for engines that have several
+    checkpoint: Checkpoint | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Return the JSON-able dictionary that the worker reads."""
-        return {"format": FORMAT, **asdict(self), "shape": self.shape.to_plain()}
+        plain = {"format": FORMAT, **asdict(self), "shape": self.shape.to_plain()}
+        if self.checkpoint is None:
+            del plain["checkpoint"]
+        return plain
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
@@ -143,7 +159,15 @@ class TaskSpec:
             shape=Shape.from_plain(plain["shape"]),
             log_limit=plain["log_limit"],
             avoid=tuple(plain.get("avoid", ())),
+            checkpoint=_checkpoint(plain.get("checkpoint")),
         )
+
+
+def _checkpoint(plain: Mapping[str, Any] | None) -> Checkpoint | None:
+    if plain is None:
+        return None
+    before = plain.get("before")
+    return Checkpoint(plain["name"], plain["url"], None if before is None else Input(**before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +239,13 @@ class Outcome:
     inputs: tuple[FileRecord, ...] = ()
     outputs: tuple[FileRecord, ...] = ()
     detail: Mapping[str, Any] = field(default_factory=dict)  # phases' seconds, versions, per-command exits
+
+    @property
+    def saved(self) -> float:
+        """Return how many seconds of its wall clock a checkpoint kept; 0 without one."""
+        kept = self.detail.get("checkpoint") if self.detail else None
+        saved = kept.get("saved") if isinstance(kept, Mapping) else None
+        return max(0.0, float(saved)) if isinstance(saved, int | float) else 0.0
 
     def to_plain(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""

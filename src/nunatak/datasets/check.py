@@ -167,6 +167,7 @@ class Builder:
             requirements=requirements,
             retry=draft.retry,
             learn=draft.learn,
+            checkpoint=draft.checkpoint,
         )
         return self._shaped(task, draft, namer)
 

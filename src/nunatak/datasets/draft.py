@@ -36,6 +36,7 @@ class Draft:
     image: str = ""
     retry: Retry = field(default_factory=Retry)
     learn: str = LEARN
+    checkpoint: str = ""
     texts: list[Written] = field(default_factory=list)
 
     @property
@@ -72,6 +73,9 @@ class Drafter:
         self._environment(draft)
         self._retry(draft)
         draft.learn = draft.entry.get("learn", self.document.get("learn", LEARN))
+        draft.checkpoint = entry.get("checkpoint", "")
+        if draft.checkpoint:
+            draft.texts.append(Written((*draft.path, "checkpoint"), draft.checkpoint, Stage.OUTPUT))
         return draft
 
     def _settings(self, draft: Draft, section: str) -> list[tuple[str, Any, Path]]:

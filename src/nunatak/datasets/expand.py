@@ -8,11 +8,11 @@ from typing import Any
 
 from nunatak.core.address import ONCE, Address
 from nunatak.core.errors import Invalid
-from nunatak.core.work import Environment, Input, Output, Shape, TaskSpec
+from nunatak.core.work import Checkpoint, Environment, Input, Output, Shape, TaskSpec
 from nunatak.datasets.commands import CommandProgram, TextTable
 from nunatak.datasets.manifest import relative
 from nunatak.datasets.parameters import parameters_of
-from nunatak.datasets.places import blob, kept_at, numbered, usual_place
+from nunatak.datasets.places import blob, checkpoint_place, kept_at, numbered, usual_place
 from nunatak.datasets.plan import InputPlan, Plan, TaskPlan
 from nunatak.datasets.shape import shape_from
 from nunatak.datasets.template import Mentioned, Scope, Template, compile_template
@@ -110,6 +110,7 @@ class TaskProgram:
         self.image = compile_template(task.image)
         self.inputs = [_InputProgram(item) for item in task.inputs]
         self.outputs = [(item, compile_template(item.name), compile_template(item.url)) for item in task.outputs]
+        self.checkpoint = compile_template(task.checkpoint)
         self.numbers = {item.name: number for number, item in enumerate(task.outputs)}
         self._shipped: dict[str, tuple[Input, ...]] = {}
 
@@ -146,7 +147,16 @@ class TaskProgram:
             inputs=(*self._files(where.blobs), *inputs),
             outputs=tuple(outputs),
             shape=task.shape or shape_of(self.whole.plan, self.whole.plan.index[task.name], job, where.jobs),
+            checkpoint=self._checkpoint(scope, where, job, attempt) if task.checkpoint else None,
         )
+
+    def _checkpoint(self, scope: Scope, where: Where, job: int, attempt: int) -> Checkpoint:
+        name = self.checkpoint_name(scope)
+        return Checkpoint(name, checkpoint_place(where.store, where.dataset, self.task.name, job, attempt, name))
+
+    def checkpoint_name(self, scope: Scope) -> str:
+        """Return the name of the checkpoint in the sandbox. Raises `Invalid` for one that leads out of it."""
+        return relative(self.checkpoint.render(scope))
 
     def name_inputs(self, scope: Scope, where: Where, job: int, recorded: Mapping[Any, Recorded] | None) -> list[Input]:
         """Return the inputs, and make their names known in the scope."""

@@ -21,6 +21,11 @@ def usual_place(store: str, dataset: int, task: str, job: int, name: str) -> str
     return f"{store}/{dataset}/{task}{between}/{_escaped(name)}"
 
 
+def checkpoint_place(store: str, dataset: int, task: str, job: int, attempt: int, name: str) -> str:
+    """Return the URL of what an attempt keeps of its checkpoint: `STORE/42/.checkpoints/fit/000/000017/2/state.npz`."""
+    return usual_place(store, dataset, f".checkpoints/{task}", job, f"{attempt}/{name}")
+
+
 def kept_at(place: str, name: str, store: str, dataset: int) -> str:
     """Return the URL for a place a recipe gives: a URL, or a path below the dataset's; a final / keeps the name.
 

@@ -103,6 +103,7 @@ class TaskPlan:
     requirements: str = ""
     retry: Retry = field(default_factory=Retry)
     learn: str = LEARN  # off, within or auto: how far what is asked for may follow what was seen
+    checkpoint: str = ""  # template: the file that it goes on from
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,8 @@ class Plan:
                 task["shape"]["features"] = list(task["shape"]["features"])
             if task["learn"] == LEARN:
                 del task["learn"]  # recipes that were stored before there was a choice keep their hashes
+            if not task["checkpoint"]:
+                del task["checkpoint"]  # few tasks have one: the text, and with it the hash, is as if there were none
         return plain
 
     @cached_property

@@ -153,6 +153,12 @@ TASK = Record(
         "environment": Field(ENVIRONMENT, "What surrounds its commands."),
         "retry": Field(RETRY, "When to try again.", ({"tries": 5, "memory": "x2 up to 16 GB"},)),
         "learn": Field(LEARN, "How far what it asks for follows what was seen.", ("auto",)),
+        "checkpoint": Field(
+            Text("a file name"),
+            "A file that the task writes now and then, and goes on from where it is there at the start: kept when the task is"
+            " stopped or runs out of time, and given to its next attempt.",
+            ("state.npz",),
+        ),
     },
 )  # fmt: skip
 FOREACH = Either((

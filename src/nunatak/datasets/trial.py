@@ -120,6 +120,7 @@ class Trial:
                 )
                 self._try(draft, scope, (Stage.RUN,))
                 self._distinct(part, draft, inputs, outputs)
+                self._checkpoint(part, draft, scope, inputs)
             except _Stop:
                 return
             if len(self.report.problems) > before:
@@ -184,6 +185,21 @@ class Trial:
                 hint = f'call the input something else: "SOURCE -> {"in." + name if "/" not in name else "in/" + name}"'
                 self.report.add(path, f"{quoted(name)} is both {seen[name]} and {what} of this task", hint)
             seen[name] = what
+
+    def _checkpoint(self, part: TaskProgram, draft: Draft, scope: Scope, inputs: list[Input]) -> None:
+        """Report a checkpoint whose name leads out of the sandbox or is that of a file which is there at the start."""
+        path = (*draft.path, "checkpoint")
+        if not draft.checkpoint:
+            return
+        try:
+            name = part.checkpoint_name(scope)
+        except Invalid as error:
+            self.report.error(path, error)
+            return
+        if name in {*part.task.files, *(item.name for item in inputs)}:
+            self.report.add(
+                path, f"{quoted(name)} is both the checkpoint and an input of this task", "rename one of them"
+            )
 
     @staticmethod
     def _local_names(draft: Draft, inputs: list[Input], outputs: list[Output]) -> Iterator[tuple[str, str, Path]]:

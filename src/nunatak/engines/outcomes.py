@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from nunatak.core.errors import Invalid
-from nunatak.core.work import FORMAT, FileRecord, Outcome, Output, Reason, Usage
+from nunatak.core.work import FORMAT, Checkpoint, FileRecord, Outcome, Output, Reason, Usage
 from nunatak.engines.protocol import Handle
 
 MOST_OUTCOME = 16_000_000
@@ -78,6 +78,28 @@ def held_to_promise(outcome: Outcome, promised: Sequence[Output]) -> Outcome:
         return outcome
     message = f"the worker's outcome is not what was asked for: it says ok {wrong}"
     return replace(outcome, reason=Reason.INVALID, message=message, inputs=(), outputs=())
+
+
+def held_to_checkpoint(outcome: Outcome, promised: Checkpoint | None) -> Outcome:
+    """Return an outcome as it is, or without its checkpoint if that is not a file at the place it was to be kept at."""
+    kept = outcome.detail.get("checkpoint")
+    if kept is None or (promised is not None and isinstance(kept, Mapping) and _is_kept(kept, promised)):
+        return outcome
+    return replace(outcome, detail={name: value for name, value in outcome.detail.items() if name != "checkpoint"})
+
+
+def _is_kept(kept: Mapping[str, Any], promised: Checkpoint) -> bool:
+    size, sha256, saved = kept.get("size"), kept.get("sha256"), kept.get("saved")
+    return (
+        kept.get("url") == promised.url
+        and isinstance(size, int)
+        and size >= 0
+        and isinstance(sha256, str)
+        and len(sha256) == 64
+        and _SHA256.match(sha256) is not None
+        and isinstance(saved, int | float)
+        and saved >= 0
+    )
 
 
 def _broken_promise(made: Mapping[str, FileRecord], promised: Sequence[Output]) -> str:

@@ -13,7 +13,7 @@ from nunatak.core.clock import Clock
 from nunatak.core.units import memory_text, time_text
 from nunatak.core.work import Outcome, Reason, Shape
 from nunatak.engines import processes
-from nunatak.engines.outcomes import Stop, conclude, held_to_promise, shown
+from nunatak.engines.outcomes import Stop, conclude, held_to_checkpoint, held_to_promise, shown
 from nunatak.engines.processes import Process, Table
 from nunatak.engines.sandbox import Sandbox
 
@@ -140,7 +140,8 @@ class Workers:
             if_possible(lambda: box.write_end(outcome))
             return outcome
         try:
-            return held_to_promise(outcome, box.read_task().outputs)
+            task = box.read_task()
+            return held_to_checkpoint(held_to_promise(outcome, task.outputs), task.checkpoint)
         except (ValueError, KeyError, TypeError, AttributeError):
             message = "what was asked for can no longer be read: its task.json is damaged"
             return Outcome(outcome.address, outcome.lease, Reason.INVALID, message)

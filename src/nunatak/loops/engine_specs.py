@@ -8,7 +8,7 @@ from dataclasses import replace
 from nunatak.client.engine import Claim, EngineClient, Registration
 from nunatak.core.address import ONCE, parse
 from nunatak.core.errors import Invalid
-from nunatak.core.work import TaskSpec
+from nunatak.core.work import Input, TaskSpec
 from nunatak.datasets.expand import Recorded, expand
 from nunatak.datasets.plan import Plan
 
@@ -45,7 +45,12 @@ class Specs:
             recorded=[_recorded(item) for item in claim.inputs],
             jobs=claim.jobs or None,
         )
-        return replace(spec, shape=claim.shape, log_limit=given.log_limit, avoid=claim.avoid)
+        checkpoint = spec.checkpoint and replace(
+            spec.checkpoint, before=_before(spec.checkpoint.name, claim.checkpoint)
+        )
+        return replace(
+            spec, shape=claim.shape, log_limit=given.log_limit, avoid=claim.avoid, checkpoint=checkpoint
+        )
 
     def _plan(self, digest: str) -> Plan:
         plan = self._plans.pop(digest, None) or Plan.from_plain(self._server.recipe(digest))
@@ -53,6 +58,12 @@ class Specs:
         if len(self._plans) > MOST_PLANS:
             del self._plans[next(iter(self._plans))]
         return plan
+
+
+def _before(name: str, plain: Mapping[str, object] | None) -> Input | None:
+    if plain is None:
+        return None
+    return Input(name, str(plain["url"]), str(plain["sha256"]), int(str(plain["size"])), optional=True)
 
 
 def _recorded(plain: Mapping[str, object]) -> Recorded:

@@ -16,7 +16,8 @@ from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import Recorded
 from nunatak.datasets.progress import Moves
-from nunatak.tasks import store
+from nunatak.tasks import checkpoints, store
+from nunatak.tasks.checkpoints import Kept
 from nunatak.tasks.choosing import Places
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.elsewhere import PATIENCE, nodes_of, patterns
@@ -31,7 +32,10 @@ GIVEN_AGE = 60.0
 
 
 class Claimed(NamedTuple):
-    """One task leased to an engine; `shape` is what it asks for, `inputs` are the recorded outputs of its parents."""
+    """One task leased to an engine; `shape` is what it asks for, `inputs` are the recorded outputs of its parents.
+
+    `checkpoint` is what an earlier attempt kept.
+    """
 
     dataset: int
     job: int
@@ -41,6 +45,7 @@ class Claimed(NamedTuple):
     shape: int
     inputs: tuple[Recorded, ...] = ()
     avoid: tuple[str, ...] = ()  # nodes on which it should not be tried
+    checkpoint: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,8 @@ def claim_many(
     contexts.book.enter(tx, raised)
     _note_given(tx, places, taken.values(), moves, now)
     moves.apply(tx, now)
-    whole = iter(with_inputs(tx, known, [got for item in asked for got in taken[item.lease]]))
+    every = with_inputs(tx, known, [got for item in asked for got in taken[item.lease]])
+    whole = iter(with_checkpoints(tx, known, every))
     return [[next(whole) for _ in taken[item.lease]] for item in asked]
 
 
@@ -184,6 +190,13 @@ def with_inputs(tx: Connection, known: Mapping[int, Context], claimed: Sequence[
             for record in json.loads(row.outputs or "[]")
         ]
     return [_with(known[item.dataset], item, needs[item.dataset, item.task], outputs) for item in claimed]
+
+
+def with_checkpoints(tx: Connection, known: Mapping[int, Context], claimed: Sequence[Claimed]) -> Sequence[Claimed]:
+    """Add to each task that was tried before what an earlier attempt kept for it."""
+    again = [item[:3] for item in claimed if item.attempt > 1 and known[item.dataset].plan.tasks[item.task].checkpoint]
+    kept = checkpoints.of_tasks(tx, again) if again else {}
+    return [item._replace(checkpoint=kept.get(item[:3])) for item in claimed] if kept else claimed
 
 
 def _with(

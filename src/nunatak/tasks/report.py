@@ -14,7 +14,7 @@ from nunatak.core.work import Outcome, Shape
 from nunatak.datasets import progress
 from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row
-from nunatak.tasks import failures, ledger, nodes, store
+from nunatak.tasks import checkpoints, failures, ledger, nodes, store
 from nunatak.tasks.advance import advance
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.elsewhere import avoid_text
@@ -142,6 +142,7 @@ def _end(
     done = [key[:3] for key in closed if verdicts[key].action is Action.DONE]
     jobs_done = advance(tx, contexts, known, done, moves, now) if done else []
     expire_temporary(tx, known, jobs_done, now)
+    checkpoints.note(tx, known, verdicts, closed, ended, now)
     failures.note(tx, judged, closed, ended, moves, now)
     note(tx, contexts, lessons, judged, closed, ended, now)
     _spend(tx, contexts, closed, verdicts, ended, moves, now)

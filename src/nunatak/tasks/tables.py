@@ -236,6 +236,20 @@ stops = Table(
     Column("at", Float, nullable=False),
 )
 
+# What stopped attempts kept for the next one; the latest of each task, until it is done.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("dataset", Integer, primary_key=True, autoincrement=False),
+    Column("job", Integer, primary_key=True, autoincrement=False),
+    Column("task", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("saved", Float, nullable=False),  # seconds of the attempt's wall clock
+)
+
 # Leases of the maintenance loops: one leader each.
 leaders = Table(
     "leaders",

@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
+    from .checkpoint import Keeper
+
 _BUILD_TIME = 3600.0  # seconds a virtual environment may take
 
 
@@ -38,6 +40,7 @@ class Attempt:
         self.env: "Dict[str, str]" = {}
         self.log = record.Talk(os.path.join(sandbox, "worker.log"))
         self.streams: "Dict[str, CappedLog]" = {}  # stdout, stderr
+        self.keeper: "Optional[Keeper]" = None
 
     def run(self) -> None:
         """Do all of it; `outcome` says how it went. Raises nothing."""
@@ -55,6 +58,7 @@ class Attempt:
         left = process.kill_rest(5.0)
         if left:
             self.detail["left"] = left
+        self._keep_checkpoint()
         if self.outcome["reason"] != "ok":
             self.detail["tail"] = {name: end(log.recent) for name, log in self.streams.items()}
         self.outcome.update(ended=time.time(), usage=self.meter.usage())
@@ -67,6 +71,7 @@ class Attempt:
                 os.makedirs(directory)
         with self._phase("stage-in"), self.stopping:
             self.outcome["inputs"] = stage.stage_in(self.task.inputs, self.work, self.sandbox)
+            self._bring_checkpoint()
         with self._phase("setup"):
             self._set_up()
         with self._phase("run"):
@@ -76,6 +81,31 @@ class Attempt:
             self.outcome["outputs"] = records
             if unread:
                 self.detail["unverified"] = unread
+
+    def _bring_checkpoint(self) -> None:
+        if self.task.checkpoint is None:
+            return
+        from . import checkpoint
+
+        self.keeper = checkpoint.Keeper(self.task.checkpoint, self.work, self.sandbox, self.log)
+        found = self.keeper.bring()
+        if found:
+            self.outcome["inputs"].append(found)
+            self.detail["resumed"] = found["url"]
+
+    def _keep_checkpoint(self) -> None:
+        """Keep the checkpoint of a program that was stopped, for the next attempt."""
+        if self.keeper is None:
+            return
+        from . import checkpoint
+
+        reason = self.outcome["reason"]
+        if reason in checkpoint.CUT_SHORT:
+            with self._phase("checkpoint"):
+                seconds = self.grace if reason in checkpoint.URGENT else 0.0
+                kept = self.keeper.keep(seconds, self.meter.wall)
+            if kept:
+                self.detail["checkpoint"] = kept
 
     def _phase(self, name: str) -> "record.Phase":
         self.log.say(name)
@@ -129,6 +159,8 @@ class Attempt:
         )
         try:
             self._watch_gpu(worker)
+            if self.keeper:
+                self.keeper.start()
             for index, command in enumerate(self.task.commands):
                 self._run_command(index, command, worker, self.streams["stderr"])
         finally:

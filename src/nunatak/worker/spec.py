@@ -4,7 +4,7 @@ from . import document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List
+    from typing import Any, Dict, List, Optional
 
 FORMAT = 1
 
@@ -38,6 +38,19 @@ class Output:
         self.url: "str" = _get(plain, "url", str, where)
         self.optional: "bool" = _get(plain, "optional", bool, where, False)
         self.temporary: "bool" = _get(plain, "temporary", bool, where, False)
+
+
+class Checkpoint:
+    """A file by which a later attempt goes on: where this one keeps it, and what an earlier one kept (or None)."""
+
+    def __init__(self, plain: "Dict[str, Any]", where: str) -> None:
+        """Read `checkpoint`."""
+        self.name = inside(_get(plain, "name", str, where), where)
+        self.url: "str" = _get(plain, "url", str, where)
+        before = plain.get("before")
+        self.before = None if before is None else Input(_get(plain, "before", dict, where), where + ".before")
+        if self.before is not None and self.before.name != self.name:
+            raise Malformed("{}.before: expected the name {!r}".format(where, self.name))
 
 
 class Command:
@@ -96,6 +109,11 @@ class Task:
         self.commands = [Command(item, where) for item, where in _items(plain, "commands")]
         self.inputs = [Input(item, where) for item, where in _items(plain, "inputs")]
         self.outputs = [Output(item, where) for item, where in _items(plain, "outputs")]
+        self.checkpoint: "Optional[Checkpoint]" = None
+        if plain.get("checkpoint") is not None:
+            self.checkpoint = Checkpoint(_get(plain, "checkpoint", dict, ""), "checkpoint")
+            if self.checkpoint.name in [item.name for item in self.inputs]:
+                raise Malformed("checkpoint: the file {!r} is an input too".format(self.checkpoint.name))
         for items in (self.inputs, self.outputs):
             names = [item.name for item in items]
             twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []

@@ -32,6 +32,36 @@ def stage_in(inputs: "List[Input]", work: str, base: str) -> "List[Dict[str, Any
     return records
 
 
+def bring_back(item: "Input", work: str, base: str) -> "Dict[str, Any]":
+    """Bring a file that is good to have, whole and as recorded; return its record. Raises `Failure`, leaving nothing."""
+    target = os.path.join(work, item.name)
+    try:
+        size, digest = _bring(item, target, base)
+        _check(item, size, digest)
+    except (transfer.Gone, transfer.Wrong, OSError, Failure) as error:
+        transfer.remove(target)
+        raise Failure("stage-in", str(error)) from error
+    return _record(item.name, item.url, size, digest, True)
+
+
+def keep(name: str, url: str, work: str, base: str) -> "Dict[str, Any]":
+    """Store a file of the sandbox, whole or not at all; return its record. Raises `Failure`, `transfer.Wrong`, `OSError`."""
+    root = os.path.realpath(work)
+    source = os.path.realpath(os.path.join(root, name))
+    if not source.startswith(root + os.sep) or not os.path.isfile(source):
+        raise Failure("output", "{} is not a regular file in the sandbox".format(name))
+    if transfer.is_web(url):
+        size, digest, _ = _put(url, source)
+        return _record(name, url, size, digest, True)
+    target = transfer.local_path(url, base)
+    part, size, digest = transfer.store(source, target)
+    try:
+        transfer.publish(part, target)
+    finally:
+        transfer.remove(part)
+    return _record(name, url, size, digest, True)
+
+
 def _bring(item: "Input", target: str, base: str) -> "Tuple[int, str]":
     os.makedirs(os.path.dirname(target), exist_ok=True)
     if transfer.is_web(item.url):

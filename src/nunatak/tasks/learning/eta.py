@@ -93,7 +93,7 @@ def eta(work: Sequence[Work], slots: float, recent: Recent | None = None) -> Eta
     if serial:
         after = reduce(Durations.then, serial)
         found = tuple(t + after.quantile(share) for t, share in zip(found, SHARES, strict=True))
-    low, middle, high = found
+    low, middle, high = (max(0.0, seconds) for seconds in found)  # rounding may leave a hair less than nothing
     return Eta(low, middle, high, guessed=tuple(item.name for item in left if not item.took.count))
 
 

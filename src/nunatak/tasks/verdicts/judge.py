@@ -65,7 +65,9 @@ def _verdict(judged: Judged, step: Step, pattern: str, chance: float) -> Verdict
         advice=advise(kind, step.action, case.outcome.address, judged.case.shape, step.more),
         whose=TREATMENTS[kind].whose,
         counts=step.counts,
-        delay=_delay(judged.policy, history, step.counts, chance) if retried and kind is not K.SUPERSEDED else 0.0,
+        delay=_delay(judged.policy, history, step.counts, chance)
+        if retried and not step.at_once and kind is not K.SUPERSEDED
+        else 0.0,
         shape=step.more.shape if step.more else None,
         avoid=_avoid(judged) if step.action is Action.ELSEWHERE else NOWHERE,
         signature=judged.signature,

@@ -81,6 +81,7 @@ class Policy:
     most_delay: float = 3600.0
     jitter: float = 0.25  # the share of a delay that is random, so that retries do not arrive together
     free: int = 20  # ends that are nobody's fault, before it is given up
+    steps: int = 100  # the same, where each time a checkpoint kept what had been done
     different: int = 2  # nodes on which the same error makes it final
     repeats: int = 3  # times the same error makes it final, wherever it was
     memory: Raise = TWICE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from nunatak.core.units import time_text
 from nunatak.tasks.verdicts.evidence import Case, Finding
 from nunatak.tasks.verdicts.kinds import Action, Kind
 from nunatak.tasks.verdicts.model import Past, Policy
@@ -22,6 +23,7 @@ class Step(NamedTuple):
     kind: Kind | None = None
     more: More | None = None
     remark: str = ""
+    at_once: bool = False
 
 
 class Judged(NamedTuple):
@@ -72,14 +74,30 @@ def _free(judged: Judged) -> Step:
     history, policy = judged.case.history, judged.policy
     if judged.finding.kind is K.NO_SITE and policy.offers and not any(history.shape.fits(one) for one in policy.offers):
         return Step(Action.HELD, counts=False, remark="; no site offers what it asks for")
+    if judged.case.outcome.saved > 0:
+        return _goes_on(judged)
     if history.free >= policy.free:
-        return _final(judged, counts=True, remark=f" (given up after {history.free + 1} times)")
+        return _given_up(judged)
     return Step(Action.ELSEWHERE if judged.finding.kind is K.NO_SITE and history.site else Action.AGAIN, counts=False)
+
+
+def _given_up(judged: Judged) -> Step:
+    return _final(judged, counts=True, remark=f" (given up after {judged.case.history.free + 1} times)")
+
+
+def _goes_on(judged: Judged) -> Step:
+    """Stopped, and what it had done was kept: it comes nearer to its end each time, which is no failure."""
+    if judged.case.history.free >= judged.policy.steps:
+        return _given_up(judged)
+    remark = f"; {time_text(judged.case.outcome.saved)} of its work were kept, and the next try goes on from there"
+    return Step(Action.AGAIN, counts=False, remark=remark, at_once=True)
 
 
 def _more(judged: Judged) -> Step:
     """Ask for more; without any more to be had another try would end the same way."""
     field, case, policy = judged.treatment.raises, judged.case, judged.policy
+    if field == "time" and case.outcome.saved > 0:
+        return _goes_on(judged)
     if getattr(policy, field).factor <= 1:
         return _tries(judged)
     found = more(field, case.shape, case.outcome.usage, policy, judged.finding.wanted)

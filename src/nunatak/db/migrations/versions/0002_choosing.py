@@ -81,3 +81,15 @@ def upgrade() -> None:
         postgresql_where=sa.text("standing IS NOT NULL"),
         sqlite_where=sa.text("standing IS NOT NULL"),
     )
+    op.create_table(
+        "checkpoints",
+        sa.Column("dataset", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("job", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("task", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("saved", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("dataset", "job", "task", name=op.f("pk_checkpoints")),
+    )
