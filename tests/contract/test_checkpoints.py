@@ -9,7 +9,7 @@ from nunatak.core.work import Reason
 from nunatak.datasets.plan import Plan, Retry
 from nunatak.tasks import cleanup
 from nunatak.tasks.claim import Claimed
-from nunatak.tasks.tables import checkpoints
+from nunatak.tasks.tables import checkpoints, spent
 from tests.contract.world import World, task
 
 
@@ -130,3 +130,14 @@ def test_time_that_is_over_again_and_again_is_no_failure_while_checkpoints_get_o
     assert (plain["tries"], item.attempt) == (0, 9)
     world.end([item], Reason.TIME, "ran longer than the 3600 s asked for", detail=kept(item, 0.0))
     assert world.status("1/0/a")["tries"] == 1, "without progress it counts, and more time is asked for"
+
+
+def test_the_time_that_a_checkpoint_saved_is_not_lost(world: World) -> None:
+    world.submit(plan())
+    (first,) = firsts(world.claim())
+    for _ in range(2):
+        world.end([first], Reason.TERMINATED, "told to stop by SIGTERM", detail=kept(first, 1.5))  # of 2 s
+    sums = {row.cause: (row.attempts, row.wall, row.cpu) for row in world.rows(spent)}
+    assert sums["free"] == (1, 0.5, 0.375)
+    assert sums["ok"] == (0, 1.5, 1.125)
+    assert world.faults() == []

@@ -8,9 +8,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from nunatak.core.work import Outcome
+from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row, Statement
 from nunatak.tasks import store
-from nunatak.tasks.context import Context
+from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.health.causes import cause_of
+from nunatak.tasks.health.events import Cause
+from nunatak.tasks.sharing.usage import Amount
+from nunatak.tasks.spending import seconds_of
 from nunatak.tasks.verdicts.kinds import Action, Kind
 from nunatak.tasks.verdicts.model import Verdict
 
@@ -26,7 +31,8 @@ KEPT = Statement(
     v=_TASK,
 )
 STANDING = Statement(
-    "SELECT a.dataset, a.job, a.task, a.attempt, a.lease, t.state, c.attempt AS latest, c.url AS old FROM {v}"
+    "SELECT a.dataset, a.job, a.task, a.attempt, a.lease, t.state, c.attempt AS latest, c.url AS old, a.engine,"
+    " a.verdict, a.claimed, a.started, a.ended, a.wall, a.cpu FROM {v}"
     " JOIN attempts a ON a.dataset = v.dataset AND a.job = v.job AND a.task = v.task AND a.attempt = v.attempt"
     " AND a.lease = v.lease JOIN tasks t ON t.dataset = v.dataset AND t.job = v.job AND t.task = v.task"
     " LEFT JOIN checkpoints c ON c.dataset = v.dataset AND c.job = v.job AND c.task = v.task",
@@ -62,18 +68,23 @@ def of_tasks(tx: Connection, tasks: Iterable[Task]) -> dict[Task, Kept]:
 
 def note(
     tx: Connection,
+    contexts: Contexts,
     known: Mapping[int, Context],
     verdicts: Mapping[Key, Verdict],
     closed: Mapping[Key, Row],
     ended: Mapping[Key, Outcome],
+    moves: Moves,
     now: float,
 ) -> None:
-    """Remember what ended attempts kept, those that were stopped by us and report late too; let go of what is over."""
+    """Remember what ended attempts kept, those that were stopped by us and report late too; let go of what is over.
+
+    The time that a checkpoint saved is not lost: it moves from the cause of the attempt's end to what was well spent.
+    """
     over = [key[:3] for key in closed if _is_over(known[key[0]], key, verdicts[key], ended[key])]
     gone = [(row.url, row.dataset) for row in FORGET(tx, v=sorted(over))] if over else []
     told = {key: outcome for key, outcome in ended.items() if _record(outcome)}
     if told:
-        gone += _keep(tx, told)
+        gone += _keep(tx, contexts, told, moves, now)
     if gone:
         store.EXPIRE_FILES(tx, v=sorted(set(gone)), now=now)
 
@@ -94,7 +105,9 @@ def _record(outcome: Outcome) -> Mapping[str, Any] | None:
     return record if sound else None
 
 
-def _keep(tx: Connection, told: Mapping[Key, Outcome]) -> list[tuple[str, int]]:
+def _keep(
+    tx: Connection, contexts: Contexts, told: Mapping[Key, Outcome], moves: Moves, now: float
+) -> list[tuple[str, int]]:
     """Keep those that are the latest of their task; return (URL, dataset) of all that are not needed any more."""
     rows, gone = [], []
     for row in STANDING(tx, v=sorted(told)):
@@ -104,6 +117,8 @@ def _keep(tx: Connection, told: Mapping[Key, Outcome]) -> list[tuple[str, int]]:
             gone.append((record["url"], row.dataset))
             continue
         rows.append((*row[:4], record["url"], record["size"], record["sha256"], outcome.saved))
+        if row.latest != row.attempt:  # else it was said before
+            _save(contexts, row, outcome.saved, moves, now)
         if row.old and row.old != record["url"]:
             gone.append((row.old, row.dataset))
     latest = {row[:3]: row for row in sorted(rows)}  # of several attempts of a task, the last
@@ -111,3 +126,13 @@ def _keep(tx: Connection, told: Mapping[Key, Outcome]) -> list[tuple[str, int]]:
     if latest:
         KEEP(tx, v=list(latest.values()))
     return gone
+
+
+def _save(contexts: Contexts, row: Row, saved: float, moves: Moves, now: float) -> None:
+    """Count the seconds that a checkpoint kept of an attempt as well spent, as far as the attempt lasted."""
+    lasted = seconds_of(row.claimed, row.started, row.ended, row.wall, row.ended)
+    part = min(1.0, saved / lasted) if lasted > 0 else 0.0
+    amounts = (part * lasted, part * (row.cpu or 0.0), 0.0, 0.0)  # what was occupied is the same
+    nothing = contexts.decay.entry(Amount(0.0, 0.0), now)
+    moves.spend((row.dataset, row.engine, Cause.OK), 0, amounts, nothing)
+    moves.spend((row.dataset, row.engine, cause_of(row.verdict)), 0, [-amount for amount in amounts], nothing)

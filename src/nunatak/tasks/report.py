@@ -142,7 +142,7 @@ def _end(
     done = [key[:3] for key in closed if verdicts[key].action is Action.DONE]
     jobs_done = advance(tx, contexts, known, done, moves, now) if done else []
     expire_temporary(tx, known, jobs_done, now)
-    checkpoints.note(tx, known, verdicts, closed, ended, now)
+    checkpoints.note(tx, contexts, known, verdicts, closed, ended, moves, now)
     failures.note(tx, judged, closed, ended, moves, now)
     note(tx, contexts, lessons, judged, closed, ended, now)
     _spend(tx, contexts, closed, verdicts, ended, moves, now)

@@ -36,7 +36,7 @@ LIMITS: Mapping[Kind, Entry] = {
         "The wall time under `needs.time` was over, and the worker, the engine or the batch system ended it. "
         "It was computing until then.",
         "Tries again with twice the time, up to the cap under `retry.time` and the longest that any site "
-        "allows; beyond that the task is held.",
+        "allows; beyond that the task is held. A task that kept a checkpoint goes on from it with the same time, free of charge.",
         ("nunatak status '{attempt}'", *RETRY),
     ),
     K.OVER_DISK: Entry(
