@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nunatak.core.work import FileRecord, Outcome, Reason, Shape, Usage
+from nunatak.tasks.verdicts.advice import general
 from nunatak.tasks.verdicts.judge import judge
 from nunatak.tasks.verdicts.kinds import Action, Kind
 from nunatak.tasks.verdicts.lines import matter
@@ -433,3 +434,18 @@ def test_an_error_far_above_the_last_lines_is_found() -> None:
 
 def test_the_policy_may_be_left_out() -> None:
     assert judge(Outcome("1/0/a#1", "ff", Reason.EXIT), History(), Policy()).kind is Kind.COMMAND_FAILED
+
+
+def test_the_frame_of_a_traceback_names_the_file_and_not_the_sandbox_it_lay_in() -> None:
+    place = "/srv/engines/local/attempts/1/10/fit.2.257eed31bf399588/work"
+    tail = f'Traceback (most recent call last):\n  File "{place}/lib/m.py", line 3, in fit\n    x()\nValueError: bad\n'
+    assert matter(tail).lines == ('File "lib/m.py", line 3, in fit', "ValueError: bad")
+    assert matter(tail.replace(place, "/work/soft")).lines[0] == 'File "/work/soft/lib/m.py", line 3, in fit'
+
+
+@pytest.mark.parametrize(
+    ("address", "typed"),
+    [("42/17/fit#2", "nunatak try RECIPE --job 17"), ("42/sum#1", "nunatak try RECIPE")],
+)
+def test_the_advice_of_an_error_names_the_job_if_there_is_one(address: str, typed: str) -> None:
+    assert general(Kind.USER_ERROR, address).endswith(f"to run it here: {typed}")

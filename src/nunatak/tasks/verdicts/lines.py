@@ -13,6 +13,7 @@ _LOOKED = 120  # lines from the end in which an error is looked for
 _TRACEBACK = "Traceback (most recent call last)"
 _CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
 _FRAME = re.compile(r'\s*File "([^"]+)", line \d+, in (.+)')
+_SANDBOX = re.compile(r'"/[^"]*/[\w.-]+\.\d+\.[0-9a-f]{6,16}/work/')  # where the local engine runs an attempt
 _WITHIN = frozenset(("", " ", "|", "~", "^"))  # what lines of a traceback begin with
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
@@ -111,6 +112,8 @@ def _one(lines: list[str], start: int) -> tuple[str, str, str, int]:
             headline, end = _short(line), index + 1
             break
     found = _FRAME.match(frame)
+    if "/work/" in frame:
+        frame = _SANDBOX.sub('"', frame)
     return _short(frame), f"{found[1].rpartition('/')[2]} {found[2]}" if found else "", headline, end
 
 
