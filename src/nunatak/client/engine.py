@@ -33,7 +33,8 @@ class Registration:
 class Claim:
     """A task leased to us: `inputs` are the recorded outputs of its parents, `jobs` how many jobs its dataset has.
 
-    `jobs` is 0 where that is as planned; `avoid` names nodes on which it should not be tried; `checkpoint` is what an earlier attempt kept: url, size, sha256.
+    `jobs` is 0 where that is as planned; `avoid` names nodes on which it should not be tried; `checkpoint` is what an earlier
+    attempt kept: url, size, sha256.
     """
 
     address: str

@@ -48,9 +48,7 @@ class Specs:
         checkpoint = spec.checkpoint and replace(
             spec.checkpoint, before=_before(spec.checkpoint.name, claim.checkpoint)
         )
-        return replace(
-            spec, shape=claim.shape, log_limit=given.log_limit, avoid=claim.avoid, checkpoint=checkpoint
-        )
+        return replace(spec, shape=claim.shape, log_limit=given.log_limit, avoid=claim.avoid, checkpoint=checkpoint)
 
     def _plan(self, digest: str) -> Plan:
         plan = self._plans.pop(digest, None) or Plan.from_plain(self._server.recipe(digest))
