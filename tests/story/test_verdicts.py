@@ -122,7 +122,7 @@ needs: {memory: 100 MB, disk: 64 MB, time: 10 min}
 retry: {delay: 0.2 s}
 tasks:
   generate: {run: python3 use.py 10 0, files: [use.py]}
-  photons: {after: generate, run: python3 use.py 250 1.5, files: [use.py]}
+  photons: {after: generate, run: python3 use.py 180 1.5, files: [use.py]}
   detector: {after: photons, run: python3 use.py 10 0, files: [use.py]}
 """
 USE = "import sys, time\nx = bytearray(int(sys.argv[1]) * 1_000_000)\ntime.sleep(float(sys.argv[2]))\n"
