@@ -147,6 +147,26 @@ def test_evictions_hold_no_dataset(world: World) -> None:
     assert (plain["held"], plain["tasks"]["failed"]) == (False, 0)
 
 
+def test_tasks_that_are_tried_again_with_more_memory_hold_no_dataset(world: World) -> None:
+    world.submit(one_task(40))
+    items = world.claim(30)
+    for number, item in enumerate(items):
+        world.end([item], Reason.MEMORY, usage=Usage(memory=2 * 10**9), host=f"node{number % 3}")
+    plain = world.status("1")
+    assert (plain["held"], plain["tasks"]["ready"]) == (False, 40)
+    assert groups(world)[0]["tasks"] == 30
+
+
+def test_a_dataset_whose_tasks_may_not_ask_for_more_memory_is_held(world: World) -> None:
+    world.submit(one_task(1000, memory=Growth(factor=1.0)))
+    for number in range(40):
+        world.end(world.claim(1), Reason.MEMORY, usage=Usage(memory=10**12), host=f"node{number % 3}")
+    plain = world.status("1")
+    assert plain["held"]
+    assert "20 of 20 tasks that ended failed the same way" in plain["reason"]
+    assert "out-of-memory" in plain["reason"]
+
+
 def test_what_runs_of_a_dataset_held_by_itself_may_end(world: World) -> None:
     world.submit(one_task(100, delay=600.0))
     running, waiting = world.claim(2), world.claim(2)

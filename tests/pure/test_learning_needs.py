@@ -194,6 +194,12 @@ def test_one_goes_first_then_a_few_if_it_fails_then_all() -> None:
     assert allowance(Evidence().add(wrong).add(finished(GB))) is None
 
 
+def test_while_the_first_only_ran_out_of_something_no_others_follow_it() -> None:
+    short = [Observed(End.RAN_OUT, Usage(memory=4 * GB), WRITTEN, Quantity.MEMORY)]
+    assert allowance(Evidence().add(short)) == 1
+    assert allowance(Evidence().add(short).add(finished(GB))) is None
+
+
 def test_asked_is_shown_against_used() -> None:
     shape = replace(WRITTEN, cpu=4)
     lines = used(Evidence().add(finished(1.3 * GB, asked=shape, n=10)), shape)

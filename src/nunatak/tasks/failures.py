@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -113,16 +113,24 @@ def _hold_by_share(tx: Connection, groups: Iterable[Row], judged: Judged, moves:
     """Hold datasets of which too many tasks failed alike: on several nodes, unless there is only one."""
     assert judged.pool is not None
     alone = judged.pool.nodes == 1
-    worst: dict[int, dict[str, int]] = defaultdict(dict)
+    failing: dict[int, list[Row]] = defaultdict(list)
+    raised = {(key[0], verdict.signature) for key, verdict in judged.verdicts.items() if verdict.shape is not None}
     for row in groups:
         places = len(json.loads(row.nodes)["counts"])
         if row.signature and Kind(row.kind) not in INNOCENT and (alone or places > 1):
-            worst[row.dataset][f"{row.kind}: {row.pattern}"] = row.tasks
-    for dataset, failing in sorted(worst.items()):
-        reason = hold_dataset(0, failing) and hold_dataset(_finished(tx, dataset), failing)
+            failing[row.dataset].append(row)
+    for dataset, rows in sorted(failing.items()):
+        if not hold_dataset(0, {row.signature: row.tasks for row in rows}):
+            continue
+        counts = datasets_store.TASK_COUNTS(tx, dataset=dataset)
+        stuck = sum(row.failed + row.held for row in counts)
+        worst = {f"{row.kind}: {row.pattern}": _failing(row, raised, stuck) for row in rows}
+        reason = hold_dataset(sum(row.done for row in counts), worst)
         if reason:
             moves.hold(dataset, reason)
 
 
-def _finished(tx: Connection, dataset: int) -> int:
-    return sum(row.done for row in datasets_store.TASK_COUNTS(tx, dataset=dataset))
+def _failing(row: Row, raised: Collection[Group], stuck: int) -> int:
+    """Return how many tasks of a group count as failing: of those that are tried again with more, the ones that gave up."""
+    tasks: int = row.tasks
+    return min(tasks, stuck) if (row.dataset, row.signature) in raised else tasks

@@ -93,8 +93,9 @@ def note(
     seen: dict[Task, list[Observed]] = defaultdict(list)
     shapes = contexts.book.shapes(tx, asked.values())
     for key, shape in asked.items():
-        kind = judged.verdicts[key].kind
-        seen[key[0], key[2]].append(Observed(_end(kind), ended[key].usage, shapes[shape], RAN_OUT.get(kind)))
+        kind, outcome = judged.verdicts[key].kind, ended[key]
+        end = End.STOPPED if outcome.saved > 0 and kind is not Kind.OK else _end(kind)  # it goes on from its checkpoint
+        seen[key[0], key[2]].append(Observed(end, outcome.usage, shapes[shape], RAN_OUT.get(kind)))
     before = {(row.dataset, row.task): row for row in store.LESSONS(tx, v=sorted(seen))}
     known = contexts.of(tx, {dataset for dataset, _ in seen})
     largest = lessons.largest(tx, now)

@@ -118,12 +118,14 @@ def _changed(asked: Shape, changes: Sequence[Change]) -> Shape:
 def allowance(evidence: Evidence, policy: Policy | None = None) -> int | None:
     """Return how many attempts of a task may be live at once, None for any number.
 
-    One tries alone. If it fails, no more go than it takes to see that all fail the same way; once one has finished, all go.
+    One tries alone. If it fails, no more go than it takes to see that all fail the same way; while it only ran out of
+    something and asks for more, one is enough. Once one has finished, all go.
     """
     policy = policy or Policy()
     if evidence.finished:
         return None
-    return policy.trials if evidence.ended else policy.probes
+    ran_out = sum(evidence.of(quantity).overs for quantity in Quantity)
+    return policy.trials if evidence.ended > ran_out else policy.probes
 
 
 def round_up(amount: float, quantity: Quantity) -> int:
