@@ -371,7 +371,7 @@ def test_acknowledged_sandboxes_are_removed_even_where_the_task_forbade_it(bench
     bench.until(engine, lambda: len([c for c in bench.changes if c.outcome]) == 2)
     assert (bench.root / "1" / "once" / "once.1.a1").is_dir()
     engine.poll(engine.poll("").cursor)
-    assert sorted(path.name for path in bench.root.iterdir()) == [".index", ".lock", ".trash"]
+    assert sorted(path.name for path in bench.root.iterdir()) == [".index", ".lock", ".series", ".trash"]
     assert not any((bench.root / ".trash").iterdir())
     assert not any((bench.root / ".index").iterdir())
 
@@ -395,7 +395,7 @@ def test_what_a_crash_left_half_made_is_cleared_away(bench: Bench) -> None:
     (bench.root / ".trash" / "000000000003" / "work").mkdir(parents=True)
     engine = bench.engine()
     assert engine.adopt() == []
-    assert sorted(path.name for path in bench.root.rglob("*")) == [".index", ".lock", ".trash"]
+    assert sorted(path.name for path in bench.root.rglob("*")) == [".index", ".lock", ".series", ".trash"]
     (handle,) = engine.submit([spec("1/1/a#1", "true")])
     assert bench.end(engine, handle.address).outcome
 

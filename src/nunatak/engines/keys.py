@@ -6,7 +6,7 @@ import re
 
 from nunatak.core.address import Address, parse
 from nunatak.core.errors import Invalid
-from nunatak.core.work import TaskSpec
+from nunatak.core.work import Series, TaskSpec
 from nunatak.engines.protocol import Handle
 
 Key = tuple[str, str]
@@ -30,3 +30,8 @@ def attempt_of(spec: TaskSpec) -> Address:
     if not _LEASE.match(spec.lease):
         raise Invalid(f"{spec.lease!r} is not a lease", code="bad-lease", hint="up to 32 hexadecimal digits")
     return address
+
+
+def specs_of(item: TaskSpec | Series) -> tuple[TaskSpec, ...]:
+    """Return the attempts that take one place of an engine: one, or those of a series."""
+    return (item,) if isinstance(item, TaskSpec) else item.members

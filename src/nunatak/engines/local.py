@@ -8,22 +8,27 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nunatak.core.clock import Clock, Keys, system_clock, system_keys
 from nunatak.core.errors import Unavailable
-from nunatak.core.work import Outcome, Reason, Shape, TaskSpec
-from nunatak.engines.keys import Key, key_of
+from nunatak.core.work import Outcome, Reason, Series, Shape, TaskSpec
+from nunatak.engines.attempts import BEGUN, Attempt, Worker
+from nunatak.engines.conclusions import concluded, if_possible
+from nunatak.engines.intake import left_by_an_earlier_engine, place
+from nunatak.engines.keys import Key, key_of, specs_of
 from nunatak.engines.news import News
 from nunatak.engines.outcomes import read_outcome
+from nunatak.engines.places import Places
 from nunatak.engines.processes import since_boot
 from nunatak.engines.protocol import ALL_FINE, Capacity, Change, Changes, Handle, LogPart, Nodes, What
-from nunatak.engines.sandbox import Sandbox, Shelf
+from nunatak.engines.sandbox import Shelf
 from nunatak.engines.settings import LocalSettings, read
-from nunatak.engines.slots import LOOK_AHEAD, Line, Slots, excess
-from nunatak.engines.workers import Attempt, Limits, Workers, if_possible
+from nunatak.engines.slots import LOOK_AHEAD, excess
+from nunatak.engines.workers import Limits, Workers
 
 STREAMS = ("stdout", "stderr")
 LOG_PART, LOG_CALL = 256 * 1024, 4 * 1024 * 1024
@@ -64,38 +69,41 @@ class LocalEngine:
         self._shelf = Shelf(directory, keep=keep)
         self._workers = Workers(worker, cache, environ, limits or Limits(), clock, boot_clock)
         self._news = News(f"{keys():x}")
-        self._slots, self._line = Slots(total), Line()
-        self._nodes = ALL_FINE
-        self._gpus = set(range(total.gpu))
+        self._places, self._nodes = Places(total), ALL_FINE
         self._attempts: dict[Key, Attempt] = {}
-        for box in self._shelf.all():
-            self._recall(box)
+        for left in left_by_an_earlier_engine(self._shelf):
+            self._recall(left)
 
     # ---- the six methods
 
-    def submit(self, batch: Sequence[TaskSpec], nodes: Nodes = ALL_FINE) -> list[Handle]:
-        """Start what fits, let the rest wait. Raises `Unavailable` for more than `capacity().queue` or a full disk."""
-        handles = [self._shelf.handle(spec) for spec in batch]
-        new = {key_of(handle): (handle, spec) for handle, spec in zip(handles, batch, strict=True)}
-        for key in self._attempts.keys() & new.keys():
-            del new[key]
+    def submit(self, batch: Sequence[TaskSpec | Series], nodes: Nodes = ALL_FINE) -> list[Handle]:
+        """Start what fits, let the rest wait. Raises `Unavailable` for more than `capacity().queue` or a full disk.
+
+        A series counts once. This machine is one node: if it is drained, nothing starts.
+        """
+        handles = {key_of(spec): self._shelf.handle(spec) for item in batch for spec in specs_of(item)}
+        new, known = list[TaskSpec | Series](), set(self._attempts)
+        for item in batch:
+            fresh = tuple({key_of(spec): spec for spec in specs_of(item) if key_of(spec) not in known}.values())
+            known.update(map(key_of, fresh))
+            if fresh:
+                new.append(replace(item, members=fresh) if isinstance(item, Series) else item)
         room = self.capacity().queue
-        if sum(spec.shape.fits(self._slots.total) for _, spec in new.values()) > room:
+        if sum(item.shape.fits(self._places.total) for item in new) > room:
             raise Unavailable(f"this engine takes {room} more attempts now", code="engine-full", room=room)
-        for box, shape in self._place(new.values()):
-            if box.has("launch") or box.has("ended.json"):
-                self._recall(box)
-            else:
-                self._enter(Attempt(box, shape))
+        for worker in place(self._shelf, new, handles):
+            self._recall(worker)
         self._nodes = nodes
         self._start()
-        return handles
+        return [handles[key_of(spec)] for item in batch for spec in specs_of(item)]
 
     def poll(self, cursor: str) -> Changes:
-        """Notice what ended, enforce limits, start what fits, and return what changed since `cursor`."""
+        """Notice what began and what ended, enforce limits, start what fits, and return what changed since `cursor`."""
         for key in self._news.acknowledge(cursor):
-            self._shelf.discard(self._attempts.pop(key).box)
+            self._forget(self._attempts.pop(key))
         self._settle(self._workers.ended())
+        for attempt, begun in self._workers.progress():
+            self._go_on(attempt, begun)
         self._workers.guard()
         self._start()
         return self._news.since(cursor)
@@ -106,10 +114,13 @@ class LocalEngine:
             attempt = self._attempts.get(key_of(handle))
             if attempt is None or attempt.ended:
                 continue
-            if self._line.remove(key_of(handle)):
+            if self._places.waits(attempt.worker):
                 self._say(attempt, Reason.TERMINATED, "it was cancelled before it started")
-            else:
-                self._workers.tell(attempt, Reason.TERMINATED, "it was cancelled")
+                self._leave_line(attempt.worker)
+                continue
+            self._workers.tell(attempt, Reason.TERMINATED, "it was cancelled")
+            if attempt.worker.series and attempt.begun is None and _taken(attempt):
+                self._say(attempt, Reason.TERMINATED, "it was cancelled before its turn in the series")
 
     def adopt(self) -> list[Handle]:
         """Return every attempt, waiting, running or ended, whose end has not been acknowledged."""
@@ -117,8 +128,8 @@ class LocalEngine:
 
     def capacity(self) -> Capacity:
         """Return what is free; `queue` counts idle cores and the places to wait, less those who wait."""
-        free = self._slots.free()
-        return Capacity(self._slots.total, free, max(0, self._queue + free.cpu - len(self._line)))
+        free = self._places.free()
+        return Capacity(self._places.total, free, max(0, self._queue + free.cpu - self._places.waiting))
 
     def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
         """Return new bytes of the logs asked for, bounded for one stream and for the call."""
@@ -150,99 +161,108 @@ class LocalEngine:
 
     # ---- beginning
 
-    def _place(self, new: Iterable[tuple[Handle, TaskSpec]]) -> list[tuple[Sandbox, Shape]]:
-        """Make the sandboxes of a batch, all or none."""
-        placed: list[tuple[Sandbox, Shape]] = []
-        try:
-            for handle, spec in new:
-                placed.append((self._shelf.place(handle, spec), spec.shape))
-        except OSError as error:
-            for box, _ in placed:
-                self._shelf.undo(box)
-            raise Unavailable(
-                f"the sandboxes could not be made: {error.strerror or error}",
-                code="engine-directory",
-                hint=f"check space and permissions of {self._shelf.root}",
-            ) from None
-        return placed
+    def _recall(self, worker: Worker) -> None:
+        """Take up a worker that an earlier engine left, or a new one: ended, running, or to wait."""
+        for attempt in worker.unended():
+            self._attempts[key_of(attempt.box.handle)] = attempt
+            if attempt.box.has("ended.json"):
+                self._report_end(attempt, read_outcome(attempt.box.read("ended.json"), attempt.box.handle))
+        if worker.home.has("launch"):
+            started = self._workers.take_over(worker)
+            self._places.take(worker)
+            self._follow(worker, started)
+        else:
+            self._enter(worker)
 
-    def _recall(self, box: Sandbox) -> None:
-        """Take up an attempt that an earlier engine left: ended, running, or waiting."""
-        try:
-            attempt = Attempt(box, box.read_task().shape)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            attempt = Attempt(box, Shape())
-            if not (box.has("launch") or box.has("ended.json")):
-                self._attempts[key_of(box.handle)] = attempt
+    def _enter(self, worker: Worker) -> None:
+        """Let a worker that never started wait, or end what can never run here."""
+        total = self._places.total
+        for attempt in worker.unended():
+            if attempt.damaged:
                 self._say(attempt, Reason.LOST, "its task.json is damaged")
-                return
-        self._attempts[key_of(box.handle)] = attempt
-        if box.has("ended.json"):
-            self._report_end(attempt, read_outcome(box.read("ended.json"), box.handle))
-        elif box.has("launch"):
-            self._slots.take(attempt.shape)
-            started = self._workers.take_over(attempt)
-            self._gpus.difference_update(attempt.gpus)
-            self._follow(attempt, started)
-        else:
-            self._enter(attempt)
+            elif not worker.shape.fits(total):
+                self._say(attempt, Reason.SUBMIT, f"it can never run here: {excess(worker.shape, total)}")
+        if worker.head() is None:
+            self._finish(worker)
+            return
+        self._places.join(worker)
 
-    def _enter(self, attempt: Attempt) -> None:
-        """Let an attempt that never started wait, or end it if it can never run here."""
-        key, total = key_of(attempt.box.handle), self._slots.total
-        self._attempts[key] = attempt
-        if attempt.shape.fits(total):
-            self._line.add(key, attempt.shape)
-        else:
-            self._say(attempt, Reason.SUBMIT, f"it can never run here: {excess(attempt.shape, total)}")
+    def _leave_line(self, worker: Worker) -> None:
+        """Take a worker out of the line for which nothing is left to do."""
+        if worker.head() is None:
+            self._places.leave(worker)
+            self._finish(worker)
 
     def _start(self) -> None:
-        for key in self._line.start(self._slots, self._most()):
-            attempt = self._attempts[key]
-            attempt.gpus = tuple(sorted(self._gpus)[: attempt.shape.gpu])
-            self._gpus.difference_update(attempt.gpus)
-            devices = ",".join(str(gpu) for gpu in attempt.gpus)
+        for worker in self._places.start(self._most()):
+            devices = ",".join(str(gpu) for gpu in worker.gpus)
             try:
-                at = self._workers.launch(attempt, {"CUDA_VISIBLE_DEVICES": devices} if self._slots.total.gpu else {})
+                at = self._workers.launch(worker, {"CUDA_VISIBLE_DEVICES": devices} if self._places.total.gpu else {})
             except OSError as error:
-                self._not_started(key, attempt, error)
+                self._not_started(worker, error)
             else:
-                self._follow(attempt, at)
+                self._follow(worker, at)
 
     def _most(self) -> int:
         """Return how many may start as this node stands: none where it is drained, one at a time where it is probed."""
         if self._host in self._nodes.drained:
             return 0
-        if self._host not in self._nodes.probed:
-            return LOOK_AHEAD
-        return int(all(attempt.ended or key in self._line for key, attempt in self._attempts.items()))
+        return int(not self._places.running) if self._host in self._nodes.probed else LOOK_AHEAD
 
-    def _not_started(self, key: Key, attempt: Attempt, error: OSError) -> None:
-        self._give_back(attempt)
+    def _not_started(self, worker: Worker, error: OSError) -> None:
+        self._places.give(worker)
         if error.errno in _TRY_LATER:
-            attempt.box.take_back()
-            self._line.put_back(key, attempt.shape)
-        else:
+            worker.home.take_back()
+            self._places.join(worker, first=True)
+            return
+        for attempt in worker.unended():
             self._say(attempt, Reason.SUBMIT, f"the worker could not be started: {error.strerror or error}")
+        self._finish(worker)
 
-    def _follow(self, attempt: Attempt, at: float) -> None:
+    def _follow(self, worker: Worker, at: float) -> None:
         """Report the start of a worker and watch it; one that is gone already is concluded at once."""
-        if self._workers.follow(attempt):
-            self._news.add(Change(attempt.box.handle, What.RUNNING, at, self._host))
+        if not self._workers.follow(worker):
+            self._settle([worker])
+        elif not worker.series:
+            self._began(worker.left[0], at)
+
+    def _go_on(self, attempt: Attempt, begun: float | None) -> None:
+        """Report what an attempt of a series did."""
+        if begun is not None:
+            self._began(attempt, begun)
         else:
-            self._settle([attempt])
+            self._report_end(attempt, concluded(attempt, "it went on with the next of its series"))
+
+    def _began(self, attempt: Attempt, at: float) -> None:
+        self._news.add(Change(attempt.box.handle, What.RUNNING, at, self._host))
 
     # ---- ending
 
-    def _settle(self, attempts: Sequence[Attempt]) -> None:
-        """Give back what attempts held whose workers are gone, and report how they ended."""
-        for attempt, outcome in zip(attempts, self._workers.conclude(attempts), strict=True):
-            self._give_back(attempt)
-            self._report_end(attempt, outcome)
+    def _settle(self, workers: Sequence[Worker]) -> None:
+        """Give back what workers held that are gone, and report how their attempts ended."""
+        for worker in workers:
+            if worker.series:
+                for attempt, begun in self._workers.advance(worker):
+                    self._go_on(attempt, begun)
+        for worker, ends in zip(workers, self._workers.conclude(workers), strict=True):
+            self._places.give(worker)
+            for attempt, outcome in ends:
+                self._report_end(attempt, outcome)
+            self._finish(worker)
 
-    def _give_back(self, attempt: Attempt) -> None:
-        self._slots.give(attempt.shape)
-        self._gpus.update(gpu for gpu in attempt.gpus if gpu < self._slots.total.gpu)
+    def _finish(self, worker: Worker) -> None:
+        worker.over = True
+        self._clear(worker)
+
+    def _forget(self, attempt: Attempt) -> None:
+        """Delete what was acknowledged."""
+        self._shelf.discard(attempt.box)
+        attempt.worker.unforgotten -= 1
+        self._clear(attempt.worker)
+
+    def _clear(self, worker: Worker) -> None:
+        if worker.series and worker.over and not worker.unforgotten:
+            self._shelf.discard_series(worker.home)
 
     def _say(self, attempt: Attempt, reason: Reason, message: str) -> None:
         """End an attempt that never had a worker."""
@@ -255,6 +275,15 @@ class LocalEngine:
         attempt.ended = True
         at = self._clock() if outcome.ended is None else outcome.ended
         self._news.add(Change(attempt.box.handle, What.ENDED, at, outcome.host or self._host, outcome))
+
+
+def _taken(attempt: Attempt) -> bool:
+    """Take an attempt away from the worker of its series; False if the worker was faster."""
+    try:
+        attempt.box.claim(BEGUN)
+    except OSError:
+        return False
+    return True
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:

@@ -123,9 +123,9 @@ class Table:
             )
         }
 
-    def worker_of(self, sandbox: Path) -> Process | None:
-        """Return the worker that was started for `sandbox`, found by its arguments."""
-        word = os.fsencode(sandbox)
+    def worker_of(self, order: str) -> Process | None:
+        """Return the worker that was started for a sandbox or a series, found by its arguments."""
+        word = os.fsencode(order)
         leaders = (seen for pid, seen in self.processes.items() if seen.session == pid)
         return next((seen.process for seen in leaders if word in _words(seen.process.pid, "cmdline")), None)
 
@@ -211,3 +211,17 @@ def ask_to_end(leader: Process) -> None:
             os.killpg(leader.pid, number)
         except (ProcessLookupError, PermissionError):
             return
+
+
+def ask_to_skip(leader: Process) -> None:
+    """Tell the worker of a series that the attempt it runs is to stop; the worker has taken over the signal by then."""
+    watched = watch(leader)
+    if watched is None:
+        return
+    try:
+        for number in (signal.SIGUSR1, signal.SIGCONT):
+            signal.pidfd_send_signal(watched, number)
+    except (ProcessLookupError, PermissionError):
+        return
+    finally:
+        os.close(watched)

@@ -7,7 +7,10 @@ ROOT/42/17/propagate.2.9f3c/     a sandbox (`once` in place of the job for a tas
     stop.json                    it was told to stop, and why
     stdout stderr usage.json outcome.json worker.log work/    the worker's
     ended.json                   how it ended, where the engine had to say it
+    begun                        in a series: made by the worker before it begins the attempt, or by who takes it away
 ROOT/.index/000000000017         a link to a sandbox whose end has not been acknowledged
+ROOT/.series/000000000004/       a series: its worker has `launch` and `worker.json` here
+    series.json                  its shape, and its sandboxes in order
 ROOT/.trash/                     sandboxes being deleted
 """
 
@@ -17,74 +20,31 @@ import fcntl
 import json
 import os
 import shutil
-import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nunatak.core.address import ONCE, Address
 from nunatak.core.errors import Unavailable
-from nunatak.core.work import Outcome, TaskSpec
+from nunatak.core.work import Outcome, Shape, TaskSpec
+from nunatak.engines.folder import Folder
 from nunatak.engines.keys import attempt_of
-from nunatak.engines.outcomes import MOST_OUTCOME
 from nunatak.engines.protocol import Handle
 
+SERIES = "series.json"
 _MOST_TASK = 256_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Sandbox:
+class Sandbox(Folder):
     """The directory of one attempt, and the name of its entry in the index."""
 
-    path: Path
     entry: Path
     handle: Handle
 
     def read_task(self) -> TaskSpec:
         """Return what to run. Raises `ValueError`, `KeyError` or `TypeError` if the file is damaged."""
         return TaskSpec.from_plain(json.loads(self.read("task.json", most=_MOST_TASK)))
-
-    def read(self, name: str, offset: int = 0, most: int = MOST_OUTCOME + 1) -> bytes:
-        """Return at most `most` bytes of a file from `offset`; empty if there is none.
-
-        The task can write here too: a link, a pipe or a device in place of a file is never followed.
-        """
-        try:
-            file = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            return b""
-        try:
-            return os.pread(file, most, offset) if stat.S_ISREG(os.fstat(file).st_mode) else b""
-        except OSError:
-            return b""
-        finally:
-            os.close(file)
-
-    def read_plain(self, name: str) -> dict[str, Any]:
-        """Return a JSON object the engine wrote; empty if there is none or it is damaged."""
-        try:
-            plain = json.loads(self.read(name))
-        except (ValueError, RecursionError):
-            return {}
-        return plain if isinstance(plain, dict) else {}
-
-    def has(self, name: str) -> bool:
-        """Tell whether there is a file of this name."""
-        return os.path.lexists(self.path / name)
-
-    def write(self, name: str, plain: dict[str, Any]) -> None:
-        """Write a JSON object atomically. Raises `OSError`."""
-        draft = self.path / f".{name}"
-        draft.write_text(json.dumps(plain))
-        draft.rename(self.path / name)
-
-    def intend(self) -> None:
-        """Record that the worker is about to be started. Raises `OSError`, also if it was recorded before."""
-        os.close(os.open(self.path / "launch", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-
-    def take_back(self) -> None:
-        """Undo `intend`: the worker was not started and may be started later."""
-        (self.path / "launch").unlink(missing_ok=True)
 
     def write_end(self, outcome: Outcome) -> None:
         """Record an end that the worker did not. Raises `OSError`."""
@@ -98,10 +58,11 @@ class Shelf:
         """Take possession of `root`. Raises `Unavailable` while another process has it or it cannot be written."""
         self.root = root.absolute()
         self._keep = keep
-        self._index, self._trash = self.root / ".index", self.root / ".trash"
+        self._index, self._trash, self._series = self.root / ".index", self.root / ".trash", self.root / ".series"
         try:
             self._index.mkdir(parents=True, exist_ok=True)
             self._trash.mkdir(exist_ok=True)
+            self._series.mkdir(exist_ok=True)
             self._lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _unavailable(f"the engine cannot use the directory {self.root}", error) from None
@@ -114,7 +75,8 @@ class Shelf:
                 code="engine-busy",
                 hint="stop it first, or give this one a directory of its own",
             ) from None
-        self._number = max((int(entry.name) for entry in self._entries()), default=0)
+        names = [entry.name for entry in (*self._entries(), *self._series.iterdir())]
+        self._number = max((int(name) for name in names if name.isdigit()), default=0)
         for left in self._trash.iterdir():
             _remove(left)
 
@@ -130,6 +92,32 @@ class Shelf:
         job = "once" if address.job in (None, ONCE) else str(address.job)
         place = f"{address.dataset}/{job}/{address.task}.{address.attempt}.{spec.lease}"
         return Handle(spec.address, spec.lease, place)
+
+    def place_series(self, shape: Shape, handles: Sequence[Handle]) -> Folder:
+        """Store what belongs together, before the sandboxes are made. Raises `OSError`."""
+        self._number += 1
+        home = Folder(self._series / f"{self._number:012d}")
+        home.path.mkdir(parents=True)
+        members = [f"../../{handle.external}" for handle in handles]
+        home.write(SERIES, {"format": 1, "shape": shape.to_plain(), "members": members})
+        return home
+
+    def all_series(self) -> list[tuple[Folder, Shape, list[str]]]:
+        """Return every series with its shape and its sandboxes relative to the root; drop what a crash left half-made."""
+        found = []
+        for path in sorted(self._series.iterdir()):
+            home = Folder(path)
+            plain = home.read_plain(SERIES)
+            try:
+                shape = Shape.from_plain(plain["shape"])
+                found.append((home, shape, [str(name).removeprefix("../../") for name in plain["members"]]))
+            except (KeyError, TypeError, ValueError):
+                self.discard_series(home)
+        return found
+
+    def discard_series(self, home: Folder) -> None:
+        """Forget a series whose worker is gone and whose attempts are all forgotten."""
+        _remove(home.path)
 
     def place(self, handle: Handle, spec: TaskSpec) -> Sandbox:
         """Store a spec as the last of the index; one that is there already is kept as it is. Raises `OSError`.

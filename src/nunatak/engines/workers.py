@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from nunatak.core.clock import Clock
 from nunatak.core.units import memory_text, time_text
-from nunatak.core.work import Outcome, Reason, Shape
+from nunatak.core.work import Outcome, Reason
 from nunatak.engines import processes
-from nunatak.engines.outcomes import Stop, conclude, held_to_checkpoint, held_to_promise, shown
+from nunatak.engines.attempts import BEGUN, OUTCOME, Attempt, Worker
+from nunatak.engines.conclusions import concluded, if_possible, last_words
+from nunatak.engines.outcomes import Stop
 from nunatak.engines.processes import Process, Table
-from nunatak.engines.sandbox import Sandbox
 
 BEGINNING = 5.0
 """Seconds that a worker may need until it hears signals, on a busy machine."""
@@ -36,22 +36,6 @@ class Limits:
     look: float = 5.0
 
 
-@dataclass(slots=True)
-class Attempt:
-    """What the engine has in mind of one attempt; everything here can be read again from its sandbox."""
-
-    box: Sandbox
-    shape: Shape
-    gpus: tuple[int, ...] = ()
-    process: Process | None = None
-    watched: int = -1  # pidfd
-    stop: Stop | None = None
-    ask_at: float = 0.0  # when to ask again, in seconds since boot
-    kill_at: float = 0.0  # when to kill, likewise
-    members: set[Process] = field(default_factory=set)
-    ended: bool = False
-
-
 class Workers:
     """The workers of one engine, started by it or by an earlier one."""
 
@@ -69,86 +53,115 @@ class Workers:
         self._environ, self._limits = environ, limits
         self._clock, self._boot_clock = clock, boot_clock
         self._boot = processes.boot_id()
-        self._running: dict[int, Attempt] = {}
+        self._running: dict[int, Worker] = {}
+        self._series: dict[int, Worker] = {}  # those of them that run a series
         self._epoll = select.epoll()
         self._looked = boot_clock()
 
-    def launch(self, attempt: Attempt, variables: Mapping[str, str]) -> float:
-        """Start the worker of an attempt and return when. Raises `OSError` if it could not be started.
+    # ---- beginning
+
+    def launch(self, worker: Worker, variables: Mapping[str, str]) -> float:
+        """Start a worker and return when. Raises `OSError` if it could not be started.
 
         The intent is on disk before the process is there: whatever happens in between, nobody starts it again.
         """
-        box = attempt.box
-        box.intend()
-        environ = {**self._environ, **variables, processes.MARK: str(box.path)}
-        argv = (*self._argv, str(box.path), *self._options)
-        attempt.process = processes.spawn(argv, environ, box.path / "launch.log")
+        home = worker.home
+        home.intend()
+        environ = {**self._environ, **variables, processes.MARK: str(home.path)}
+        argv = (*self._argv, *worker.order, *self._options)
+        worker.process = processes.spawn(argv, environ, home.path / "launch.log")
         at = self._clock()
-        record = {**asdict(attempt.process), "boot": self._boot, "at": at, "gpus": attempt.gpus}
-        if_possible(lambda: box.write("worker.json", record))  # without it, the worker is found by its arguments
+        record = {**asdict(worker.process), "boot": self._boot, "at": at, "gpus": worker.gpus}
+        if_possible(lambda: home.write("worker.json", record))  # without it, the worker is found by its arguments
         return at
 
-    def take_over(self, attempt: Attempt) -> float:
-        """Find the worker that an earlier engine started for an attempt, and return when that was."""
-        box, record = attempt.box, attempt.box.read_plain("worker.json")
+    def take_over(self, worker: Worker) -> float:
+        """Find a worker that an earlier engine started, and return when that was."""
+        record = worker.home.read_plain("worker.json")
         if record.get("boot") == self._boot:
-            attempt.process = Process(int(record["pid"]), int(record["ticks"]))
+            worker.process = Process(int(record["pid"]), int(record["ticks"]))
         elif not record:
             # The engine was killed between the start and its record: the worker is there, or it never was.
-            attempt.process = Table.now().worker_of(box.path)
-        attempt.gpus = tuple(record.get("gpus", ()))
-        stop = box.read_plain("stop.json")
-        if stop:
-            attempt.stop = Stop(Reason(stop["reason"]), stop["message"], stop["at"])
-            attempt.kill_at = attempt.stop.at + self._limits.grace
+            worker.process = Table.now().worker_of(worker.order[-1])
+        worker.gpus = tuple(record.get("gpus", ()))
+        for attempt in worker.unended():
+            stop = attempt.box.read_plain("stop.json")
+            if stop:
+                attempt.stop = Stop(Reason(stop["reason"]), stop["message"], stop["at"])
+                attempt.kill_at = attempt.stop.at + self._limits.grace
         return float(record.get("at", self._clock()))
 
-    def follow(self, attempt: Attempt) -> bool:
-        """Watch the worker of an attempt; tell whether it was still there. One that ended already is as good."""
-        watched = processes.watch(attempt.process) if attempt.process else None
+    def follow(self, worker: Worker) -> bool:
+        """Watch a worker; tell whether it was still there. One that ended already is as good."""
+        watched = processes.watch(worker.process) if worker.process else None
         if watched is None:
             return False
-        attempt.watched = watched
-        self._running[watched] = attempt
+        worker.watched, worker.idle_since = watched, self._boot_clock()
+        self._running[watched] = worker
+        if worker.series:
+            self._series[watched] = worker
+        elif worker.process:
+            worker.left[0].begun = worker.process.started
         self._epoll.register(watched, select.EPOLLIN)
         return True
 
-    def ended(self) -> list[Attempt]:
-        """Return the attempts whose workers have ended and were not concluded yet."""
+    # ---- what the members of series do
+
+    def progress(self) -> Iterator[tuple[Attempt, float | None]]:
+        """Yield what goes on in the series: (attempt, when it began), and (attempt, None) for one that is over.
+
+        Costs a look at one or two files for each running series. The caller marks as ended what is over.
+        """
+        for worker in self._series.values():
+            yield from self.advance(worker)
+
+    def advance(self, worker: Worker) -> Iterator[tuple[Attempt, float | None]]:
+        """Yield what is new in one series."""
+        while (head := worker.head()) is not None:
+            if head.begun is None:
+                at = head.box.made(BEGUN)
+                if at is None:
+                    return
+                head.begun = self._boot_clock() - max(0.0, self._clock() - at)
+                yield head, at
+            if not head.box.has(OUTCOME):
+                following = worker.after_head()
+                if following is None or not following.box.has(BEGUN):
+                    return
+            worker.idle_since = self._boot_clock()
+            yield head, None
+
+    # ---- ending
+
+    def ended(self) -> list[Worker]:
+        """Return the workers that have ended and were not concluded yet."""
         found, ready = [], self._epoll.poll(0)
         for watched, _ in ready:
             found.append(self._running.pop(watched))
+            self._series.pop(watched, None)
             self._epoll.unregister(watched)
         return found
 
-    def conclude(self, attempts: Sequence[Attempt]) -> list[Outcome]:
-        """Say how attempts ended whose workers are gone; kill what those left that did not end by themselves."""
-        self._sweep([attempt for attempt in attempts if attempt.stop or not attempt.box.has("outcome.json")])
-        return [self._conclude(attempt) for attempt in attempts]
-
-    def _conclude(self, attempt: Attempt) -> Outcome:
-        box, words = attempt.box, "it was gone when the engine looked for it"
-        if attempt.watched >= 0:
-            words = processes.last_words(attempt.watched)
-            os.close(attempt.watched)
-            attempt.watched = -1
-        complaint = box.read("launch.log", most=4096)
-        words += f"; it said {shown(complaint[-300:], 300)}" if complaint else ""
-        told = box.read("outcome.json") if box.has("outcome.json") else None
-        outcome = conclude(box.handle, told, box.read("usage.json"), attempt.stop, words)
-        if told is None:
-            if_possible(lambda: box.write_end(outcome))
-            return outcome
-        try:
-            task = box.read_task()
-            return held_to_checkpoint(held_to_promise(outcome, task.outputs), task.checkpoint)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            message = "what was asked for can no longer be read: its task.json is damaged"
-            return Outcome(outcome.address, outcome.lease, Reason.INVALID, message)
+    def conclude(self, workers: Sequence[Worker]) -> list[list[tuple[Attempt, Outcome]]]:
+        """Say how the attempts ended whose workers are gone; kill what those left that did not end by themselves."""
+        unended = [worker.unended() for worker in workers]
+        self._sweep(
+            worker
+            for worker, attempts in zip(workers, unended, strict=True)
+            if any(attempt.stop or not attempt.box.has(OUTCOME) for attempt in attempts)
+        )
+        words = [last_words(worker) for worker in workers]
+        return [
+            [(attempt, concluded(attempt, said)) for attempt in attempts]
+            for attempts, said in zip(unended, words, strict=True)
+        ]
 
     def tell(self, attempt: Attempt, reason: Reason, message: str) -> None:
-        """Ask a worker to stop; it has the grace to end its payload and write an outcome. The first reason counts."""
-        if attempt.stop or attempt.process is None:
+        """Have an attempt stopped; its worker has the grace to end the payload and write an outcome.
+
+        The first reason counts.
+        """
+        if attempt.stop or attempt.worker.process is None:
             return
         attempt.stop = Stop(reason, message, self._boot_clock())
         attempt.kill_at = attempt.stop.at + self._limits.grace
@@ -157,55 +170,87 @@ class Workers:
         self._ask(attempt, attempt.stop.at)
 
     def _ask(self, attempt: Attempt, now: float) -> None:
-        """Send SIGTERM, soon again to a worker that is just beginning and may miss it, else at half of the grace.
+        """Send a signal, soon again to a worker that is just beginning and may miss it, else at half of the grace.
 
-        Not sooner, because a worker takes the second for impatience and cuts the grace of its payload short.
+        Not sooner, because a worker takes the second for impatience and cuts the grace of its payload short. The worker
+        of a series hears from the moment on at which it begins its first attempt.
         """
-        if attempt.process and now >= attempt.ask_at:
-            young = now - attempt.process.started < BEGINNING
-            attempt.ask_at = now + (BEGINNING / 2 if young else self._limits.grace / 2)
-            processes.ask_to_end(attempt.process)
+        worker = attempt.worker
+        if worker.process is None or now < attempt.ask_at:
+            return
+        if worker.series:
+            if attempt.box.has(BEGUN):
+                attempt.ask_at = now + self._limits.grace / 2
+                processes.ask_to_skip(worker.process)
+            return
+        young = now - worker.process.started < BEGINNING
+        attempt.ask_at = now + (BEGINNING / 2 if young else self._limits.grace / 2)
+        processes.ask_to_end(worker.process)
+
+    # ---- guarding
 
     def guard(self) -> None:
         """Ask those again that were told to stop, kill those whose grace is over; now and then, look for excess."""
         now = self._boot_clock()
-        stopping = [attempt for attempt in self._running.values() if attempt.stop]
+        running = (worker.running() for worker in self._running.values())
+        stopping = [attempt for attempt in running if attempt is not None and attempt.stop]
         for attempt in stopping:
             self._ask(attempt, now)
         late = [attempt for attempt in stopping if now >= attempt.kill_at]
         for attempt in late:
             attempt.kill_at = now + 1.0
-        self._sweep(late, times=1)
+        self._sweep((attempt.worker for attempt in late), times=1, spare=True)
         if now - self._looked >= self._limits.look:
             self._looked = now
             self._look(now, Table.now())
 
     def _look(self, now: float, seen: Table) -> None:
-        limits = self._limits
-        for attempt in self._running.values():
-            if attempt.process is None:
+        stuck = []
+        for worker in self._running.values():
+            if worker.process is None:
                 continue
-            attempt.members = seen.family(attempt.process, attempt.members)
-            age, memory, shape = now - attempt.process.started, seen.memory(attempt.members), attempt.shape
-            if age > shape.time + limits.margin:
-                asked = time_text(shape.time)
-                self.tell(attempt, Reason.TIME, f"it ran {time_text(age)}; {asked} were asked for")
-            elif memory > shape.memory * limits.memory_factor + limits.memory_margin:
-                asked = memory_text(shape.memory)
-                self.tell(attempt, Reason.MEMORY, f"it used {memory_text(memory)} of memory; {asked} were asked for")
+            worker.family = seen.family(worker.process, worker.family)
+            attempt = worker.running()
+            if attempt is not None:
+                self._hold_to_limits(attempt, now, seen.memory(worker.family))
+            elif now - worker.idle_since > self._limits.margin:
+                stuck.append(worker)
+        self._sweep(stuck)
 
-    def _sweep(self, attempts: Iterable[Attempt], times: int = 3) -> None:
-        """Kill every process of these attempts; again while there are any, since they may start more meanwhile."""
-        attempts = list(attempts)
-        for _ in range(times if attempts else 0):
+    def _hold_to_limits(self, attempt: Attempt, now: float, memory: int) -> None:
+        limits, shape = self._limits, attempt.shape
+        age = now - (now if attempt.begun is None else attempt.begun)
+        if age > shape.time + limits.margin:
+            asked = time_text(shape.time)
+            self.tell(attempt, Reason.TIME, f"it ran {time_text(age)}; {asked} were asked for")
+        elif memory > shape.memory * limits.memory_factor + limits.memory_margin:
+            asked = memory_text(shape.memory)
+            self.tell(attempt, Reason.MEMORY, f"it used {memory_text(memory)} of memory; {asked} were asked for")
+
+    def _sweep(self, workers: Iterable[Worker], times: int = 3, spare: bool = False) -> None:
+        """Kill every process of these workers; again while there are any, since they may start more meanwhile.
+
+        With `spare`, the worker of a series itself lives on, and goes on with its next attempt.
+        """
+        workers = list(workers)
+        for _ in range(times if workers else 0):
             seen, found = Table.now(), set[Process]()
-            for attempt in attempts:
-                if attempt.process:
-                    found |= seen.family(attempt.process, attempt.members)
-                found |= seen.marked(attempt.box.path)
+            for worker in workers:
+                own = self._found(worker, seen)
+                found |= own - {worker.process} if spare and worker.series else own
             if not found:
                 return
             processes.end(found)
+
+    def _found(self, worker: Worker, seen: Table) -> set[Process]:
+        found = seen.marked(worker.home.path)
+        if worker.process:
+            found |= seen.family(worker.process, worker.family)
+        if worker.series:
+            for attempt in worker.unended():
+                if attempt.box.has(BEGUN):
+                    found |= seen.marked(attempt.box.path)
+        return found
 
     def wait(self, seconds: float) -> bool:
         """Sleep until a worker ends, at most `seconds`; tell whether one did."""
@@ -217,11 +262,4 @@ class Workers:
         for watched in self._running:
             os.close(watched)
         self._running.clear()
-
-
-def if_possible(write: Callable[[], Any]) -> None:
-    """Write a record that helps the next engine; on a full disk this one goes on with what it has in memory."""
-    try:
-        write()
-    except OSError:
-        return
+        self._series.clear()

@@ -21,6 +21,7 @@ REASONS = {
     "stage-out",
     "terminated",
     "lost",
+    "unbegun",
     "invalid",
     "internal",
 }

@@ -122,7 +122,7 @@ def release(sandbox: str) -> None:
 
 
 def epitaph(sandbox: str, reason: str, message: str) -> None:
-    """Write the outcome of an attempt whose worker was killed, with the usage it had left. Raises `OSError`."""
+    """Write the outcome of an attempt that cannot say so itself, with the usage it had left. Raises `OSError`."""
     place = os.path.join(sandbox, "outcome.json")
     try:
         task = spec.read(os.path.join(sandbox, "task.json"))
@@ -138,4 +138,6 @@ def epitaph(sandbox: str, reason: str, message: str) -> None:
         outcome.update(started=usage.pop("started"), usage={key: usage[key] for key in outcome["usage"]})
     except (OSError, ValueError, KeyError):
         pass
-    write(place, outcome, durable=True)
+    if reason == "unbegun":
+        outcome["started"] = None
+    write(place, outcome, durable=reason != "unbegun")  # many come at once, and whoever misses one sees as much
