@@ -14,7 +14,7 @@ import pytest
 
 from nunatak.core.clock import ManualClock
 from nunatak.core.errors import Invalid, Unavailable
-from nunatak.core.work import Command, Environment, Outcome, Reason, Shape, TaskSpec
+from nunatak.core.work import Command, Environment, Outcome, Reason, Series, Shape, TaskSpec
 from nunatak.engines.behaviour import Behaviour
 from nunatak.engines.local import LocalEngine
 from nunatak.engines.protocol import Change, Engine, Handle, What
@@ -387,3 +387,133 @@ def test_logs_of_the_unknown_are_nothing(host: Host) -> None:
     host.engine.submit([long("1/0/a#1")])
     asked = {("9/9/x#1", "a1", "stdout"): 0, ("1/0/a#1", "ffff", "stdout"): 0, ("1/0/a#1", "a1", "task.json"): 0}
     assert host.engine.logs({**asked, ("1/0/a#1", "a1", "stdout"): -1}) == []
+
+
+def names(n: int) -> list[str]:
+    return [f"1/{job}/a#1" for job in range(n)]
+
+
+def series(*members: TaskSpec, shape: Shape = SMALL) -> Series:
+    return Series(members, shape)
+
+
+def test_the_members_of_a_series_run_one_after_the_other_in_one_place(host: Host) -> None:
+    handles = host.engine.submit([series(*map(spec, names(3))), long("1/9/b#1"), long("1/10/b#1")])
+    assert [handle.address for handle in handles] == [*names(3), "1/9/b#1", "1/10/b#1"]
+    assert host.engine.adopt() == handles
+    host.until(lambda: all(host.ended(name) for name in names(3)))
+    told = [(c.handle.address, c.what) for c in host.changes if "/a#" in c.handle.address]
+    assert told == [(name, what) for name in names(3) for what in (What.RUNNING, What.ENDED)]
+    assert {host.ended(name)[0].reason for name in names(3)} == {Reason.OK}
+    assert [host.ended(name)[0].address for name in names(3)] == names(3)
+    times = [c.at for c in host.changes if "/a#" in c.handle.address]
+    assert times == sorted(times)
+    host.until(lambda: host.begun("1/10/b#1"))
+
+
+def test_a_series_counts_once_and_takes_its_own_shape(host: Host) -> None:
+    room = host.engine.capacity().queue
+    wide = Shape(cpu=2, memory=1500 * MB, disk=200 * MB, time=3600)
+    host.engine.submit([series(*[long(f"1/{job}/a#1") for job in range(room + 5)], shape=wide), long("1/99/b#1")])
+    host.until(lambda: host.begun("1/0/a#1"))
+    capacity = host.engine.capacity()
+    assert (capacity.free.cpu, capacity.free.memory, capacity.queue) == (0, 500 * MB, host.rig.queue - 1)
+    host.engine.cancel(host.engine.adopt())
+    host.until(lambda: all(host.ended(f"1/{job}/a#1") for job in range(room + 5)))
+    host.until(lambda: host.engine.capacity().free == TOTAL)
+
+
+def test_a_member_that_fails_does_not_take_the_others(host: Host) -> None:
+    bad = spec("1/1/a#1", "false")
+    host.engine.submit([series(spec("1/0/a#1"), bad, spec("1/2/a#1"))])
+    host.until(lambda: host.ended("1/2/a#1"))
+    reasons = [host.ended(name)[0].reason for name in names(3)]
+    assert reasons == [Reason.OK, Reason.EXIT if isinstance(host.rig, LocalRig) else Reason.OK, Reason.OK]
+
+
+def test_a_running_member_is_cancelled_alone(host: Host) -> None:
+    handles = host.engine.submit([series(long("1/0/a#1"), spec("1/1/a#1"))])
+    host.until(lambda: host.begun("1/0/a#1"))
+    host.engine.cancel(handles[:1])
+    host.engine.cancel(handles[:1])
+    host.until(lambda: host.ended("1/1/a#1"))
+    assert [host.ended(name)[0].reason for name in names(2)] == [Reason.TERMINATED, Reason.OK]
+
+
+def test_a_member_is_cancelled_before_its_turn(host: Host) -> None:
+    handles = host.engine.submit([series(long("1/0/a#1"), long("1/1/a#1"), spec("1/2/a#1"))])
+    host.until(lambda: host.begun("1/0/a#1"))
+    host.engine.cancel(handles[1:2])
+    host.step()
+    assert [outcome.reason for outcome in host.ended("1/1/a#1")] == [Reason.TERMINATED]
+    host.step()  # which lets the engine forget it
+    host.engine.cancel(handles[:1])
+    host.until(lambda: host.ended("1/2/a#1"))
+    assert not host.begun("1/1/a#1")
+    assert host.ended("1/2/a#1")[0].reason is Reason.OK
+
+
+def test_a_waiting_series_is_cancelled_by_and_by(host: Host) -> None:
+    running = host.engine.submit([long("2/0/b#1"), long("2/1/b#1")])
+    host.until(lambda: host.begun("2/0/b#1") and host.begun("2/1/b#1"))
+    room = host.engine.capacity().queue
+    handles = host.engine.submit([series(*map(spec, names(3)))])
+    assert host.engine.capacity().queue == room - 1
+    host.engine.cancel(handles[:1])
+    assert host.engine.capacity().queue == room - 1
+    host.engine.cancel(handles[1:])
+    assert host.engine.capacity().queue == room
+    host.engine.cancel(running)
+    host.until(lambda: host.ended("2/0/b#1") and host.ended("2/1/b#1"))
+    assert [host.ended(name)[0].reason for name in names(3)] == [Reason.TERMINATED] * 3
+    assert not any(host.begun(name) for name in names(3))
+
+
+def test_a_series_submitted_again_is_not_started_twice(host: Host) -> None:
+    one = series(*map(spec, names(3)))
+    handles = host.engine.submit([one])
+    assert host.engine.submit([one]) == handles
+    host.until(lambda: host.ended("1/0/a#1"))
+    assert host.engine.submit([one, spec("1/9/b#1")])[1:3] == handles[1:]
+    host.until(lambda: all(host.ended(name) for name in [*names(3), "1/9/b#1"]))
+    assert [len(host.begun(name)) for name in names(3)] == [1, 1, 1]
+
+
+def test_a_restarted_engine_adopts_a_series_whole(host: Host) -> None:
+    first = series(spec("1/0/a#1"), long("1/1/a#1"), spec("1/2/a#1"), spec("1/3/a#1"))
+    host.engine.submit([first, long("2/0/b#1"), series(spec("3/0/c#1"), spec("3/1/c#1"))])
+    host.until(lambda: host.begun("1/1/a#1"))
+    host.step()  # the end of the first is acknowledged
+    handles = {handle.address: handle for handle in host.engine.adopt()}
+    assert "1/0/a#1" not in handles
+    host.rig.restart()
+    host.cursor, host.changes = "", []
+    assert {handle.address for handle in host.engine.adopt()} == handles.keys()
+    host.step()
+    assert host.begun("1/1/a#1")
+    assert host.engine.capacity().free.cpu == 0
+    host.engine.cancel([handle for handle in handles.values() if handle.address in ("1/1/a#1", "2/0/b#1")])
+    others = ("1/2/a#1", "1/3/a#1", "3/0/c#1", "3/1/c#1")
+    host.until(lambda: all(host.ended(name) for name in ("1/1/a#1", *others)))
+    assert [host.ended(name)[0].reason for name in others] == [Reason.OK] * 4
+    assert host.ended("1/1/a#1")[0].reason is Reason.TERMINATED
+    host.until(lambda: host.engine.capacity().free == TOTAL)
+
+
+def test_a_series_that_can_never_run_ends_with_reason_submit(host: Host) -> None:
+    host.engine.submit([series(*map(spec, names(2)), shape=Shape(memory=MB, disk=MB, time=7201))])
+    host.until(lambda: all(host.ended(name) for name in names(2)))
+    assert {host.ended(name)[0].reason for name in names(2)} == {Reason.SUBMIT}
+    assert host.engine.capacity().queue == host.rig.queue + 2
+
+
+def test_members_have_logs_of_their_own(host: Host) -> None:
+    host.engine.submit([series(*(spec(name, "echo", name) for name in names(2)), shape=SMALL)])
+    cursor = ""
+    end = time.monotonic() + host.rig.deadline
+    while sum(c.what is What.ENDED for c in host.engine.poll(cursor).changes) < 2:
+        assert time.monotonic() < end
+        host.rig.pause()
+    parts = host.engine.logs({(name, "a1", "stdout"): 0 for name in names(2)})
+    assert [part.handle.address for part in parts] == names(2)
+    assert all(name.encode() in part.data for name, part in zip(names(2), parts, strict=True))

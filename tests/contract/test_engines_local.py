@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from nunatak.core.errors import Unavailable
-from nunatak.core.work import Command, Environment, Reason, Shape, TaskSpec
+from nunatak.core.work import Command, Environment, Reason, Series, Shape, TaskSpec
 from nunatak.engines.local import LocalEngine, inherited
 from nunatak.engines.processes import Table, since_boot
 from nunatak.engines.protocol import Change, What
@@ -485,3 +485,125 @@ def test_a_task_that_became_unreadable_while_it_waited_is_lost(bench: Bench) -> 
     assert outcome
     assert outcome.reason is Reason.LOST
     assert "task.json" in outcome.message
+
+
+def in_a_row(*commands: tuple[str, ...], shape: Shape = SMALL) -> Series:
+    return Series(tuple(spec(f"1/{n}/a#1", *argv, shape=shape) for n, argv in enumerate(commands)), SMALL)
+
+
+FINE, LONG = ("true",), ("sleep", "600")
+
+
+def reasons(bench: Bench) -> dict[str, Reason]:
+    return {change.handle.address: change.outcome.reason for change in bench.changes if change.outcome}
+
+
+def begun(bench: Bench, address: str) -> bool:
+    return any(c.handle.address == address and c.what is What.RUNNING for c in bench.changes)
+
+
+def workers_of_series(bench: Bench) -> tuple[int, int]:
+    """Return the outer and the inner process of the only series."""
+    table = Table.now()
+    (record,) = (json.loads(path.read_text()) for path in bench.root.glob(".series/*/worker.json"))
+    (inner,) = (pid for pid, seen in table.processes.items() if seen.parent == record["pid"])
+    return record["pid"], inner
+
+
+def test_a_killed_inner_process_loses_one_member_of_a_series(bench: Bench) -> None:
+    engine = bench.engine()
+    engine.submit([in_a_row(FINE, LONG, FINE)])
+    bench.until(engine, lambda: begun(bench, "1/1/a#1"))
+    os.kill(workers_of_series(bench)[1], signal.SIGKILL)
+    bench.end(engine, "1/2/a#1")
+    assert reasons(bench) == {"1/0/a#1": Reason.OK, "1/1/a#1": Reason.LOST, "1/2/a#1": Reason.OK}
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_killed_outer_process_loses_one_member_and_leaves_the_rest_unbegun(bench: Bench, restart: bool) -> None:
+    engine = bench.engine()
+    engine.submit([in_a_row(FINE, LONG, FINE, FINE)])
+    bench.until(engine, lambda: begun(bench, "1/1/a#1"))
+    if restart:
+        engine.close()
+    os.kill(workers_of_series(bench)[0], signal.SIGKILL)
+    if restart:
+        engine = bench.engine()
+    change = bench.end(engine, "1/3/a#1")
+    assert list(reasons(bench).values()) == [Reason.OK, Reason.LOST, Reason.UNBEGUN, Reason.UNBEGUN]
+    assert change.outcome
+    assert change.outcome.message.startswith("its series ended before it began")
+    assert not begun(bench, "1/2/a#1")
+    bench.until_none_left()
+    assert engine.capacity().free == NODE
+
+
+def test_an_evicted_series_keeps_what_is_finished_and_returns_the_rest(bench: Bench) -> None:
+    engine = bench.engine()
+    engine.submit([in_a_row(FINE, LONG, FINE, FINE)])
+    bench.until(engine, lambda: begun(bench, "1/1/a#1"))
+    os.kill(workers_of_series(bench)[0], signal.SIGTERM)
+    bench.end(engine, "1/3/a#1")
+    assert list(reasons(bench).values()) == [Reason.OK, Reason.TERMINATED, Reason.UNBEGUN, Reason.UNBEGUN]
+    assert not begun(bench, "1/3/a#1")
+    engine.poll(engine.poll("").cursor)
+    assert sorted(path.name for path in bench.root.iterdir()) == [".index", ".lock", ".series", ".trash"]
+    assert not list(bench.root.glob(".series/*"))
+
+
+def test_a_member_over_its_time_is_ended_alone_though_its_worker_does_nothing(bench: Bench) -> None:
+    engine = bench.engine()
+    engine.submit([in_a_row(LONG, FINE)])
+    bench.until(engine, lambda: begun(bench, "1/0/a#1"))
+    inner = workers_of_series(bench)[1]
+    os.kill(inner, signal.SIGSTOP)  # it will not hear that it is to stop
+    bench.boot.more += SMALL.time + 11
+    bench.until(engine, lambda: (bench.box("1/0/a.1.a1") / "stop.json").exists())
+    bench.boot.more += 6
+    bench.end(engine, "1/1/a#1")
+    assert reasons(bench) == {"1/0/a#1": Reason.TIME, "1/1/a#1": Reason.OK}
+
+
+def test_a_series_that_does_not_go_on_is_ended(bench: Bench) -> None:
+    engine = bench.engine("time.sleep(600)")
+    engine.submit([in_a_row(FINE, FINE)])
+    bench.boot.more += 11
+    bench.end(engine, "1/1/a#1")
+    assert set(reasons(bench).values()) == {Reason.UNBEGUN}
+
+
+def test_two_hundred_members_run_and_are_adopted_at_any_moment(bench: Bench) -> None:
+    engine = bench.engine()
+    engine.submit([in_a_row(*[FINE] * 200)])
+    for upto in (20, 90, 150):
+        bench.until(engine, lambda upto=upto: len(reasons(bench)) >= upto)  # type: ignore[misc]
+        engine = bench.engine()
+    bench.end(engine, "1/199/a#1")
+    assert len(reasons(bench)) == 200
+    assert set(reasons(bench).values()) == {Reason.OK}
+    lists = [bench.root / f"1/{n}/a.1.a1/worker.log" for n in range(200)]
+    assert all(path.read_text().count("stage-in") == 1 for path in lists)
+
+
+def test_a_series_that_a_crash_left_half_made_runs_with_what_is_there(bench: Bench) -> None:
+    engine = bench.engine()
+    engine.submit([in_a_row(LONG), in_a_row(LONG)])
+    handles = engine.submit([Series((spec("2/0/a#1", *FINE), spec("2/1/a#1", *FINE)), SMALL)])
+    engine.close()
+    entry = next(path for path in (bench.root / ".index").iterdir() if "2/0/" in str(path.readlink()))
+    entry.unlink()
+    engine = bench.engine()
+    assert [handle for handle in engine.adopt() if handle in handles] == handles[1:]
+    bench.end(engine, "2/1/a#1")
+
+
+def test_a_damaged_order_of_a_series_leaves_its_members_to_run_alone(bench: Bench) -> None:
+    engine = bench.engine()
+    engine.submit([spec("3/0/a#1"), spec("3/1/a#1"), in_a_row(FINE, FINE)])
+    engine.close()
+    (order,) = bench.root.glob(".series/*/series.json")
+    order.write_text("no")
+    engine = bench.engine()
+    engine.cancel([handle for handle in engine.adopt() if handle.address.startswith("3/")])
+    bench.until(engine, lambda: {"1/0/a#1", "1/1/a#1"} <= reasons(bench).keys())
+    assert {reasons(bench)[name] for name in ("1/0/a#1", "1/1/a#1")} == {Reason.OK}

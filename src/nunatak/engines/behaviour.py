@@ -28,7 +28,8 @@ class Behaviour:
     Durations and the used fraction of the memory are log-normal about their medians `duration` and `memory`;
     `spread` and `memory_spread` are the standard deviations of their logarithms (0 = always the median).
     Half of the lost reports come `late` seconds late, the other half twice, the second time that late.
-    Submitted attempts are held up for up to `submit_delay` before they may start. `faults` are those of hosts, by name:
+    Submitted attempts are held up for up to `submit_delay` before they may start, and begin `overhead` after they got
+    their place; a series pays for both once. `faults` are those of hosts, by name:
     together with `slots_per_host` a host whose fault is quick takes one attempt after the other.
     """
 
@@ -41,6 +42,7 @@ class Behaviour:
     lost_rate: float = 0.0
     late: float = 60.0
     submit_delay: float = 0.0
+    overhead: float = 0.0
     hosts: tuple[str, ...] = ("sim-1", "sim-2", "sim-3")
     slots_per_host: int = 0  # attempts that one host takes at a time; 0: as many as come
     faults: FaultsByHost = field(default_factory=dict)

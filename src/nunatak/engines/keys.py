@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from nunatak.core.address import Address, parse
 from nunatak.core.errors import Invalid
@@ -35,3 +37,15 @@ def attempt_of(spec: TaskSpec) -> Address:
 def specs_of(item: TaskSpec | Series) -> tuple[TaskSpec, ...]:
     """Return the attempts that take one place of an engine: one, or those of a series."""
     return (item,) if isinstance(item, TaskSpec) else item.members
+
+
+def unknown(batch: Sequence[TaskSpec | Series], known: Collection[Key]) -> list[TaskSpec | Series]:
+    """Return what of a batch is new, each attempt once; a series keeps the members that are."""
+    new, seen = list[TaskSpec | Series](), set[Key]()
+    for item in batch:
+        fresh = tuple({key_of(spec): spec for spec in specs_of(item) if key_of(spec) not in known}.values())
+        fresh = tuple(spec for spec in fresh if key_of(spec) not in seen)
+        seen.update(map(key_of, fresh))
+        if fresh:
+            new.append(replace(item, members=fresh) if isinstance(item, Series) else item)
+    return new

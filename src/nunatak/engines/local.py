@@ -9,7 +9,6 @@ import errno
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from nunatak.core.work import Outcome, Reason, Series, Shape, TaskSpec
 from nunatak.engines.attempts import BEGUN, Attempt, Worker
 from nunatak.engines.conclusions import concluded, if_possible
 from nunatak.engines.intake import left_by_an_earlier_engine, place
-from nunatak.engines.keys import Key, key_of, specs_of
+from nunatak.engines.keys import Key, key_of, specs_of, unknown
 from nunatak.engines.news import News
 from nunatak.engines.outcomes import read_outcome
 from nunatak.engines.places import Places
@@ -82,12 +81,7 @@ class LocalEngine:
         A series counts once. This machine is one node: if it is drained, nothing starts.
         """
         handles = {key_of(spec): self._shelf.handle(spec) for item in batch for spec in specs_of(item)}
-        new, known = list[TaskSpec | Series](), set(self._attempts)
-        for item in batch:
-            fresh = tuple({key_of(spec): spec for spec in specs_of(item) if key_of(spec) not in known}.values())
-            known.update(map(key_of, fresh))
-            if fresh:
-                new.append(replace(item, members=fresh) if isinstance(item, Series) else item)
+        new = unknown(batch, self._attempts)
         room = self.capacity().queue
         if sum(item.shape.fits(self._places.total) for item in new) > room:
             raise Unavailable(f"this engine takes {room} more attempts now", code="engine-full", room=room)

@@ -91,8 +91,8 @@ class Engine(Protocol):
         series is ended from outside, members that never began end with reason `unbegun`.
         A spec already known by its address and lease is not started twice; its handle is the same.
         A spec that can never run is not an error here: it becomes an ended change with reason `submit`.
-        Raises `Unavailable` if nothing was submitted and trying again may help; so for more new attempts than
-        `capacity().queue`. Raises `Invalid` for what is not the address or lease of an attempt.
+        Raises `Unavailable` if nothing was submitted and trying again may help; so for more than `capacity().queue`
+        new attempts, where a series counts as one. Raises `Invalid` for what is not the address or lease of an attempt.
         """
 
     def poll(self, cursor: str) -> Changes:

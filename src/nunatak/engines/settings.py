@@ -111,6 +111,7 @@ class SimulatedSettings(Resource):
     lost_rate: Rate = 0.0
     late: Seconds = 60.0
     submit_delay: Annotated[float, Field(ge=0)] = 0.0
+    overhead: Annotated[float, Field(ge=0)] = 0.0
     hosts: Annotated[tuple[str, ...], Field(min_length=1)] = ("sim-1", "sim-2", "sim-3")
     slots_per_host: Count = 0
     faults: dict[str, FaultSettings] = Field(default_factory=dict)

@@ -7,9 +7,9 @@ from typing import Any
 
 from nunatak.core.clock import Clock, system_clock
 from nunatak.core.errors import Unavailable
-from nunatak.core.work import Shape, TaskSpec
+from nunatak.core.work import Series, Shape, TaskSpec
 from nunatak.engines.behaviour import Behaviour
-from nunatak.engines.keys import Key, attempt_of, key_of
+from nunatak.engines.keys import attempt_of, key_of, specs_of, unknown
 from nunatak.engines.news import News
 from nunatak.engines.protocol import ALL_FINE, Capacity, Change, Changes, Handle, LogPart, Nodes
 from nunatak.engines.settings import SimulatedSettings, read
@@ -42,22 +42,21 @@ class SimulatedEngine:
         for attempt in self.world.attempts.values():
             self._tell([change for change in (attempt.begun, attempt.reported and attempt.end) if change])
 
-    def submit(self, batch: Sequence[TaskSpec], nodes: Nodes = ALL_FINE) -> list[Handle]:
-        """Let attempts arrive. Raises `Unavailable` for more than `capacity().queue`."""
-        for spec in batch:
+    def submit(self, batch: Sequence[TaskSpec | Series], nodes: Nodes = ALL_FINE) -> list[Handle]:
+        """Let attempts arrive. Raises `Unavailable` for more than `capacity().queue`; a series counts once."""
+        specs = [spec for item in batch for spec in specs_of(item)]
+        for spec in specs:
             attempt_of(spec)
-        now, world, new = self._advance(), self.world, dict[Key, TaskSpec]()
-        for spec in batch:
-            if key_of(spec) not in world.attempts:
-                new[key_of(spec)] = spec
+        now, world = self._advance(), self.world
+        new = unknown(batch, world.attempts)
         room = self.capacity().queue
-        if sum(spec.shape.fits(world.slots.total) for spec in new.values()) > room:
+        if sum(item.shape.fits(world.slots.total) for item in new) > room:
             raise Unavailable(f"this engine takes {room} more attempts now", code="engine-full", room=room)
         self._tell(world.be(nodes, now))
-        for spec in new.values():
-            self._tell(world.arrive(spec, now))
+        for item in new:
+            self._tell(world.arrive(item, now))
         self._advance()
-        return [world.attempts[key_of(spec)].handle for spec in batch]
+        return [world.attempts[key_of(spec)].handle for spec in specs]
 
     def poll(self, cursor: str) -> Changes:
         """Return what happened since `cursor`, by the clock."""
@@ -114,6 +113,7 @@ def from_settings(settings: Mapping[str, Any], clock: Clock = system_clock) -> S
         lost_rate=options.lost_rate,
         late=options.late,
         submit_delay=options.submit_delay,
+        overhead=options.overhead,
         hosts=options.hosts,
         slots_per_host=options.slots_per_host,
         faults={host: fault.to_fault() for host, fault in options.faults.items()},

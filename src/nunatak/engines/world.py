@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
-from nunatak.core.work import Outcome, Reason, Shape, TaskSpec
+from nunatak.core.work import Outcome, Reason, Series, Shape, TaskSpec
 from nunatak.engines.behaviour import Behaviour, Fate, draw, landed, log, outcome
 from nunatak.engines.hosts import Hosts
-from nunatak.engines.keys import Key, key_of
+from nunatak.engines.keys import Key, key_of, specs_of
 from nunatak.engines.protocol import Change, Handle, Nodes, What
 from nunatak.engines.slots import Line, Slots, excess
 
 
 class _Event(IntEnum):
-    ARRIVAL = 0
-    END = 1
-    REPORT = 2
+    ARRIVAL = 0  # of a run
+    BEGIN = 1  # of a run's first attempt
+    END = 2  # of an attempt
+    REPORT = 3
+
+
+@dataclass(slots=True)
+class Run:
+    """What takes one place: one attempt, or those of a series one after the other; its key is the first one's."""
+
+    key: Key
+    shape: Shape
+    left: list[SimulatedAttempt]  # those that have not begun
+    host: str = ""  # once it has its place
+    busy: bool = False  # one of its attempts runs
 
 
 @dataclass(slots=True)
@@ -27,6 +39,7 @@ class SimulatedAttempt:
     handle: Handle
     spec: TaskSpec
     fate: Fate
+    run: Run = field(init=False)
     begun: Change | None = None
     end: Change | None = None
     reported: bool = False
@@ -42,24 +55,32 @@ class World:
         self.slots, self.line = Slots(total), Line()
         self.hosts = Hosts(self.behaviour.hosts, self.behaviour.slots_per_host)
         self.attempts: dict[Key, SimulatedAttempt] = {}
+        self.runs: dict[Key, Run] = {}
         self.lives = 0  # how many engines have looked so far
         self.coming = 0  # submitted, held up
         self._heap: list[tuple[float, int, _Event, Key, Change | None]] = []
         self._count = 0
 
-    def arrive(self, spec: TaskSpec, now: float) -> list[Change]:
-        """Take an attempt that is not known yet; it joins the line after its delay. One that can never run ends."""
-        key = key_of(spec)
+    def arrive(self, item: TaskSpec | Series, now: float) -> list[Change]:
+        """Take attempts that are not known yet; they join the line after their delay. Those that can never run end."""
+        attempts = [self._attempt(spec) for spec in specs_of(item)]
+        run = Run(key_of(attempts[0].spec), item.shape, attempts)
+        for attempt in attempts:
+            attempt.run = run
+        if not run.shape.fits(self.slots.total):
+            message = f"it can never run here: {excess(run.shape, self.slots.total)}"
+            return self._end_unbegun(run, Reason.SUBMIT, message, now)
+        self.runs[run.key] = run
+        self.coming += 1
+        self._push(now + attempts[0].fate.delay, _Event.ARRIVAL, run.key)
+        return []
+
+    def _attempt(self, spec: TaskSpec) -> SimulatedAttempt:
         self._count += 1
         fate = draw(self.behaviour, self.seed, spec.address, spec.shape)
-        attempt = SimulatedAttempt(Handle(*key, f"sim.{self._count}"), spec, fate)
-        self.attempts[key] = attempt
-        if not spec.shape.fits(self.slots.total):
-            message = f"it can never run here: {excess(spec.shape, self.slots.total)}"
-            return self._finish(attempt, Outcome(*key, Reason.SUBMIT, message), now)
-        self.coming += 1
-        self._push(now + fate.delay, _Event.ARRIVAL, key)
-        return []
+        attempt = SimulatedAttempt(Handle(spec.address, spec.lease, f"sim.{self._count}"), spec, fate)
+        self.attempts[key_of(spec)] = attempt
+        return attempt
 
     def advance(self, now: float) -> list[Change]:
         """Let everything happen that is due by `now`; return what can be known of it, in order."""
@@ -67,12 +88,15 @@ class World:
         while self._heap and self._heap[0][0] <= now:
             at, _, event, key, change = heapq.heappop(self._heap)
             attempt = self.attempts.get(key)
-            if event is _Event.REPORT and change:
+            if event in (_Event.ARRIVAL, _Event.BEGIN):
+                changes += self._happen(event, self.runs[key], at) if key in self.runs else []
+            elif event is _Event.REPORT and change:
                 changes.append(change)
                 if attempt:
                     attempt.reported = True
-            elif attempt and not attempt.end:
-                changes += self._happen(event, attempt, at)
+            elif attempt and attempt.begun and not attempt.end:
+                told = outcome(attempt.spec, attempt.fate, attempt.fate.reason, attempt.begun.at, at)
+                changes += self._release(attempt, told, at)
         return changes
 
     def be(self, nodes: Nodes, now: float) -> list[Change]:
@@ -87,10 +111,24 @@ class World:
             return []
         if attempt.begun:
             told = outcome(attempt.spec, attempt.fate, Reason.TERMINATED, attempt.begun.at, now)
-            return self._release(attempt, told, now)
-        if not self.line.remove(key):
+            return self._release(attempt, told, now, alone=True)
+        attempt.run.left.remove(attempt)
+        told = Outcome(*key, Reason.TERMINATED, "it was cancelled before it started")
+        changes = self._finish(attempt, told, now)
+        if not attempt.run.left and not attempt.run.busy:
+            changes += self._drop(attempt.run, now)
+        return changes
+
+    def _drop(self, run: Run, now: float) -> list[Change]:
+        """Forget a run of which nothing is left."""
+        del self.runs[run.key]
+        if run.host:
+            self.slots.give(run.shape)
+            self.hosts.give(run.host)
+            return self._start(now)
+        if not self.line.remove(run.key):
             self.coming -= 1
-        return self._finish(attempt, Outcome(*key, Reason.TERMINATED, "it was cancelled before it started"), now)
+        return []
 
     def log(self, key: Key, now: float) -> tuple[Handle, bytes] | None:
         """Return the whole standard output of an attempt so far; None if it never began or is forgotten."""
@@ -100,39 +138,52 @@ class World:
         until = attempt.end.at if attempt.end else now
         return attempt.handle, log(key[0], attempt.fate, attempt.begun.at, until, attempt.end is not None)
 
-    def _happen(self, event: _Event, attempt: SimulatedAttempt, at: float) -> list[Change]:
-        key = key_of(attempt.spec)
-        if event is _Event.ARRIVAL:
-            self.coming -= 1
-            self.line.add(key, attempt.spec.shape)
-            return self._start(at)
-        if attempt.begun is None:
-            return []
-        return self._release(
-            attempt, outcome(attempt.spec, attempt.fate, attempt.fate.reason, attempt.begun.at, at), at
-        )
+    def _happen(self, event: _Event, run: Run, at: float) -> list[Change]:
+        if event is _Event.BEGIN:
+            return self._begin(run, at)
+        self.coming -= 1
+        self.line.add(run.key, run.shape)
+        return self._start(at)
 
     def _start(self, at: float) -> list[Change]:
-        changes = []
+        changes: list[Change] = []
         for key in self.line.start(self.slots, admits=self._land):
-            attempt = self.attempts[key]
-            attempt.begun = Change(attempt.handle, What.RUNNING, at, attempt.fate.host)
-            changes.append(attempt.begun)
-            self._push(at + attempt.fate.duration, _Event.END, key)
+            if self.behaviour.overhead:
+                self._push(at + self.behaviour.overhead, _Event.BEGIN, key)
+            else:
+                changes += self._begin(self.runs[key], at)
         return changes
 
     def _land(self, key: Key) -> bool:
-        """Put an attempt on a host; tell whether one has room for it."""
-        attempt = self.attempts[key]
-        host = self.hosts.take(attempt.fate.place, attempt.spec.avoid)
-        if host is not None:
-            attempt.fate = landed(attempt.fate, host, self.behaviour.faults.get(host))
-        return host is not None
+        """Put a run on a host; tell whether one has room for it."""
+        run = self.runs[key]
+        avoid = {name for attempt in run.left for name in attempt.spec.avoid}
+        run.host = self.hosts.take(run.left[0].fate.place, avoid) or ""
+        return bool(run.host)
 
-    def _release(self, attempt: SimulatedAttempt, told: Outcome, at: float) -> list[Change]:
-        self.slots.give(attempt.spec.shape)
-        self.hosts.give(attempt.fate.host)
-        return self._finish(attempt, told, at) + self._start(at)
+    def _begin(self, run: Run, at: float) -> list[Change]:
+        """Begin the next attempt of a run."""
+        attempt = run.left.pop(0)
+        run.busy = True
+        attempt.fate = landed(attempt.fate, run.host, self.behaviour.faults.get(run.host))
+        attempt.begun = Change(attempt.handle, What.RUNNING, at, run.host)
+        self._push(at + attempt.fate.duration, _Event.END, key_of(attempt.spec))
+        return [attempt.begun]
+
+    def _release(self, attempt: SimulatedAttempt, told: Outcome, at: float, alone: bool = False) -> list[Change]:
+        """End a running attempt. The next of its series begins, unless it was evicted and not told to stop `alone`."""
+        run = attempt.run
+        run.busy = False
+        changes = self._finish(attempt, told, at)
+        if told.reason is Reason.TERMINATED and not alone:
+            changes += self._end_unbegun(run, Reason.UNBEGUN, "its series was evicted before it began", at)
+        return changes + (self._begin(run, at) if run.left else self._drop(run, at))
+
+    def _end_unbegun(self, run: Run, reason: Reason, message: str, at: float) -> list[Change]:
+        left, run.left = run.left, []
+        return [
+            c for attempt in left for c in self._finish(attempt, Outcome(*key_of(attempt.spec), reason, message), at)
+        ]
 
     def _finish(self, attempt: SimulatedAttempt, told: Outcome, at: float) -> list[Change]:
         attempt.end = Change(attempt.handle, What.ENDED, at, told.host, told)
