@@ -9,8 +9,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nunatak.core.work import Shape
-from nunatak.tasks.learning.groups import Grouping, Size, group_size, group_time, groups, most_of
+from nunatak.core.work import Grouping, Shape
+from nunatak.tasks.learning.groups import Size, group_size, group_time, groups, most_of
 from nunatak.tasks.learning.sketch import EMPTY, Sketch
 
 SHAPE = Shape(time=60).rounded()

@@ -79,13 +79,24 @@ class BeatBody(TypedDict):
     capacity: CapacityBody
 
 
+class SeriesBody(TypedDict, total=False):
+    """Short tasks may run one after the other in one place: `target` seconds (0: never), at most `longest`, `most` tasks."""
+
+    __pydantic_config__ = FORBID  # type: ignore[misc]
+    target: Seconds
+    longest: Seconds
+    most: Annotated[int, Field(ge=1, le=1000)]
+    overhead: Seconds
+
+
 class ClaimBody(TypedDict):
-    """An offer of one machine's resources, and how many tasks are wanted."""
+    """An offer of one machine's resources, and for how many places tasks are wanted."""
 
     __pydantic_config__ = FORBID  # type: ignore[misc]
     session: Session
     offer: ShapeBody
     limit: Annotated[int, Field(ge=1, le=BATCH)]
+    series: NotRequired[SeriesBody]
 
 
 class StartedBody(TypedDict):
@@ -201,7 +212,15 @@ CAPACITY = {
 BODIES: dict[str, tuple[TypeAdapter[Any], dict[str, Any]]] = {
     "RegisterBody": (REGISTER, {"kind": "local", "site": "here", "session": "a1b2", "capacity": CAPACITY}),
     "BeatBody": (BEAT, {"session": "a1b2", "capacity": CAPACITY}),
-    "ClaimBody": (CLAIM, {"session": "a1b2", "offer": CAPACITY["free"], "limit": 10}),
+    "ClaimBody": (
+        CLAIM,
+        {
+            "session": "a1b2",
+            "offer": CAPACITY["free"],
+            "limit": 10,
+            "series": {"target": 1800, "longest": 86_400, "most": 200, "overhead": 0.05},
+        },
+    ),
     "ReportBody": (
         REPORT,
         {

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from nunatak.tasks import claim
+from nunatak.tasks import claim, rows
 from nunatak.tasks.choosing import Chooser, Places
 from nunatak.tasks.claim import Asked, Claimed
 from nunatak.tasks.context import Contexts
+from nunatak.tasks.rows import Durations
 
 LONG = 0.05
 """Seconds from which on a look is dear: then at most every fifth part of the time is spent on looking."""
@@ -27,6 +28,7 @@ class DemandMemory:
         self._lock = threading.Lock()
         self._read, self._ended, self._took = 0.0, 0.0, 0.0
         self._places: Places | None = None
+        self._durations = Durations()
 
     def get(self, tx: Connection, contexts: Contexts, now: float) -> tuple[Places, bool]:
         """Return places, and whether they were looked for just now."""
@@ -56,11 +58,14 @@ class DemandMemory:
     def claim(self, tx: Connection, contexts: Contexts, asked: Sequence[Asked], now: float) -> list[list[Claimed]]:
         """Carry out claims; if an old look gave some fewer than they asked for, look once more."""
         places, fresh = self.get(tx, contexts, now)
-        taken = claim.claim_many(tx, contexts, asked, places, now)
-        short = [n for n, item in enumerate(asked) if len(taken[n]) < item.limit]
+        taken = claim.claim_many(tx, contexts, asked, places, now, self._durations)
+        short = [n for n, item in enumerate(asked) if rows.places(taken[n]) < item.limit]
         if short and not fresh and not self._dear():
-            again = [replace(asked[n], limit=asked[n].limit - len(taken[n])) for n in short]
-            more = claim.claim_many(tx, contexts, again, self.refresh(tx, contexts, now), now)
+            again = [
+                replace(asked[n], limit=asked[n].limit - rows.places(taken[n]), rows=rows.series(taken[n]))
+                for n in short
+            ]
+            more = claim.claim_many(tx, contexts, again, self.refresh(tx, contexts, now), now, self._durations)
             for n, items in zip(short, more, strict=True):
                 taken[n] += items
         return taken

@@ -16,7 +16,7 @@ from nunatak.api.requests import Body, Have, address_of, answer, page_after, rea
 from nunatak.api.shared import Claim, shared_of
 from nunatak.core.clock import iso
 from nunatak.core.errors import Invalid
-from nunatak.core.work import Shape
+from nunatak.core.work import Grouping, Shape
 from nunatak.tasks import fleet, lists
 
 router = APIRouter(prefix="/api/v1/engines", tags=["engines"], route_class=FastRoute)
@@ -100,10 +100,15 @@ def heartbeat(name: EngineName, request: Request, services: Have, body: Body) ->
     summary="Lease a set of tasks",
 )  # fmt: skip
 async def claim(name: EngineName, request: Request, services: Have, body: Body) -> Response:
-    """Lease up to `limit` ready tasks that fit the offer; each with its attempt number and lease key."""
+    """Lease ready tasks that fit the offer, for up to `limit` places; each with its attempt number and lease key.
+
+    With `series`, short tasks of one name share a place: those with the same number `series` run one after the other,
+    and the engine is asked for the shape of that number in `series` of the answer.
+    """
     plain = batches.CLAIM.validate_json(body)
     offer, limit = Shape.from_plain(plain["offer"]), min(plain["limit"], services.limits.claim)
-    return ready(await shared_of(request).claim(Claim(name, plain["session"], offer, limit)))
+    grouping = Grouping(**plain["series"]) if plain.get("series") else None
+    return ready(await shared_of(request).claim(Claim(name, plain["session"], offer, limit, grouping)))
 
 
 @router.post(

@@ -20,7 +20,7 @@ from nunatak.api.services import Services
 from nunatak.api.together import Together
 from nunatak.core.address import ONCE
 from nunatak.core.errors import Conflict
-from nunatak.core.work import Shape
+from nunatak.core.work import Grouping, Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.db.statement import Row
 from nunatak.tasks import fleet, look
@@ -46,6 +46,7 @@ class Claim:
     session: str
     offer: Shape
     limit: int
+    grouping: Grouping | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,11 @@ class Shared:
         taken = self._demand.claim(tx, self._services.contexts, wanted, now) if wanted else []
         plain = iter(self._plain(tx, [item for items in taken for item in items]))
         tasks = {n: [next(plain) for _ in items] for n, items in zip(open_, taken, strict=True)}
-        return [{"tasks": tasks.get(n, []), **nodes_plain(found, row.site, row.node)} for n, row in enumerate(rows)]
+        series = {n: _series(items) for n, items in zip(open_, taken, strict=True)}
+        return [
+            {"tasks": tasks.get(n, []), **series.get(n, {}), **nodes_plain(found, row.site, row.node)}
+            for n, row in enumerate(rows)
+        ]
 
     def _plain(self, tx: Connection, items: Sequence[Claimed]) -> list[dict[str, Any]]:
         contexts = self._services.contexts
@@ -126,6 +131,7 @@ class Shared:
                 "inputs": [asdict(recorded) for recorded in item.inputs],
                 **({"avoid": item.avoid} if item.avoid else {}),
                 **({"checkpoint": item.checkpoint._asdict()} if item.checkpoint else {}),
+                **({"series": item.row.number} if item.row else {}),
             }
             for item in items
         ]
@@ -179,7 +185,13 @@ def _asked(engine: Row, claim: Claim, limit: int, found: Excluded, lease: int) -
     """Return what an engine asks for, its site being what it was registered with."""
     fails = found.fails.get(engine.site, frozenset())
     offer = Offer(claim.offer, engine.site, fails, engine=claim.name)
-    return Asked(engine.engine, offer, limit, lease, engine.node, found.live <= 1)
+    return Asked(engine.engine, offer, limit, lease, engine.node, found.live <= 1, claim.grouping)
+
+
+def _series(items: Sequence[Claimed]) -> dict[str, Any]:
+    """Return what is asked of the engine for each series of an answer, in the order of their numbers."""
+    shapes = {item.row.number: item.row.shape for item in items if item.row}
+    return {"series": [{"shape": _shape(shapes[number])} for number in sorted(shapes)]} if shapes else {}
 
 
 def _engines(tx: Connection, items: Sequence[Claim] | Sequence[Report]) -> dict[tuple[str, str], Row]:

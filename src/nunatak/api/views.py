@@ -317,12 +317,20 @@ class ClaimedTask(LeaseView):
     inputs: list[dict[str, Any]]
     avoid: list[str] = []
     checkpoint: dict[str, Any] | None = None  # what an earlier attempt kept: url, size, sha256
+    series: int | None = None
+
+
+class SeriesView(View):
+    """Tasks that run one after the other in one place, and the shape of that place."""
+
+    shape: dict[str, Any]
 
 
 class Claims(View):
     """Tasks leased to the engine; `nodes` where some are not fine."""
 
     tasks: list[ClaimedTask]
+    series: list[SeriesView] = []
     nodes: NodesView = NodesView(drained=[], probed=[])
 
 

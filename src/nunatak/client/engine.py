@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nunatak.client.connection import API, Connection
-from nunatak.core.work import Outcome, Shape
+from nunatak.core.work import Grouping, Outcome, Shape
 
 Key = tuple[str, str]
 """Address with the attempt, and lease: what identifies an attempt."""
@@ -34,7 +34,8 @@ class Claim:
     """A task leased to us: `inputs` are the recorded outputs of its parents, `jobs` how many jobs its dataset has.
 
     `jobs` is 0 where that is as planned; `avoid` names nodes on which it should not be tried; `checkpoint` is what an earlier
-    attempt kept: url, size, sha256.
+    attempt kept: url, size, sha256. Claims of one answer with the same number `series` run one after the other in one place
+    of the shape `together`.
     """
 
     address: str
@@ -45,6 +46,13 @@ class Claim:
     jobs: int = 0
     avoid: tuple[str, ...] = ()
     checkpoint: Mapping[str, Any] | None = None
+    series: int | None = None
+    together: Shape | None = None
+
+
+def places(claims: Sequence[Claim]) -> int:
+    """Return how many places of an engine some claims of one answer take."""
+    return sum(claim.series is None for claim in claims) + len({claim.series for claim in claims} - {None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +105,12 @@ class EngineClient:
         """Renew all leases; return the attempts to end. Raises `Conflict` if another process took the name."""
         return _keys(self._hear(self._post("heartbeat", capacity=capacity))["stops"])
 
-    def claim(self, offer: Shape, limit: int) -> list[Claim]:
-        """Lease up to `limit` tasks that fit `offer`."""
-        return [
-            Claim(
-                item["address"],
-                item["lease"],
-                item["recipe"],
-                Shape.from_plain(item["shape"]),
-                tuple(item.get("inputs") or ()),
-                int(item.get("jobs") or 0),
-                tuple(item.get("avoid") or ()),
-                item.get("checkpoint"),
-            )
-            for item in self._hear(self._post("claim", offer=offer.to_plain(), limit=limit))["tasks"]
-        ]
+    def claim(self, offer: Shape, limit: int, grouping: Grouping | None = None) -> list[Claim]:
+        """Lease tasks that fit `offer` for up to `limit` places; with `grouping`, short ones in series."""
+        asked: dict[str, Any] = {"series": grouping.to_plain()} if grouping and grouping.target else {}
+        plain = self._hear(self._post("claim", offer=offer.to_plain(), limit=limit, **asked))
+        shapes = [Shape.from_plain(item["shape"]) for item in plain.get("series") or ()]
+        return [_claim(item, shapes) for item in plain["tasks"]]
 
     def _hear(self, plain: Any) -> Any:
         """Take note of the nodes that are not fine, of which claims and heartbeats tell."""
@@ -157,6 +156,22 @@ class EngineClient:
         """Return a plan by its content hash."""
         plan: Mapping[str, Any] = self._to.get(f"{API}/recipes/{digest}")["plan"]
         return plan
+
+
+def _claim(item: Mapping[str, Any], shapes: Sequence[Shape]) -> Claim:
+    series = item.get("series")
+    return Claim(
+        item["address"],
+        item["lease"],
+        item["recipe"],
+        Shape.from_plain(item["shape"]),
+        tuple(item.get("inputs") or ()),
+        int(item.get("jobs") or 0),
+        tuple(item.get("avoid") or ()),
+        item.get("checkpoint"),
+        series,
+        None if series is None else shapes[series],
+    )
 
 
 def _keys(plain: Sequence[Mapping[str, Any]]) -> list[Key]:

@@ -6,6 +6,7 @@ The worker reads a `TaskSpec` as JSON (`task.json`) and writes an `Outcome` as J
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
@@ -176,6 +177,27 @@ class Series:
 
     members: tuple[TaskSpec, ...]
     shape: Shape
+
+
+TARGET = 1800.0
+"""Seconds that a series aims at, unless the engine says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How short tasks are put into series for an engine; seconds. The engine says the first four."""
+
+    target: float = TARGET  # that one submission aims at; 0: every task goes alone
+    longest: float = math.inf  # the longest time the engine takes
+    most: int = 200  # members
+    overhead: float = 0.5  # between two members, about
+    share: float = 0.95  # of groups that the time asked for is enough for
+    known: int = 4  # times as many members as attempts have finished, at most
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return what an engine says with a claim."""
+        told = {"target": self.target, "most": self.most, "overhead": self.overhead}
+        return told if math.isinf(self.longest) else {**told, "longest": self.longest}
 
 
 class Reason(StrEnum):

@@ -14,7 +14,7 @@ from typing import Any
 
 from nunatak.core.clock import Clock, Keys, system_clock, system_keys
 from nunatak.core.errors import Unavailable
-from nunatak.core.work import Outcome, Reason, Series, Shape, TaskSpec
+from nunatak.core.work import TARGET, Grouping, Outcome, Reason, Series, Shape, TaskSpec
 from nunatak.engines.attempts import BEGUN, Attempt, Worker
 from nunatak.engines.conclusions import concluded, if_possible
 from nunatak.engines.intake import left_by_an_earlier_engine, place
@@ -30,6 +30,8 @@ from nunatak.engines.slots import LOOK_AHEAD, excess
 from nunatak.engines.workers import Limits, Workers
 
 STREAMS = ("stdout", "stderr")
+BETWEEN = 0.05
+"""Seconds from the end of one member of a series to the beginning of the next, about."""
 LOG_PART, LOG_CALL = 256 * 1024, 4 * 1024 * 1024
 """Bytes of one stream, and of all together, that one call of `logs` returns at most."""
 _TRY_LATER = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT)
@@ -55,15 +57,18 @@ class LocalEngine:
         environ: Mapping[str, str] | None = None,
         keys: Keys = system_keys,
         boot_clock: Clock = since_boot,
+        target: float = TARGET,
     ) -> None:
         """Take over `directory` with whatever an earlier engine left running in it.
 
         `worker` is the argument list that starts a worker, `queue` how many attempts may wait beside those that run (by
-        default the larger of 32 and four a core), `environ` the environment of the workers, `keep` keeps every sandbox.
+        default the larger of 32 and four a core), `target` how many seconds a series should
+        take, `environ` the environment of the workers, `keep` keeps every sandbox.
         Raises `Unavailable` while another engine has the directory or it cannot be written.
         """
         environ = inherited(os.environ) if environ is None else environ
         self._clock, self._host = clock, socket.gethostname()
+        self.grouping = Grouping(target, total.time, overhead=BETWEEN)
         self._queue = max(32, 4 * total.cpu) if queue is None else queue
         self._shelf = Shelf(directory, keep=keep)
         self._workers = Workers(worker, cache, environ, limits or Limits(), clock, boot_clock)
@@ -297,4 +302,5 @@ def from_settings(settings: Mapping[str, Any], clock: Clock = system_clock) -> L
         keep=options.keep,
         queue=options.queue,
         limits=Limits(margin=options.margin, grace=options.grace),
+        target=options.target,
     )

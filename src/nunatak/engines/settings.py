@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from nunatak.core import units
 from nunatak.core.errors import Invalid, Problem
-from nunatak.core.work import Reason, Shape
+from nunatak.core.work import TARGET, Reason, Shape
 from nunatak.engines.hosts import Fault
 
 Count = Annotated[int, Field(ge=0)]
@@ -37,6 +37,8 @@ Memory = Annotated[int, _unit(units.memory)]
 """Bytes, written as `2 GB` or a number."""
 Seconds = Annotated[float, _unit(units.seconds)]
 """Seconds, written as `10 min` or a number; above zero."""
+Duration = Annotated[float, _unit(lambda value: 0.0 if value in (0, "0") else units.seconds(value))]
+"""Seconds, likewise, or 0."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -63,6 +65,7 @@ class Resource(BaseModel):
     platform: str = Field(default_factory=here)
     features: tuple[str, ...] = ()
     queue: Count | None = None
+    target: Duration = TARGET
 
     def total(self) -> Shape:
         """Return it as a shape."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from nunatak.core.clock import Clock, system_clock
 from nunatak.core.errors import Unavailable
-from nunatak.core.work import Series, Shape, TaskSpec
+from nunatak.core.work import TARGET, Grouping, Series, Shape, TaskSpec
 from nunatak.engines.behaviour import Behaviour
 from nunatak.engines.keys import attempt_of, key_of, specs_of, unknown
 from nunatak.engines.news import News
@@ -33,10 +33,15 @@ class SimulatedEngine:
         behaviour: Behaviour | None = None,
         queue: int = 10_000,
         world: World | None = None,
+        target: float = TARGET,
     ) -> None:
-        """Look at `world`, or make one of `total`, `seed` and `behaviour`; `queue` attempts may wait."""
+        """Look at `world`, or make one of `total`, `seed` and `behaviour`; `queue` attempts may wait.
+
+        `target` is how many seconds a series should take.
+        """
         self.world = world or World(total, seed=seed, behaviour=behaviour)
         self._clock, self._queue = clock, queue
+        self.grouping = Grouping(target, self.world.slots.total.time, overhead=0.0)
         self.world.lives += 1
         self._news = News(f"{self.world.seed:x}-{self.world.lives}")
         for attempt in self.world.attempts.values():
@@ -119,4 +124,6 @@ def from_settings(settings: Mapping[str, Any], clock: Clock = system_clock) -> S
         faults={host: fault.to_fault() for host, fault in options.faults.items()},
     )
     queue = 10_000 if options.queue is None else options.queue
-    return SimulatedEngine(clock=clock, total=options.total(), seed=options.seed, behaviour=behaviour, queue=queue)
+    return SimulatedEngine(
+        clock=clock, total=options.total(), seed=options.seed, behaviour=behaviour, queue=queue, target=options.target
+    )

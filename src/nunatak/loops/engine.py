@@ -9,17 +9,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
-from nunatak.client.engine import Begun, Claim, EngineClient, Key, Registration
+from nunatak.client.engine import Begun, Claim, EngineClient, Key, Registration, places
 from nunatak.core.clock import Clock, system_clock
-from nunatak.core.errors import Conflict, Invalid, NotFound, NunatakError, Unavailable
-from nunatak.core.work import Outcome, Reason, TaskSpec
+from nunatak.core.errors import Conflict, NunatakError, Unavailable
+from nunatak.core.work import Grouping, Outcome
+from nunatak.engines.keys import key_of
 from nunatak.engines.protocol import ALL_FINE, Capacity, Change, Changes, Engine, Handle, Nodes, What
 from nunatak.loops.engine_logs import LogCarrier
+from nunatak.loops.engine_reports import outcome_of, tell, unbegun
 from nunatak.loops.engine_specs import Specs
 
 RETURNED = 1000
@@ -69,6 +71,7 @@ class EngineHost:
         """Prepare; nothing is asked or said yet."""
         self._engine, self._server, self._kind, self._site = engine, server, kind, site
         self._pace, self._clock, self._monotonic = pace or Pace(), clock, monotonic
+        self._grouping: Grouping | None = getattr(engine, "grouping", None)  # of an engine that takes series
         self._specs, self._logs = Specs(server), LogCarrier(engine, server)
         self._given: Registration | None = None
         self._handles: dict[Key, Handle] = {}
@@ -213,7 +216,7 @@ class EngineHost:
 
     def _report(self, changes: Changes, now: float) -> bool:
         """Tell the server what it does not know; tell whether anything ended."""
-        fresh = [change for change in changes.changes if (_key(change), change.what) not in self._told]
+        fresh = [change for change in changes.changes if (key_of(change.handle), change.what) not in self._told]
         self._pending = bool(fresh or self._refused)
         if not self._pending or now - self._reported < self._pace.report:
             return False
@@ -223,7 +226,7 @@ class EngineHost:
         for start in range(0, len(fresh), most):
             self._report_changes(fresh[start : start + most])
         while self._refused:
-            self._tell([], self._refused[:most])
+            tell(self._server, [], self._refused[:most])
             del self._refused[:most]
         self._reported, self._pending = now, False
         ended = any(change.what is What.ENDED for change in fresh)
@@ -248,32 +251,14 @@ class EngineHost:
             if change.what is What.RUNNING
         ]
         ends = [change for change in fresh if change.what is What.ENDED]
-        stale = self._tell(started, [_outcome(change) for change in ends])
-        self._told.update((_key(change), change.what) for change in fresh)
+        stale = tell(self._server, started, [outcome_of(change) for change in ends if not unbegun(change)])
+        back = [change for change in ends if unbegun(change)]
+        if back:
+            self._give_back([key_of(change.handle) for change in back], outcome_of(back[0]).message[:200])
+        self._told.update((key_of(change.handle), change.what) for change in fresh)
         for change in ends:
-            self._handles.pop(_key(change), None)
+            self._handles.pop(key_of(change.handle), None)
         self._engine.cancel([self._handles[key] for key in stale if key in self._handles])
-
-    def _tell(self, started: Sequence[Begun], ended: Sequence[Outcome]) -> list[Key]:
-        """Report; what the server does not understand is found by halves, and reported as not understood."""
-        if not started and not ended:
-            return []
-        try:
-            return self._server.report(started, ended)
-        except (Invalid, ValueError, TypeError) as error:
-            if len(started) + len(ended) == 1:
-                return self._tell_plainly(ended, str(error))
-        if started and ended:
-            return self._tell(started, []) + self._tell([], ended)
-        half = (len(started) + len(ended)) // 2
-        return self._tell(started[:half], ended[:half]) + self._tell(started[half:], ended[half:])
-
-    def _tell_plainly(self, ended: Sequence[Outcome], why: str) -> list[Key]:
-        try:
-            return self._server.report([], [_not_understood(item, why) for item in ended]) if ended else []
-        except (Invalid, ValueError, TypeError):
-            log.error("an end cannot be reported; its lease will run out", attempts=[item.address for item in ended])
-            return []
 
     def _carry_logs(self, changes: Changes, now: float) -> None:
         """Send logs, and let the engine forget the ends that are reported with whole logs."""
@@ -299,12 +284,12 @@ class EngineHost:
         assert self._given
         want = min(want, self._given.claim_limit)
         try:
-            claims = self._server.claim(self._engine.capacity().total, want)
+            claims = self._server.claim(self._engine.capacity().total, want, self._grouping)
         except Unavailable:
             self._reconciled = float("-inf")  # the answer may have been lost, with leases in it
             raise
         pace = self._pace
-        if len(claims) < want:
+        if places(claims) < want:
             self._claim_pause = min(max(pace.claim, 0.0 if claims else 2 * self._claim_pause), pace.idle)
         else:
             self._claim_pause = 0.0
@@ -314,52 +299,22 @@ class EngineHost:
         return bool(claims)
 
     def _submit(self, claims: Sequence[Claim]) -> None:
-        specs: list[TaskSpec] = []
+        assert self._given
         try:
-            for claim in claims:
-                spec = self._spec(claim)
-                if spec:
-                    specs.append(spec)
+            batch, refused = self._specs.batch(claims, self._given, self._clock())
+            self._refused += refused
             nodes = self._nodes_heard()
-            handles = self._engine.submit(specs, nodes) if specs else []
-            self._nodes = nodes if specs else self._nodes
+            handles = self._engine.submit(batch, nodes) if batch else []
+            self._nodes = nodes if batch else self._nodes
         except Unavailable as error:
             self._reconciled = float("-inf")  # in case what follows does not reach the server
             lost = {(item.address, item.lease) for item in self._refused}
             keys = [(claim.address, claim.lease) for claim in claims]
             self._give_back([key for key in keys if key not in lost], error.message[:200])
             raise
-        self._handles.update({(handle.address, handle.lease): handle for handle in handles})
+        self._handles.update({key_of(handle): handle for handle in handles})
         self._logs.follow(handles)
         self._pending = True
-
-    def _spec(self, claim: Claim) -> TaskSpec | None:
-        """Expand a task; one that cannot be is reported as ended."""
-        assert self._given
-        try:
-            return self._specs.spec(claim, self._given)
-        except (Invalid, NotFound, KeyError, TypeError, ValueError) as error:
-            said = error.message if isinstance(error, NunatakError) else f"{type(error).__name__}: {error}"
-            message = f"its commands and files could not be worked out: {said}"
-            self._refused.append(Outcome(claim.address, claim.lease, Reason.SUBMIT, message, ended=self._clock()))
-            return None
-
-
-def _key(change: Change) -> Key:
-    return change.handle.address, change.handle.lease
-
-
-def _outcome(change: Change) -> Outcome:
-    """Return how an attempt ended, under the address and lease by which the engine knows it."""
-    handle = change.handle
-    if change.outcome is None:
-        return Outcome(handle.address, handle.lease, Reason.LOST, "it ended without a word", ended=change.at)
-    return replace(change.outcome, address=handle.address, lease=handle.lease)
-
-
-def _not_understood(outcome: Outcome, why: str) -> Outcome:
-    message = f"its outcome was not understood by the server: {why[:500]}"
-    return Outcome(outcome.address, outcome.lease, Reason.INVALID, message)
 
 
 def _plain(capacity: Capacity) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from nunatak.client.engine import Claim, EngineClient, Registration
 from nunatak.core.address import ONCE, parse
-from nunatak.core.errors import Invalid
-from nunatak.core.work import Input, TaskSpec
+from nunatak.core.errors import Invalid, NotFound, NunatakError
+from nunatak.core.work import Input, Outcome, Reason, Series, Shape, TaskSpec
 from nunatak.datasets.expand import Recorded, expand
 from nunatak.datasets.plan import Plan
 
@@ -23,6 +23,36 @@ class Specs:
         """Begin with no plan."""
         self._server = server
         self._plans: dict[str, Plan] = {}
+
+    def batch(
+        self, claims: Sequence[Claim], given: Registration, now: float
+    ) -> tuple[list[TaskSpec | Series], list[Outcome]]:
+        """Return what to submit, in order, those of a series together; and the ends of those that cannot be worked out.
+
+        Raises `Unavailable` if a plan cannot be had now.
+        """
+        refused: list[Outcome] = []
+        found: dict[object, list[TaskSpec]] = {}
+        shapes: dict[object, Shape] = {}
+        for number, claim in enumerate(claims):
+            spec = self._spec_or_end(claim, given, now)
+            if isinstance(spec, Outcome):
+                refused.append(spec)
+                continue
+            place: object = number if claim.series is None else ("series", claim.series)
+            found.setdefault(place, []).append(spec)
+            if claim.together is not None:
+                shapes[place] = claim.together
+        whole = [Series(tuple(of), shapes[place]) if place in shapes else of[0] for place, of in found.items()]
+        return whole, refused
+
+    def _spec_or_end(self, claim: Claim, given: Registration, now: float) -> TaskSpec | Outcome:
+        try:
+            return self.spec(claim, given)
+        except (Invalid, NotFound, KeyError, TypeError, ValueError) as error:
+            said = error.message if isinstance(error, NunatakError) else f"{type(error).__name__}: {error}"
+            message = f"its commands and files could not be worked out: {said}"
+            return Outcome(claim.address, claim.lease, Reason.SUBMIT, message, ended=now)
 
     def spec(self, claim: Claim, given: Registration) -> TaskSpec:
         """Expand a claimed task.

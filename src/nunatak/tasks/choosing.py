@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -180,6 +180,13 @@ class Places:
         """Return what an engine gets that has `limit` places in slots like `offer`, and count it off."""
         with self._lock:
             return self._turn.select(offer, limit)
+
+    def fill(
+        self, offer: Offer, allotment: Allotment, size: Callable[[Shape, int], int], most: int
+    ) -> tuple[Allotment, int]:
+        """Return an allotment with more tasks for the same places, and how many go into each; see `Turn.fill`."""
+        with self._lock:
+            return self._turn.fill(offer, allotment, size, most)
 
     def missing(self, offer: Offer, allotment: Allotment, got: int) -> None:
         """Take note that only `got` of an allotment could be had."""

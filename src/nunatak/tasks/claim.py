@@ -12,21 +12,24 @@ from sqlalchemy import Connection
 
 from nunatak.core.address import ONCE
 from nunatak.core.states import TaskState
-from nunatak.core.work import Shape
+from nunatak.core.work import Grouping, Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import Recorded
 from nunatak.datasets.progress import Moves
-from nunatak.tasks import checkpoints, store
+from nunatak.tasks import checkpoints, rows, store
 from nunatak.tasks.checkpoints import Kept
 from nunatak.tasks.choosing import Places
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.elsewhere import PATIENCE, nodes_of, patterns
+from nunatak.tasks.rows import Durations, Row, Rule
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.sharing.model import Allotment
 from nunatak.tasks.unfold import Kind, Seats, take_fresh
 
 S = TaskState
 ROUNDS = 8
+IN_ROWS = 2000
+"""Tasks in series that one claim gets at most, beside the first of each place."""
 GIVEN_AGE = 60.0
 """Seconds for which it is not written anew that a dataset was given places."""
 
@@ -46,11 +49,14 @@ class Claimed(NamedTuple):
     inputs: tuple[Recorded, ...] = ()
     avoid: tuple[str, ...] = ()  # nodes on which it should not be tried
     checkpoint: Kept | None = None
+    row: Row | None = None  # the series it runs in
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one engine asks for: up to `limit` tasks that fit `offer`, one machine's whole resources.
+    """What one engine asks for: tasks that fit `offer`, one machine's whole resources, for up to `limit` places.
+
+    `grouping` says how short tasks share a place; None: not at all.
 
     `lease` is the key that all of them get; no two have the same. `node` is its only one, if it has not several; `last`
     that no other engine is alive: then it gets what should be tried elsewhere as well.
@@ -62,10 +68,17 @@ class Asked:
     lease: int
     node: str = ""
     last: bool = False
+    grouping: Grouping | None = None
+    rows: int = 0  # series it has been given already
 
 
 def claim_many(
-    tx: Connection, contexts: Contexts, asked: Sequence[Asked], places: Places, now: float
+    tx: Connection,
+    contexts: Contexts,
+    asked: Sequence[Asked],
+    places: Places,
+    now: float,
+    durations: Durations | None = None,
 ) -> list[list[Claimed]]:
     """Carry out several claims in one transaction; returns what each got, in order.
 
@@ -79,18 +92,18 @@ def claim_many(
     for _ in range(ROUNDS):
         chosen: dict[Kind, list[tuple[Asked, Allotment]]] = defaultdict(list)
         for item in asked:
-            for allotment in places.select(item.offer, item.limit - len(taken[item.lease])):
+            for allotment in places.select(item.offer, item.limit - rows.places(taken[item.lease])):
                 kind = Kind(allotment.dataset, allotment.task, allotment.shape, allotment.asked)
                 chosen[kind].append((item, allotment))
         known.update(_free(tx, contexts, {kind.dataset for kind in chosen} - known.keys()))
+        rules = _fill(tx, known, places, chosen, durations, now)
         short = False
         for kind, of_kind in chosen.items():
             seats = [Seats(item.engine, item.lease, allotment.n, _avoided(item)) for item, allotment in of_kind]
             new = _take(tx, contexts, known[kind.dataset], kind, seats, moves, now) if kind.dataset in known else []
             if new and kind.asked != kind.shape != known[kind.dataset].base[kind.task]:
                 raised.append(places.shapes[kind.asked])
-            for got in new:
-                taken[got.lease].append(got)
+            _sort(taken, of_kind, new, rules)
             short = _note_missing(places, of_kind, new) or short
         if not short:
             break
@@ -102,10 +115,60 @@ def claim_many(
     return [[next(whole) for _ in taken[item.lease]] for item in asked]
 
 
+def _fill(
+    tx: Connection,
+    known: Mapping[int, Context],
+    places: Places,
+    chosen: Mapping[Kind, list[tuple[Asked, Allotment]]],
+    durations: Durations | None,
+    now: float,
+) -> dict[tuple[int, Kind], Rule]:
+    """Put more of the short tasks into the same places, where an engine runs series; return how, by lease and kind."""
+    short = {kind for kind in chosen if kind.dataset in known and _in_rows(known[kind.dataset], kind)}
+    wants = [(item, kind) for kind in short for item, _ in chosen[kind] if item.grouping and item.grouping.target > 0]
+    if durations is None or not wants:
+        return {}
+    target = max(item.grouping.target for item, _ in wants if item.grouping)
+    took = durations.of(tx, {(kind.dataset, kind.task) for _, kind in wants}, now, target)
+    rules: dict[tuple[int, Kind], Rule] = {}
+    budget = dict.fromkeys({item.lease for item, _ in wants}, IN_ROWS)
+    for kind, of_kind in chosen.items():
+        for number, (item, allotment) in enumerate(of_kind):
+            if item.grouping and (item, kind) in wants:
+                rule = Rule(took[kind.dataset, kind.task], item.grouping, item.offer.shape)
+                larger, rule.each = places.fill(item.offer, allotment, rule.size, budget[item.lease])
+                budget[item.lease] -= larger.n - allotment.n
+                of_kind[number] = item, larger
+                rules[item.lease, kind] = rule
+    return rules
+
+
+def _in_rows(context: Context, kind: Kind) -> bool:
+    """Tell whether tasks of a kind may share a place: what has a checkpoint is long, and its shape has to be known."""
+    return kind.asked > 0 and not context.plan.tasks[kind.task].checkpoint
+
+
+def _sort(
+    taken: Mapping[int, list[Claimed]],
+    of_kind: Sequence[tuple[Asked, Allotment]],
+    new: Sequence[Claimed],
+    rules: Mapping[tuple[int, Kind], Rule],
+) -> None:
+    """Add what was claimed of one kind to what each engine has, in series where its places hold several."""
+    by_lease: dict[int, list[Claimed]] = defaultdict(list)
+    for got in new:
+        by_lease[got.lease].append(got)
+    for item, allotment in of_kind:
+        kind, own = Kind(allotment.dataset, allotment.task, allotment.shape, allotment.asked), by_lease[item.lease]
+        rule = rules.get((item.lease, kind))
+        first = item.rows + rows.series(taken[item.lease])
+        taken[item.lease] += rows.in_rows(own, rule, first) if rule and rule.each > 1 else own
+
+
 def _free(tx: Connection, contexts: Contexts, datasets: set[int]) -> dict[int, Context]:
     """Return the contexts of those datasets that may be worked on now: open, and neither held nor cancelled."""
-    rows = datasets_store.FREE(tx, wanted=[(dataset,) for dataset in sorted(datasets)]) if datasets else ()
-    return contexts.of(tx, {row.dataset for row in rows})
+    free = datasets_store.FREE(tx, wanted=[(dataset,) for dataset in sorted(datasets)]) if datasets else ()
+    return contexts.of(tx, {row.dataset for row in free})
 
 
 def _note_missing(places: Places, chosen: Sequence[tuple[Asked, Allotment]], got: Sequence[Claimed]) -> bool:

@@ -73,3 +73,9 @@ DEMAND = Statement(
 OWNERS = Statement(
     "SELECT d.dataset, d.owner, d.team FROM {v} JOIN datasets d ON d.dataset = v.dataset", v="dataset int"
 )
+
+EVIDENCE = Statement(
+    "SELECT l.dataset, l.task, l.evidence FROM {v} JOIN lessons l ON l.dataset = v.dataset AND l.task = v.task",
+    v="dataset int, task int",
+)
+"""What is known of some tasks, for reading only."""

@@ -11,25 +11,10 @@ from statistics import NormalDist
 from typing import Generic, TypeVar
 
 from nunatak.core.units import time_text
-from nunatak.core.work import Shape
+from nunatak.core.work import Grouping, Shape
 from nunatak.tasks.learning.sketch import Sketch
 
 T = TypeVar("T")
-
-TARGET = 1800.0
-"""Seconds that one submission aims at, unless the engine says otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grouping:
-    """How tasks are grouped on one engine; seconds."""
-
-    target: float = TARGET
-    longest: float = math.inf  # the longest time the engine takes
-    most: int = 200  # members
-    share: float = 0.95  # of groups that the time asked for is enough for
-    overhead: float = 0.5  # between two members, about
-    known: int = 4  # times as many members as attempts have finished, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +45,7 @@ def group_size(took: Sketch, shape: Shape, ready: int, slots: float, rule: Group
     alone = Size(1, 0, "")
     if not took.count:
         return replace(alone, why="alone: none has finished yet")
-    usual = took.mean() + rule.overhead
+    usual = max(took.mean() + rule.overhead, 1e-3)
     full = int(rule.target / usual)
     share = math.ceil(ready / (2 * max(1.0, slots)))
     n = max(1, min(full, share, rule.known * took.count, rule.most))

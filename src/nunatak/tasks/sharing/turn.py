@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from heapq import heappop
 
@@ -66,6 +66,29 @@ class Turn:
             left -= n
         self._count(site, sum(got.values()))
         return [Allotment(dataset, task, shape, n, asked) for (dataset, task, shape, asked), n in got.items()]
+
+    def fill(
+        self, offer: Offer, allotment: Allotment, size: Callable[[Shape, int], int], most: int
+    ) -> tuple[Allotment, int]:
+        """Put up to `most` more tasks into the places of an allotment, to run there one after the other.
+
+        `size` says how many go into one place, by what they ask for and how many are wanted, those of the allotment
+        included. Returns the larger allotment and that number; all is counted off, and charged, like what was picked.
+        """
+        group, user, line = self.positions.paths[allotment.dataset]
+        owners = (*line.member.owners(), ("site", offer.site))
+        want = next(w for w in self._wants[line.key] if (w.task, w.shape) == (allotment.task, allotment.shape))
+        each = size(self._shapes[want.asked], want.left + allotment.n) if want.asked else 1
+        more = min([allotment.n * (each - 1), want.left, most, *(max(0, self._room(owner)) for owner in owners)])
+        if more <= 0:
+            return allotment, each
+        want.left -= more
+        for owner in owners:
+            self._count(owner, more)
+        queue = self._queue(offer)
+        for node in (group, user, line):
+            queue.give_back(node.key, -more * want.cost / node.rate)
+        return allotment._replace(n=allotment.n + more), each
 
     def missing(self, offer: Offer, allotment: Allotment, got: int) -> None:
         """Take note that only `got` of an allotment, made by this turn for `offer`, could be had.
