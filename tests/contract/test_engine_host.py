@@ -10,18 +10,21 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 
 from nunatak.api.app import create_app
 from nunatak.client.connection import Connection
 from nunatak.client.engine import EngineClient
 from nunatak.core.clock import ManualClock
 from nunatak.core.errors import Unavailable
-from nunatak.core.work import Outcome
+from nunatak.core.work import Outcome, Reason
 from nunatak.engines.behaviour import Behaviour
+from nunatak.engines.keys import key_of
 from nunatak.engines.protocol import ALL_FINE, Changes, Handle, LogPart, Nodes
 from nunatak.engines.simulated import SimulatedEngine
-from nunatak.engines.world import World
+from nunatak.engines.world import SimulatedAttempt, World
 from nunatak.loops.engine import EngineHost
+from nunatak.tasks.tables import attempts, tasks
 from tests.edge.conftest import Api, services_at
 
 RECIPE = """\
@@ -304,3 +307,63 @@ def test_stopping_with_its_tasks_reports_their_ends(api: Api) -> None:
     site.until(lambda: site.status()["tasks"]["running"] == 5)
     site.host.end_all(seconds=5.0)
     assert site.status()["tasks"]["running"] == 0
+
+
+SHORT = "name: short\njobs: {jobs}\nneeds: {{cpu: 1, memory: 1 GB, time: 10 min}}\ntasks:\n  a: {{run: 'true'}}\n"
+
+
+def test_short_tasks_go_in_series_once_it_is_known_how_long_they_take(api: Api) -> None:
+    site = Site(api, duration=5.0, overhead=60.0)
+    site.world.slots.__init__(replace(site.world.slots.total, cpu=10))  # type: ignore[misc]
+    site.engine._queue = 0
+    site.api.submit(SHORT.format(jobs=400))
+    site.until(lambda: len(site.world.runs) < 10, seconds=5.0)
+    site.until(lambda: any(len(run.left) > 1 for run in site.world.runs.values()), seconds=5.0)
+    (sizes,) = ({len(run.left) for run in site.world.runs.values() if len(run.left) > 1},)
+    assert max(sizes) <= 20  # half of an even share
+    site.until(site.is_done, seconds=5.0)
+    assert site.status()["tasks"]["done"] == 400
+    began = site.clock()
+    assert began < 1_800_000_000 + 400 / 10 * 65 / 2  # alone they would take more than twice as long
+    assert api.faults() == []
+
+
+def test_what_never_began_is_given_back_free_of_charge_and_at_once(api: Api) -> None:
+    site = Site(api, duration=5.0)
+    site.api.submit(SHORT.format(jobs=600))
+    site.world.slots.__init__(replace(site.world.slots.total, cpu=4))  # type: ignore[misc]
+    site.engine._queue = 0
+    site.until(lambda: any(len(run.left) > 3 for run in site.world.runs.values()), seconds=5.0)
+    run = next(run for run in site.world.runs.values() if len(run.left) > 3)
+    waiting = [attempt.handle for attempt in run.left]
+    running = next(a for a in site.world.attempts.values() if a.run is run and a.begun and not a.end)
+    now = site.clock()
+    told = replace(_evicted(running), started=now, ended=now)
+    site.engine._tell(site.world._release(running, told, now))
+    site.host.tick()
+    with api.services.database.read() as tx:
+        rows = {(row.job, row.attempt): row for row in tx.execute(select(attempts)).all()}
+        states = {row.job: row for row in tx.execute(select(tasks)).all()}
+    jobs = [int(handle.address.split("/")[1]) for handle in waiting]
+    assert {rows[job, 1].verdict for job in jobs} == {"unbegun"}
+    assert {(states[job].tries, states[job].free) for job in jobs} == {(0, 0)}
+    assert {states[job].not_before for job in jobs} <= {0.0, None}
+    evicted = rows[int(running.handle.address.split("/")[1]), 1]
+    assert evicted.verdict == "evicted"
+    site.until(site.is_done, seconds=5.0, most=2000)
+    assert site.status()["tasks"]["done"] == 600
+    assert api.faults() == []
+
+
+def _evicted(running: SimulatedAttempt) -> Outcome:
+    return Outcome(*key_of(running.spec), Reason.TERMINATED, "it was evicted")
+
+
+def test_an_engine_that_wants_none_gets_no_series(api: Api) -> None:
+    site = Site(api, duration=5.0)
+    site.start(lambda engine: engine)
+    site.engine.grouping = replace(site.engine.grouping, target=0.0)
+    site.host._grouping = site.engine.grouping
+    site.api.submit(SHORT.format(jobs=50))
+    site.until(site.is_done, seconds=5.0)
+    assert all(not run.left for run in site.world.runs.values())

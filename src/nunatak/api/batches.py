@@ -188,11 +188,12 @@ class LeasesBody(TypedDict):
 
 
 class ReturnBody(TypedDict):
-    """Attempts given back, free of charge."""
+    """Attempts given back, free of charge: `unbegun` where their series ended before their turn, else they are lost."""
 
     __pydantic_config__ = FORBID  # type: ignore[misc]
     session: Session
     tasks: Annotated[list[LeaseBody], Field(max_length=BATCH)]
+    unbegun: NotRequired[bool]
     reason: NotRequired[Annotated[str, StringConstraints(max_length=1000, pattern=NO_NUL)]]
 
 

@@ -18,6 +18,7 @@ from nunatak.core.clock import iso
 from nunatak.core.errors import Invalid
 from nunatak.core.work import Grouping, Shape
 from nunatak.tasks import fleet, lists
+from nunatak.tasks.verdicts.kinds import Kind
 
 router = APIRouter(prefix="/api/v1/engines", tags=["engines"], route_class=FastRoute)
 
@@ -174,12 +175,12 @@ def list_leases(name: EngineName, services: Have, body: Body) -> Response:
 def return_tasks(name: EngineName, services: Have, body: Body) -> Response:
     """Make attempts that never started or that vanished ready again, without counting a try."""
     plain = batches.RETURN.validate_json(body)
-    now = services.clock()
+    kind, now = Kind.UNBEGUN if plain.get("unbegun") else Kind.LOST, services.clock()
 
     def work(tx: Connection) -> int:
         engine = fleet.number_of(tx, name, plain["session"])
         attempts = keys.Attempts(tx, services.contexts, [item["address"] for item in plain["tasks"]])
         found = [key for item in plain["tasks"] if (key := attempts.key(item)) is not None]
-        return fleet.give_back(tx, services.contexts, engine, found, plain.get("reason", ""), now)
+        return fleet.give_back(tx, services.contexts, engine, found, plain.get("reason", ""), now, kind)
 
     return answer({"taken": services.database.run(work)})

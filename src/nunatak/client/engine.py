@@ -147,10 +147,10 @@ class EngineClient:
             if after is None:
                 return
 
-    def give_back(self, keys: Sequence[Key], reason: str) -> None:
-        """Give back attempts that never started or vanished; they are ready again, free of charge."""
+    def give_back(self, keys: Sequence[Key], reason: str, unbegun: bool = False) -> None:
+        """Give back attempts that vanished or, `unbegun`, whose turn never came; they are ready again, free of charge."""
         tasks = [{"address": address, "lease": lease} for address, lease in keys]
-        self._post("return", tasks=tasks, reason=reason)
+        self._post("return", tasks=tasks, reason=reason, **({"unbegun": True} if unbegun else {}))
 
     def recipe(self, digest: str) -> Mapping[str, Any]:
         """Return a plan by its content hash."""

@@ -133,6 +133,10 @@ class Settings(BaseModel):
     memory: Bytes = _setting(
         "Memory the local engine may use.", "bytes", shown="that of the machine", default_factory=_machine_memory, gt=0
     )
+    series_target: Seconds = _setting(
+        "How long the local engine lets one worker go on with short tasks, one after the other; 0: each task has its own.",
+        "seconds", default=1800.0, ge=0,
+    )  # fmt: skip
 
     @model_validator(mode="before")
     @classmethod

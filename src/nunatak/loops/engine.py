@@ -208,9 +208,9 @@ class EngineHost:
         self._logs.follow(self._handles.values())
         self._reconciled = now
 
-    def _give_back(self, keys: Sequence[Key], reason: str) -> None:
+    def _give_back(self, keys: Sequence[Key], reason: str, unbegun: bool = False) -> None:
         for start in range(0, len(keys), RETURNED):
-            self._server.give_back(keys[start : start + RETURNED], reason)
+            self._server.give_back(keys[start : start + RETURNED], reason, unbegun)
 
     # ---- saying what happened
 
@@ -254,7 +254,7 @@ class EngineHost:
         stale = tell(self._server, started, [outcome_of(change) for change in ends if not unbegun(change)])
         back = [change for change in ends if unbegun(change)]
         if back:
-            self._give_back([key_of(change.handle) for change in back], outcome_of(back[0]).message[:200])
+            self._give_back([key_of(change.handle) for change in back], outcome_of(back[0]).message[:200], unbegun=True)
         self._told.update((key_of(change.handle), change.what) for change in fresh)
         for change in ends:
             self._handles.pop(key_of(change.handle), None)

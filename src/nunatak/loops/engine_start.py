@@ -89,4 +89,5 @@ def _given(settings: Settings, kind: str, directory: Path) -> dict[str, Any]:
         "cache": settings.data / "cache",
         "cpu": settings.cores,
         "memory": settings.memory,
+        "target": settings.series_target,
     }

@@ -125,7 +125,7 @@ def _fill(
 ) -> dict[tuple[int, Kind], Rule]:
     """Put more of the short tasks into the same places, where an engine runs series; return how, by lease and kind."""
     short = {kind for kind in chosen if kind.dataset in known and _in_rows(known[kind.dataset], kind)}
-    wants = [(item, kind) for kind in short for item, _ in chosen[kind] if item.grouping and item.grouping.target > 0]
+    wants = [(item, kind) for kind in chosen for item, _ in chosen[kind] if kind in short and _in_series(item)]
     if durations is None or not wants:
         return {}
     target = max(item.grouping.target for item, _ in wants if item.grouping)
@@ -134,13 +134,17 @@ def _fill(
     budget = dict.fromkeys({item.lease for item, _ in wants}, IN_ROWS)
     for kind, of_kind in chosen.items():
         for number, (item, allotment) in enumerate(of_kind):
-            if item.grouping and (item, kind) in wants:
+            if item.grouping and kind in short and _in_series(item):
                 rule = Rule(took[kind.dataset, kind.task], item.grouping, item.offer.shape)
                 larger, rule.each = places.fill(item.offer, allotment, rule.size, budget[item.lease])
                 budget[item.lease] -= larger.n - allotment.n
                 of_kind[number] = item, larger
                 rules[item.lease, kind] = rule
     return rules
+
+
+def _in_series(item: Asked) -> bool:
+    return item.grouping is not None and item.grouping.target > 0
 
 
 def _in_rows(context: Context, kind: Kind) -> bool:

@@ -120,11 +120,19 @@ def leases(tx: Connection, engine: int, after: int = 0, limit: int = PAGE) -> li
     return rows
 
 
-def give_back(tx: Connection, contexts: Contexts, engine: int, keys: Sequence[Key], reason: str, now: float) -> int:
+def give_back(
+    tx: Connection,
+    contexts: Contexts,
+    engine: int,
+    keys: Sequence[Key],
+    reason: str,
+    now: float,
+    kind: Kind = Kind.LOST,
+) -> int:
     """Take back attempts that the engine never started or that vanished: ready again, free of charge. Returns how many."""
     rows = store.OPEN_ATTEMPTS(tx, v=sorted(set(keys))) if keys else ()
     rows = [row for row in rows if row.engine == engine]
-    release(tx, contexts, rows, Kind.LOST, reason or "the engine does not have it", now)
+    release(tx, contexts, rows, kind, reason or "the engine does not have it", now)
     clear_stops(tx, engine, keys)
     return len(rows)
 

@@ -16,6 +16,7 @@ _OTHERS: Mapping[Kind, Cause] = {
     K.EVICTED: Cause.FREE,
     K.NODE_LOST: Cause.FREE,
     K.LOST: Cause.FREE,
+    K.UNBEGUN: Cause.FREE,
     K.LEASE_EXPIRED: Cause.FREE,
     K.NO_SITE: Cause.FREE,
     # the site: its storage and services

@@ -22,6 +22,7 @@ ADVICE: Mapping[Kind, str] = {
     K.EVICTED: "choose a site that lets it finish, or make the task shorter; then: nunatak retry {task}",
     K.NODE_LOST: _OPERATOR,
     K.LOST: "see the engine's log; then: nunatak retry {task}",
+    K.UNBEGUN: "see why the workers of this engine end early, in its log; then: nunatak retry {task}",
     K.LEASE_EXPIRED: "see whether the engine runs: nunatak status; then: nunatak retry {task}",
     K.SUBMIT_FAILED: "see the engine's log; then: nunatak retry {task}",
     K.NO_SITE: "ask for less under needs, or add an engine that has it; see: nunatak why {task}",

@@ -83,6 +83,14 @@ LIMITS: Mapping[Kind, Entry] = {
         " taken for NUN-OOM instead.",
         RETRY,
     ),
+    K.UNBEGUN: Entry(
+        "NUN-UNBEGUN",
+        "its turn never came",
+        "It waited in a series of short tasks for its turn, and the worker of the series was stopped or lost before. Nothing"
+        " of it was run.",
+        "Gives it to an engine again at once; neither a try nor one of the free ones is used up.",
+        ("nunatak why {task}",),
+    ),
     K.LEASE_EXPIRED: Entry(
         "NUN-LEASE",
         "its engine was not heard of in time",

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     EVICTED = "evicted"
     NODE_LOST = "node-lost"
     LOST = "lost"
+    UNBEGUN = "unbegun"
     LEASE_EXPIRED = "lease-expired"
     SUBMIT_FAILED = "submit-failed"
     NO_SITE = "no-site"

@@ -52,6 +52,7 @@ TREATMENTS: Mapping[Kind, Treatment] = {
     K.EVICTED: _FREE,
     K.NODE_LOST: _FREE,
     K.LOST: _FREE,
+    K.UNBEGUN: _FREE,
     K.LEASE_EXPIRED: _FREE,
     K.SUBMIT_FAILED: Treatment(Way.FREE, W.OURS),
     K.NO_SITE: Treatment(Way.FREE, W.YOURS, final=Action.HELD),
