@@ -35,9 +35,9 @@ class Pool:
         self.standings.update(seen.changed)
         return seen
 
-    def end(self, node: Node, cause: Cause, dataset: int = 1, claimed: float | None = None) -> Review[Node]:
+    def end(self, node: Node, cause: Cause, dataset: int = 1, began: float | None = None) -> Review[Node]:
         self.now += 1
-        at = self.now - 1 if claimed is None else claimed
+        at = self.now - 1 if began is None else began
         return self.tell((node, Event((dataset, 0), cause, self.now, at, EXEC, 1.0, node.name)))
 
     def health(self, node: Node) -> Health:
@@ -238,7 +238,7 @@ def test_a_drained_node_is_probed_and_forgiven_on_success() -> None:
     pool.now = pool.standings[HOLE].until
     pool.tell()
     assert excluded(pool.standings) == ([], [HOLE])
-    pool.end(HOLE, Cause.NODE, claimed=NOW)  # begun before it was drained: no probe
+    pool.end(HOLE, Cause.NODE, began=NOW)  # begun before it was drained: no probe
     pool.end(HOLE, Cause.USER)
     assert pool.health(HOLE) is Health.PROBING
     pool.end(HOLE, Cause.OK)

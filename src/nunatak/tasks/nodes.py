@@ -33,8 +33,8 @@ def note(news: News, verdicts: Mapping[Key, Verdict], closed: Mapping[Key, Row],
         outcome = ended[key]
         host = outcome.host or row.host
         if host:
-            kind = verdicts[key].kind
-            news.ended(row.engine, host, key[0], key[2], row.shape, kind, row.claimed, outcome.usage.wall or 0.0)
+            kind, began = verdicts[key].kind, row.claimed if row.started is None else row.started
+            news.ended(row.engine, host, key[0], key[2], row.shape, kind, began, outcome.usage.wall or 0.0)
             if kind is Kind.OK and key[3] > 1:
                 news.later(Later(*key[:4], row.engine, host))
 

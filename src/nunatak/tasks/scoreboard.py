@@ -170,6 +170,6 @@ def _try(row: Row, sites: Mapping[int, str]) -> Try:
         (row.dataset, row.task),
         row.shape,
         Kind(row.verdict),
-        row.claimed,
+        row.claimed if row.started is None else row.started,
         wall,
     )

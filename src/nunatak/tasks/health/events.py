@@ -46,7 +46,7 @@ class Event(NamedTuple):
     work: Work
     cause: Cause
     at: float
-    claimed: float = 0.0
+    began: float = 0.0  # when it began to run, or was claimed if that is not known
     kind: str = ""  # of the fault, as it is said: 'exec format error'
     wall: float = 0.0
     source: str = ""

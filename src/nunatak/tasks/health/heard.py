@@ -31,7 +31,7 @@ class Try(NamedTuple):
     work: tuple[int, int]
     shape: int
     kind: Kind
-    claimed: float
+    began: float
     wall: float
 
 
@@ -53,7 +53,7 @@ def heard(news: Iterable[Read], known: Known) -> Iterator[tuple[Node, Event, tup
 def _event(line: Line, at: float) -> Event:
     cause = CAUSES[line.kind]
     kind = "" if cause is Cause.OK else said(line.kind)
-    return Event((line.dataset, line.task), cause, at, line.claimed, kind, line.wall / line.n, line.host, line.n)
+    return Event((line.dataset, line.task), cause, at, line.began, kind, line.wall / line.n, line.host, line.n)
 
 
 def in_hindsight(
@@ -63,7 +63,7 @@ def in_hindsight(
     for one in tries:
         past = Past(one.kind, node=f"{one.node.site}/{one.node.name}")  # equal names at two sites are two nodes
         if one.node.name and blamed(History(attempts=(past,)), f"{one.well.site}/{one.well.name}"):
-            event = Event(one.work, Cause.ELSEWHERE, at, one.claimed, said(one.kind), one.wall, one.node.name)
+            event = Event(one.work, Cause.ELSEWHERE, at, one.began, said(one.kind), one.wall, one.node.name)
             yield one.node, event, features.get(one.shape, ())
 
 

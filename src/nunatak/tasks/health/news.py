@@ -12,7 +12,7 @@ _KINDS = {kind.value: kind for kind in Kind}
 
 
 class Line(NamedTuple):
-    """Attempts of one task of a dataset that ended the same way on one node; `claimed` is the earliest claim of them.
+    """Attempts of one task of a dataset that ended the same way on one node; `began` is when the first of them did.
 
     `wall` has the seconds of all of them. The engine tells the site, and the shape the features.
     """
@@ -24,7 +24,7 @@ class Line(NamedTuple):
     shape: int
     kind: Kind
     n: int = 1
-    claimed: float = 0.0
+    began: float = 0.0
     wall: float = 0.0
 
 
@@ -54,18 +54,18 @@ class News:
         self._begun.update(nodes)
 
     def ended(
-        self, engine: int, host: str, dataset: int, task: int, shape: int, kind: Kind, claimed: float, wall: float
+        self, engine: int, host: str, dataset: int, task: int, shape: int, kind: Kind, began: float, wall: float
     ) -> None:
         """Add one attempt."""
         key = (engine, host, dataset, task, shape, kind)
         line = self._lines.get(key)
         if line is None:
-            self._lines[key] = [1, claimed, wall]
+            self._lines[key] = [1, began, wall]
             return
         line[0] += 1
         line[2] += wall
-        if claimed < line[1]:
-            line[1] = claimed
+        if began < line[1]:
+            line[1] = began
 
     def later(self, item: Later) -> None:
         """Add a task that went well at last."""

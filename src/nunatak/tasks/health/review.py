@@ -87,7 +87,7 @@ def _take(
 ) -> tuple[set[K], dict[K, bool]]:
     """Fold the news; returns who had faults, and how probes ended.
 
-    What still ends on a drained node was begun before: it says nothing new. A probe is what was claimed after it began.
+    What still ends on a drained node was begun before: it says nothing new. A probe is what began to run after it did.
     """
     faulty: set[K] = set()
     results: dict[K, bool] = {}
@@ -95,7 +95,7 @@ def _take(
         health = standings.get(key, FINE).health
         if health is H.PROBING:
             counts = event.cause is Cause.OK or event.cause in board.against
-            if counts and event.claimed >= standings[key].since:
+            if counts and event.began >= standings[key].since:
                 results[key] = results.get(key, True) and event.cause is Cause.OK
         elif health is not H.DRAINED and board.take(key, event):
             faulty.add(key)
