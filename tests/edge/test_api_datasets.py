@@ -23,7 +23,10 @@ def test_a_submitted_recipe_is_a_dataset(api: Api) -> None:
     assert status["jobs"] == {"total": 3, "open": 3, "done": 0, "failed": 0, "held": 0}
     assert status["tasks"]["total"] == 6
     assert status["per_task"]["first"]["ready"] == 3
-    assert {**status, "used": {}} == api.get("/status/1")
+    detail = api.get("/status/1")
+    assert {**status, "used": {}, "eta": detail["eta"], "spent": detail["spent"]} == detail
+    assert detail["eta"]["text"] == "no time can be told: no engine that is running could take what is ready"
+    assert detail["spent"]["text"] == "no time was spent yet"
     assert api.faults() == []
 
 

@@ -384,3 +384,15 @@ def test_nodes_are_listed_drained_and_undrained(cli: Run) -> None:
     assert json.loads(cli("node", "ls", "--all", "--json").stdout) == []
     assert "there is no node here/n1" in cli("node", "drain", "here/n1", "--for", "2h", code=3).stderr
     assert "there is no node here/n1" in cli("node", "undrain", "here/n1", code=3).stderr
+
+
+def test_use_and_what_was_lost_are_shown(cli: Run, tmp_path: Path) -> None:
+    number = submitted(cli, hello(tmp_path), "--watch")
+    rows = json.loads(cli("usage", "--by", "dataset", "--json").stdout)
+    assert [row["name"] for row in rows] == [number]
+    assert rows[0]["attempts"] == 4
+    assert rows[0]["core_hours"] > 0
+    assert "core-hours" in cli("usage").stdout
+    assert "attempts that went well" in cli("usage", "--by", "cause").stdout
+    wrong = cli("usage", "--by", "planet", code=2)
+    assert "one of user, group, dataset, site, cause" in wrong.stderr

@@ -91,6 +91,7 @@ RULES: Mapping[str, Rule] = {
     "list_nodes": READ,
     "drain_node": ADMIN,
     "undrain_node": ADMIN,
+    "get_usage": READ,
     "register_engine": ENGINE,
     "heartbeat": ENGINE,
     "claim": ENGINE,

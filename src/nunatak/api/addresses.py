@@ -39,7 +39,7 @@ def get_status(address: AddressText, request: Request, services: Have) -> Respon
     """Return the status of a dataset, job, task or attempt."""
     wanted = address_of(address)
     with services.database.read() as tx:
-        plain = look.status(tx, services.contexts, wanted, services.clock())
+        plain = look.status(tx, services.contexts, wanted, services.clock(), services.rules)
     return answer(with_url(request, plain) if wanted.level == "dataset" else plain)
 
 

@@ -8,7 +8,20 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from nunatak import __version__
-from nunatak.api import actions, addresses, blobs, datasets, document, engines, meta, nodes, problems, shares, tokens
+from nunatak.api import (
+    actions,
+    addresses,
+    blobs,
+    datasets,
+    document,
+    engines,
+    meta,
+    nodes,
+    problems,
+    shares,
+    tokens,
+    usage,
+)
 from nunatak.api.demand import DemandMemory
 from nunatak.api.events import Poller
 from nunatak.api.exclusion import Exclusion
@@ -20,7 +33,7 @@ from nunatak.api.services import Services
 from nunatak.api.shared import Shared
 from nunatak.tasks.choosing import Chooser
 
-ROUTERS = (datasets, addresses, actions, blobs, engines, nodes, shares, tokens, meta)
+ROUTERS = (datasets, addresses, actions, blobs, engines, nodes, shares, tokens, usage, meta)
 
 
 def create_app(services: Services) -> ShortWay:

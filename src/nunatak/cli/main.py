@@ -24,6 +24,7 @@ VERBS = (
     Verb("watch", "look", "Follow a dataset, job or task until it is settled."),
     Verb("logs", "look", "Print what a task wrote."),
     Verb("history", "look", "Show what happened: actions and attempts."),
+    Verb("usage", "usage", "Show who used how much, and what was lost of it."),
     Verb("why", "look", "Say in words why something is where it is."),
     Verb("errors", "look", "Show failures, equal ones grouped."),
     Verb("hold", "act", "Stop datasets, jobs or tasks until they are released."),

@@ -368,6 +368,10 @@ class Client:
         """Give a node work again; returns how it stands."""
         return dict(self._to.post(f"{API}/nodes/undrain", {"node": node}, key=fresh_key()))
 
+    def usage(self, by: str = "user", *, limit: int = 100) -> Iterator[Mapping[str, Any]]:
+        """Yield who or what used most: hours occupied and lost, by user, group, dataset, site or cause."""
+        return iter(self._to.get(f"{API}/usage", by=by, limit=limit)["items"])
+
     def engines(self) -> Iterator[Mapping[str, Any]]:
         """Yield the engines: name, kind, site, capacity, when last heard of, and what they have."""
         return self._to.pages(f"{API}/engines")

@@ -17,15 +17,18 @@ from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import shape_of
 from nunatak.db.statement import Row
-from nunatak.tasks import lessons
+from nunatak.tasks import lessons, spent
 from nunatak.tasks import look_store as store
 from nunatak.tasks.asking import asked_for
+from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.learning.used import used
+from nunatak.tasks.outlook import outlook
 
 S = TaskState
 Plain = dict[str, Any]
 Page = dict[str, Any]
+RULES = Rules()
 ZERO: Mapping[str, int] = dict.fromkeys(("total", *datasets_store.STATES), 0)
 
 
@@ -68,12 +71,14 @@ def _head(row: Row, counts: Mapping[str, int], url: str = "") -> Plain:
     }
 
 
-def status(tx: Connection, contexts: Contexts, address: Address, now: float) -> Plain:
+def status(tx: Connection, contexts: Contexts, address: Address, now: float, rules: Rules = RULES) -> Plain:
     """Return the status of a dataset, job, task or attempt. Raises `NotFound`."""
+    context = contexts.one(tx, address.dataset)
     if address.level == "dataset":
         plain = dataset_status(tx, contexts, address.dataset)
-        return {**plain, "used": _used(tx, contexts.one(tx, address.dataset))}
-    context = contexts.one(tx, address.dataset)
+        account = spent.of_dataset(tx, address.dataset)
+        found = outlook(tx, contexts, context, plain, rules, now)
+        return {**plain, "used": _used(tx, context), "spent": spent.lost(account), "eta": found.to_plain(now)}
     if address.level == "job":
         return job_status(tx, context, address.job or 0)
     plain = task_status(tx, contexts, context, address, now)

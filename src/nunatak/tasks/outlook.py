@@ -1,0 +1,174 @@
+"""When a dataset will be done: reads what is left, how long tasks took and the slots it has; `learning.eta` says when."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from nunatak.core.clock import iso
+from nunatak.core.work import Shape
+from nunatak.datasets.expand import shape_of
+from nunatak.db.statement import Statement
+from nunatak.tasks import lessons, offers
+from nunatak.tasks.choosing import Rules, Uses, stand, wanted
+from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.learning.eta import Eta, Work, eta
+from nunatak.tasks.learning.evidence import Evidence
+from nunatak.tasks.learning.tails import Running
+from nunatak.tasks.sharing.fits import Fits
+from nunatak.tasks.sharing.match import match
+from nunatak.tasks.sharing.standing import standing
+
+SAMPLE = 100
+"""Running attempts whose ages are read from each end of the list: it may be fifty thousand long."""
+_AGES = (
+    "SELECT task, started FROM tasks WHERE dataset = :dataset AND state = 'running'"
+    " ORDER BY job {way}, task {way} LIMIT :n"
+)
+FIRST_AGES, LAST_AGES = (Statement(_AGES.replace("{way}", way)) for way in ("ASC", "DESC"))
+
+Counts = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A range in which it is done, or why there is none; `stuck` tasks need a person and are not counted."""
+
+    eta: Eta | None
+    text: str
+    stuck: int = 0
+
+    def to_plain(self, now: float) -> dict[str, Any]:
+        """Return it as a status shows it: seconds from now, and the times of day."""
+        found = {} if self.eta is None else {name: getattr(self.eta, name) for name in ("low", "middle", "high")}
+        at = {f"{name}_at": iso(now + seconds) for name, seconds in found.items()}
+        return {"text": self.text, "stuck": self.stuck, **found, **at}
+
+
+def outlook(
+    tx: Connection, contexts: Contexts, context: Context, plain: Mapping[str, Any], rules: Rules, now: float
+) -> Outlook:
+    """Return when a dataset is done, given its status."""
+    counts: dict[int, Counts] = {n: plain["per_task"][task.name] for n, task in enumerate(context.plan.tasks)}
+    stuck, lost = _stuck(context, counts)
+    left = sum(sum(c[state] for state in ("waiting", "ready", "queued", "running")) for c in counts.values())
+    left -= sum(lost.values())
+    if plain["state"] == "done":
+        return Outlook(None, "all is done")
+    if plain["held"] and not (plain["tasks"]["running"] or plain["tasks"]["queued"]):
+        return Outlook(None, "it is held: no time can be told until it is released", stuck)
+    if left <= 0:
+        return Outlook(None, f"nothing goes on by itself: {stuck} tasks failed or are held and need you", stuck)
+    evidence = lessons.of_dataset(tx, context.dataset)
+    slots = _slots(tx, contexts, context, counts, evidence, rules, now)
+    if slots <= 0:
+        return Outlook(None, "no time can be told: no engine that is running could take what is ready", stuck)
+    found = eta(_work(tx, context, counts, lost, evidence, now), slots)
+    if found is None:
+        return Outlook(None, "no time can be told: nothing that is left can go on yet", stuck)
+    rest = f"; without the {stuck} that failed or are held, and what waits for them" if stuck else ""
+    return Outlook(found, found.text + rest, stuck)
+
+
+def _stuck(context: Context, counts: Mapping[int, Counts]) -> tuple[int, dict[int, int]]:
+    """Return how many tasks need a person, and by task how many wait for those: at most one for each, all if it gathers."""
+    needy = {number: c["failed"] + c["held"] for number, c in counts.items()}
+    above: dict[int, set[int]] = {}
+    for number in range(len(counts)):
+        parents = context.plan.parents[number]
+        above[number] = set(parents).union(*(above[parent] for parent in parents))
+    lost = {}
+    for number, c in counts.items():
+        blocked = sum(needy[parent] for parent in above[number])
+        opens = any(needy[parent] and context.plan.tasks[parent].once for parent in above[number])
+        whole = blocked and (opens or context.plan.tasks[number].once)
+        lost[number] = c["waiting"] if whole else min(c["waiting"], blocked)
+    return sum(needy.values()), lost
+
+
+def _work(
+    tx: Connection,
+    context: Context,
+    counts: Mapping[int, Counts],
+    lost: Mapping[int, int],
+    evidence: Mapping[int, Evidence],
+    now: float,
+) -> list[Work]:
+    ages = _ages(tx, context.dataset, counts, now)
+    work = []
+    for number, task in enumerate(context.plan.tasks):
+        c, seen = counts[number], evidence.get(number, Evidence())
+        running = _running(ages[number], c["running"], seen)
+        work.append(
+            Work(
+                task.name,
+                tuple(context.plan.parents[number]),
+                task.once,
+                waiting=c["waiting"] - lost[number],
+                ready=c["ready"] + c["queued"],
+                running=running,
+                took=seen.time.used,
+                asked=float(shape_for(context, number).time),
+            )
+        )
+    return work
+
+
+def shape_for(context: Context, task: int) -> Shape:
+    """Return what a task asks for as written; where that depends on the job, job 0 stands for all."""
+    return context.plan.tasks[task].shape or shape_of(context.plan, task, 0)
+
+
+def _ages(tx: Connection, dataset: int, counts: Mapping[int, Counts], now: float) -> dict[int, list[float]]:
+    """Read the ages of some running attempts, of the first and of the last jobs."""
+    found: dict[int, list[float]] = defaultdict(list)
+    running = sum(c["running"] for c in counts.values())
+    reads = [(FIRST_AGES, 2 * SAMPLE)] if running <= 2 * SAMPLE else [(FIRST_AGES, SAMPLE), (LAST_AGES, SAMPLE)]
+    for read, n in reads if running else ():
+        for row in read(tx, dataset=dataset, n=n):
+            found[row.task].append(max(0.0, now - (row.started or now)))
+    return found
+
+
+def _running(ages: Sequence[float], n: int, seen: Evidence) -> tuple[Running, ...]:
+    """Let each sampled attempt stand for as many as there are; where none was sampled, half of the usual time passed."""
+    if not n:
+        return ()
+    if not ages:
+        return (Running(seen.time.used.quantile(0.5) / 2 if seen.time.used.count else 0.0, n),)
+    each, more = divmod(n, len(ages))
+    weighted = [Running(age, each + (index < more)) for index, age in enumerate(sorted(ages))]
+    return tuple(item for item in weighted if item.n)
+
+
+def _slots(
+    tx: Connection,
+    contexts: Contexts,
+    context: Context,
+    counts: Mapping[int, Counts],
+    evidence: Mapping[int, Evidence],
+    rules: Rules,
+    now: float,
+) -> float:
+    """Return how many tasks can run at once: as many as do, or before that is settled its part of the slots that match."""
+    running = sum(c["running"] for c in counts.values())
+    settled = any(seen.finished for seen in evidence.values())
+    hungry = [number for number, c in counts.items() if c["ready"]]
+    if running and (settled or not hungry):
+        return float(running)
+    engines = offers.alive(tx, now)
+    wants = wanted(tx, contexts, rules)
+    positions = stand(tx, wants, Uses(rules).of(tx, now), rules, now)
+    best = 0.0
+    for number in hungry or [n for n, c in counts.items() if c["queued"] or c["waiting"]]:
+        shape = shape_for(context, number)
+        places = offers.offers_for(engines, shape)
+        slots = match(shape, places).slots
+        rivals = Fits().rivals(context.base[number], places, positions.bits, wants.shapes)
+        found = standing(positions, context.dataset, rivals)
+        best = max(best, slots * (found.part if found else 1.0))
+    return max(best, float(running))

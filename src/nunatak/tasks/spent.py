@@ -1,0 +1,106 @@
+"""Read models of time spent: what one dataset lost, and who or what used how much."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from nunatak.core.errors import Invalid
+from nunatak.db.statement import Row, Statement
+from nunatak.tasks.health.badput import LOST_TO, Account, Key, Spent, causes, loss
+from nunatak.tasks.health.events import Cause
+from nunatak.tasks.health.words import badput_sentence
+from nunatak.tasks.sharing.usage import Decay, Usage
+
+OF_DATASET = Statement(
+    "SELECT dataset, site, cause, attempts, wall, cpu FROM spent WHERE dataset = :dataset ORDER BY site, cause"
+)
+_BY: Mapping[str, str] = {
+    "user": "d.owner",
+    "group": "d.team",
+    "dataset": "CAST(s.dataset AS VARCHAR(16))",
+    "site": "s.site",
+    "cause": "s.cause",
+}
+BY = tuple(_BY)
+"""What use is told apart by."""
+_USAGE = (
+    "SELECT BY_COLUMN AS name, s.cause, s.era, SUM(s.attempts) AS attempts, SUM(s.wall) AS wall, SUM(s.cpu) AS cpu,"
+    " SUM(s.core_hours) AS core_hours, SUM(s.gpu_hours) AS gpu_hours, SUM(s.core) AS core, SUM(s.gpu) AS gpu"
+    " FROM spent s JOIN datasets d ON d.dataset = s.dataset GROUP BY BY_COLUMN, s.cause, s.era ORDER BY 1, 2, 3"
+)
+USAGE = {by: Statement(_USAGE.replace("BY_COLUMN", column)) for by, column in _BY.items()}
+
+
+def of_dataset(tx: Connection, dataset: int) -> Account:
+    """Return what a dataset spent, by site and cause."""
+    return {
+        Key(row.dataset, row.site, Cause(row.cause)): Spent(row.wall, row.cpu, row.attempts)
+        for row in OF_DATASET(tx, dataset=dataset)
+    }
+
+
+def lost(account: Account) -> dict[str, Any]:
+    """Return what was spent and lost as a status shows it; seconds of wall clock."""
+    found = loss(account)
+    return {
+        "spent": found.spent.wall,
+        "lost": found.lost.wall,
+        "share": found.share,
+        "attempts": found.lost.attempts,
+        "causes": {str(cause): spent.wall for cause, spent in causes(account).items()},
+        "text": badput_sentence(account),
+    }
+
+
+@dataclass(slots=True)
+class _Line:
+    attempts: int = 0
+    wall: float = 0.0
+    cpu: float = 0.0
+    core_hours: float = 0.0
+    gpu_hours: float = 0.0
+    lost_core_hours: float = 0.0
+    lost_wall: float = 0.0
+    counts_core: float = 0.0
+    counts_gpu: float = 0.0
+
+    def add(self, row: Row, decay: Decay, now: float) -> None:
+        for name in ("attempts", "wall", "cpu", "core_hours", "gpu_hours"):
+            setattr(self, name, getattr(self, name) + getattr(row, name))
+        if row.cause != Cause.OK:
+            self.lost_core_hours += row.core_hours
+            self.lost_wall += row.wall
+        counts = decay.now(Usage(row.era, row.core, row.gpu), now)
+        self.counts_core += counts.core
+        self.counts_gpu += counts.gpu
+
+
+def usage(tx: Connection, by: str, decay: Decay, now: float, limit: int) -> list[dict[str, Any]]:
+    """Return who or what used most, at most `limit` lines: hours that were occupied, what was lost of them, what counts.
+
+    `counts_*` is what fair share still holds against them. Raises `Invalid` for what use is not told apart by.
+    """
+    if by not in USAGE:
+        raise Invalid(f"use is not kept by {by!r}", code="bad-by", hint=f"one of {', '.join(BY)}")
+    lines: dict[str, _Line] = defaultdict(_Line)
+    for row in USAGE[by](tx):
+        lines[row.name].add(row, decay, now)
+    whole = sum(line.core_hours for line in lines.values())
+    most = sorted(lines.items(), key=lambda item: (-item[1].core_hours, -item[1].attempts, item[0]))
+    return [_plain(by, name, line, whole) for name, line in most[:limit]]
+
+
+def _plain(by: str, name: str, line: _Line, whole: float) -> dict[str, Any]:
+    words = LOST_TO.get(Cause(name), "attempts that went well") if by == "cause" else name
+    return {
+        "name": name,
+        "words": words,
+        **{key: getattr(line, key) for key in _Line.__slots__},
+        "share": line.core_hours / whole if whole else 0.0,
+        "lost_share": line.lost_wall / line.wall if line.wall else 0.0,
+    }
