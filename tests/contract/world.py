@@ -89,7 +89,7 @@ class World:
         self.engine = self.register("local", node=node)
 
     def register(self, name: str, session: str = "s", site: str = "here", node: str = "") -> int:
-        capacity = {"total": BIG.to_plain()}
+        capacity = {"total": BIG.to_plain(), "free": BIG.to_plain(), "queue": 1000}
         return self.database.run(
             lambda tx: fleet.register(tx, name, "simulated", site, session, capacity, 300.0, self.clock(), node).engine
         )

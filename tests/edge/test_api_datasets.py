@@ -17,7 +17,7 @@ MANIFEST = {"files": {"hello.py": {"sha256": SHA, "size": len(HELLO)}}, "matches
 
 def test_a_submitted_recipe_is_a_dataset(api: Api) -> None:
     found = api.post("/datasets", {"text": RECIPE, "filename": "chain.yaml"}, 201)
-    assert found == {"dataset": 1, "url": "http://testserver/datasets/1"}
+    assert found == {"dataset": 1, "url": "http://testserver/datasets/1", "warnings": []}
     status = api.get("/datasets/1")
     assert (status["name"], status["state"], status["owner"]) == ("chain", "open", "root")
     assert status["jobs"] == {"total": 3, "open": 3, "done": 0, "failed": 0, "held": 0}

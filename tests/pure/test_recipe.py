@@ -295,3 +295,14 @@ def test_a_large_recipe_is_checked_in_reasonable_steps() -> None:
     with pytest.raises(Invalid) as caught:
         compile_recipe(text.replace("*.i3", "*"), filename="x", manifest=clash)
     assert "the jobs 17 and 5000 both keep" in caught.value.problems[0].message
+
+
+def test_a_splittable_parameter_is_the_task_s_own_before_the_recipe_s():
+    text = "name: x\nparameters: {events: 5000}\ntasks:\n  a: {run: echo, splittable: events}\n"
+    plan = compile_recipe(text, filename="x", manifest=Manifest())
+    assert plan.divisible(plan.tasks[0]) == ("events", 5000)
+    own = compile_recipe(text.replace("events}", "events, parameters: {events: 7}}"), filename="x", manifest=Manifest())
+    assert own.divisible(own.tasks[0]) == ("events", 7)
+    assert Plan.from_plain(json.loads(own.text)) == own
+    none = compile_recipe("name: x\ntasks: {a: {run: echo}}\n", filename="x", manifest=Manifest())
+    assert none.divisible(none.tasks[0]) is None

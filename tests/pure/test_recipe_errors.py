@@ -52,6 +52,21 @@ def problems(text: str | bytes, manifest: Manifest = NOTHING, **options: object)
             id="forgotten unit",
         ),
         pytest.param(
+            ONE + "    splittable: events\n    parameters: {seed: 1}\n",
+            'muons.yaml:5:17 tasks.a.splittable: there is no parameter "events" (the parameters are seed)',
+            id="unknown splittable",
+        ),
+        pytest.param(
+            ONE + "    splittable: seed\n    parameters: {seed: many}\n",
+            'muons.yaml:5:17 tasks.a.splittable: "seed" is not a whole number above zero, and cannot be divided',
+            id="splittable text",
+        ),
+        pytest.param(
+            ONE + "    once: true\n    splittable: seed\n    parameters: {seed: 7}\n",
+            "muons.yaml:6:17 tasks.a.splittable: a task done once a dataset cannot be divided over more jobs",
+            id="splittable once",
+        ),
+        pytest.param(
             ONE + "    needs: {cpu: 0}\n",
             "muons.yaml:5:18 tasks.a.needs.cpu: 0 is not from 1 to 1024",
             id="no cpu",

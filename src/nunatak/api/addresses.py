@@ -62,7 +62,7 @@ def get_why(address: AddressText, services: Have) -> Response:
     with services.database.read() as tx:
         _check(tx, services, wanted)
         context = services.contexts.one(tx, wanted.dataset)
-        return answer(explain.why(tx, services.contexts, context, wanted, services.clock()))
+        return answer(explain.why(tx, services.contexts, context, wanted, services.clock(), services.rules))
 
 
 @router.get("/errors/{address:path}", name="get_errors", response_model=views.Items, summary="What went wrong, grouped")

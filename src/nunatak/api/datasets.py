@@ -32,10 +32,12 @@ from nunatak.api.shared import shared_of
 from nunatak.core.clock import iso
 from nunatak.core.errors import Conflict, Invalid, NotFound
 from nunatak.datasets import store
+from nunatak.datasets.graph import Graph
 from nunatak.datasets.manifest import Manifest
 from nunatak.datasets.plan import Plan, StoredFile
 from nunatak.datasets.recipe import compile_recipe
-from nunatak.tasks import lists, look, unfold
+from nunatak.tasks import lasting, lists, look, unfold
+from nunatak.tasks.context import context_of
 
 router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"], route_class=GuardedRoute)
 fast = APIRouter(prefix="/api/v1/datasets", tags=["datasets"], route_class=FastRoute)
@@ -96,7 +98,9 @@ def submit_dataset(
             tx, services.contexts, plan, source=sent.text, filename=sent.filename, owner=caller.name,
             team=sent.team, now=now, priority=sent.priority,
         )  # fmt: skip
-        return with_url(request, {"dataset": number})
+        context = context_of(number, Graph(plan))
+        warnings = [item.text for item in lasting.warnings(tx, context, now)]
+        return with_url(request, {"dataset": number, "warnings": warnings})
 
     return idempotency.create(request, key, raw, work, 201)
 

@@ -168,10 +168,11 @@ class LogText(View):
 
 
 class Submitted(View):
-    """The number of a new dataset."""
+    """The number of a new dataset; `warnings` are tasks that are too long for every place there is."""
 
     dataset: int
     url: str
+    warnings: list[str]
 
 
 class JobsNow(View):

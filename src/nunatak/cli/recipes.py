@@ -94,8 +94,10 @@ def submit(
         return
     made = client().submit(recipe, jobs=jobs, parameters=parameters, name=name, team=team, priority=priority)
     if as_json:
-        out_json({"dataset": made.dataset, "url": made.url})
+        out_json({"dataset": made.dataset, "url": made.url, "warnings": list(made.warnings)})
     else:
+        for warning in made.warnings:
+            say(f"warning: {warning}")
         out(f"dataset {made.dataset}")
         say(f"`nunatak status {made.dataset}` or {made.url}")
     if watch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, NamedTuple, Self
@@ -179,11 +179,15 @@ class TaskStatus(Status):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted(Result):
-    """A dataset that was accepted; `planned` is how many jobs its recipe stands for."""
+    """A dataset that was accepted; `planned` is how many jobs its recipe stands for.
+
+    `warnings`: tasks that are too long for every place there is, in words.
+    """
 
     dataset: int
     url: str = ""
     planned: int = 0
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,6 +168,7 @@ class Builder:
             retry=draft.retry,
             learn=draft.learn,
             checkpoint=draft.checkpoint,
+            splittable=self._splittable(draft),
         )
         return self._shaped(task, draft, namer)
 
@@ -178,6 +179,23 @@ class Builder:
             return replace(task, shape=shape_from(draft.needs, Scope({"task": draft.name}, namer.parameters)))
         except Invalid:
             return task  # the trial reports it, at its place
+
+    def _splittable(self, draft: Draft) -> str:
+        """Return the parameter that may be divided over more jobs; "" if none, or after reporting one that cannot be."""
+        name, path = draft.entry.get("splittable", ""), (*draft.path, "splittable")
+        if not name:
+            return ""
+        values = {**self.document.get("parameters", {}), **draft.entry.get("parameters", {})}
+        if draft.once:
+            self.report.add(path, "a task done once a dataset cannot be divided over more jobs")
+        elif name not in values:
+            hint = f"the parameters are {', '.join(sorted(values))}" if values else "declare it under parameters:"
+            self.report.add(path, f"there is no parameter {quoted(name)}", hint)
+        elif type(values[name]) is not int or values[name] < 1:
+            self.report.add(path, f"{quoted(name)} is not a whole number above zero, and cannot be divided")
+        else:
+            return str(name)
+        return ""
 
     def _environment_file(self, draft: Draft, drafter: Drafter, key: str) -> str:
         name, path = drafter.setting(draft, "environment", key)

@@ -104,6 +104,7 @@ class TaskPlan:
     retry: Retry = field(default_factory=Retry)
     learn: str = LEARN  # off, within or auto: how far what is asked for may follow what was seen
     checkpoint: str = ""  # template: the file that it goes on from
+    splittable: str = ""  # a parameter, a whole number, that may be divided over more jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,12 @@ class Plan:
         if name not in self.index:
             raise NotFound(f"no task {name!r} in this recipe", code="no-task", hint=f"it has {', '.join(self.index)}")
         return self.index[name]
+
+    def divisible(self, task: TaskPlan) -> tuple[str, int] | None:
+        """Return the parameter of a task that may be divided over more jobs, and its value."""
+        if not task.splittable:
+            return None
+        return task.splittable, int({**self.parameters, **task.parameters}[task.splittable])
 
     def to_plain(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""

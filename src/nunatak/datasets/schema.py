@@ -150,6 +150,11 @@ TASK = Record(
             "Files the task makes.", (["light.parquet -> {store}/{dataset}/{job:06d}.parquet"],),
         ),
         "needs": Field(NEEDS, "What it needs of a machine.", ({"memory": "2 GB", "time": "1 h"},)),
+        "splittable": Field(
+            Text("the name of a parameter", _IDENTIFIER),
+            "A parameter, a whole number such as events to make, that may be divided over more jobs if tasks take too long"
+            " where they run.", ("events",),
+        ),
         "environment": Field(ENVIRONMENT, "What surrounds its commands."),
         "retry": Field(RETRY, "When to try again.", ({"tries": 5, "memory": "x2 up to 16 GB"},)),
         "learn": Field(LEARN, "How far what it asks for follows what was seen.", ("auto",)),

@@ -12,9 +12,13 @@ from nunatak.core.states import LEASED_STATES, TaskState
 from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.db.statement import Row
+from nunatak.tasks import lasting, waiting
 from nunatak.tasks import look_store as store
+from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Context, Contexts
-from nunatak.tasks.look import Page, Plain, dataset_status, job_status, locate, name_of, task_status
+from nunatak.tasks.hindrance import Hindrance, What, ranked
+from nunatak.tasks.look import RULES, Page, Plain, dataset_status, job_status, locate, name_of, task_status
+from nunatak.tasks.outlook import outlook, stuck
 
 S = TaskState
 
@@ -91,78 +95,114 @@ def _open_steps(context: Context, row: Row) -> list[Plain]:
     return steps
 
 
-def why(tx: Connection, contexts: Contexts, context: Context, address: Address, now: float) -> Plain:
+def why(
+    tx: Connection, contexts: Contexts, context: Context, address: Address, now: float, rules: Rules = RULES
+) -> Plain:
     """Say in words why a dataset, job or task is as it is."""
     if address.level == "dataset":
-        return _why_dataset(tx, contexts, context)
+        return _why_dataset(tx, contexts, context, rules, now)
     if address.level == "job":
-        return _why_job(tx, contexts, context, address, now)
+        return _why_job(tx, contexts, context, address, now, rules)
     plain = task_status(tx, contexts, context, address, now)
-    reasons = _task_reasons(tx, context, address, plain, now)
+    reasons = [*_task_reasons(tx, contexts, context, address, plain, rules, now), *_chain(plain)]
     return {"address": plain["address"], "state": plain["state"], "sentence": reasons[0], "reasons": reasons}
 
 
-def _why_dataset(tx: Connection, contexts: Contexts, context: Context) -> Plain:
+def _why_dataset(tx: Connection, contexts: Contexts, context: Context, rules: Rules, now: float) -> Plain:
+    """Say what holds a dataset back, the worst first, then when it will be done."""
     plain = dataset_status(tx, contexts, context.dataset)
-    counts, reasons = plain["tasks"], []
-    if plain["held"]:
-        reasons.append(f"nothing is started: {plain['reason']}")
-    if plain["closed"]:
-        reasons.append(f"no new jobs: {plain['reason']}")
-    if counts["running"] or counts["queued"]:
-        reasons.append(f"{counts['running']} tasks are running and {counts['queued']} are with an engine")
-    if counts["ready"]:
-        reasons.append(f"{counts['ready']} tasks are ready and wait for a free engine")
-    if counts["failed"]:
-        reasons.append(f"{counts['failed']} tasks failed and need you: nunatak errors {context.dataset}")
-    if counts["held"]:
-        reasons.append(f"{counts['held']} tasks are held: nunatak release ADDRESS lets them go on")
-    if counts["waiting"]:
-        reasons.append(f"{counts['waiting']} tasks wait for others to be done")
+    ready = waiting.of_dataset(waiting.scene(tx, contexts, rules, now), context) if plain["tasks"]["ready"] else []
+    found = ranked([*_counted(context, plain), *ready])
+    reasons = [text for item in found for text in item.texts]
     if plain["state"] == "done":
         reasons.append("every task is done")
+    else:
+        reasons += [item.text for item in lasting.warnings(tx, context, now)]
+        reasons.append(outlook(tx, contexts, context, plain, rules, now).text)
+    if plain["closed"]:
+        reasons.append(f"no new jobs: {plain['reason']}")
     return {"address": str(context.dataset), "state": plain["state"], "sentence": reasons[0], "reasons": reasons}
 
 
-def _why_job(tx: Connection, contexts: Contexts, context: Context, address: Address, now: float) -> Plain:
+def _counted(context: Context, plain: Plain) -> list[Hindrance]:
+    """Return what the counts of a dataset say by themselves."""
+    counts, found = plain["tasks"], []
+    if plain["held"]:
+        stopped = counts["ready"] + counts["waiting"]
+        found.append(Hindrance(What.HELD, stopped, (f"nothing is started: {plain['reason']}",)))
+    needy = counts["failed"] + counts["held"]
+    if needy:
+        parts = []
+        if counts["failed"]:
+            parts.append(f"{counts['failed']} tasks failed and need you: nunatak errors {context.dataset}")
+        if counts["held"]:
+            parts.append(f"{counts['held']} tasks are held: nunatak release ADDRESS lets them go on")
+        _, lost = stuck(context, plain)
+        behind = sum(lost.values())
+        if behind:
+            parts.append(f"{behind} tasks wait for those")
+        found.append(Hindrance(What.FAILED, needy + behind, tuple(parts)))
+    if counts["running"] or counts["queued"]:
+        text = f"{counts['running']} tasks are running and {counts['queued']} are with an engine"
+        rest = f"; {counts['waiting']} wait for others to be done" if counts["waiting"] else ""
+        found.append(Hindrance(What.UNDER_WAY, counts["waiting"], (text + rest,)))
+    elif counts["waiting"]:
+        text = f"{counts['waiting']} tasks wait for others to be done"
+        found.append(Hindrance(What.UNDER_WAY, counts["waiting"], (text,)))
+    return found
+
+
+def _why_job(tx: Connection, contexts: Contexts, context: Context, address: Address, now: float, rules: Rules) -> Plain:
     plain = job_status(tx, context, address.job or 0)
     order = (S.FAILED, S.HELD, S.RUNNING, S.QUEUED, S.READY, S.WAITING)
     first = next((name for state in order for name, found in plain["per_task"].items() if found == state), None)
     if first is None:
         return {**{key: plain[key] for key in ("address", "state")}, "sentence": "every task is done", "reasons": []}
     task = Address(address.dataset, address.job, first)
-    found = why(tx, contexts, context, task, now)
+    found = why(tx, contexts, context, task, now, rules)
     reasons = [f"{found['address']} is {found['state']}: {reason}" for reason in found["reasons"]]
     return {"address": plain["address"], "state": plain["state"], "sentence": reasons[0], "reasons": reasons}
 
 
-def _task_reasons(tx: Connection, context: Context, address: Address, plain: Plain, now: float) -> list[str]:
+def _task_reasons(
+    tx: Connection, contexts: Contexts, context: Context, address: Address, plain: Plain, rules: Rules, now: float
+) -> list[str]:
     state = plain["state"]
     head = datasets_store.DATASET(tx, dataset=context.dataset)[0]
-    reasons: list[str] = []
+    held = [f"dataset {context.dataset} is held: {head.reason}"] if head.held else []
     if state == S.WAITING:
-        reasons += _unfinished_parents(tx, context, address)
-    elif state == S.READY:
-        if head.held:
-            reasons.append(f"dataset {context.dataset} is held: {head.reason}")
-        if plain["not_before"]:
-            reasons.append(f"it is tried again at {plain['not_before']}: {plain['reason']}")
-        reasons.append(_engine_reason(tx, plain, now))
-    elif state == S.QUEUED:
-        reasons.append(f"engine {plain['engine']} has it and starts it when there is room")
-    elif state == S.RUNNING:
-        reasons.append(f"it runs on {plain['host']} since {plain['since']}")
-    elif state == S.DONE:
-        reasons.append(f"done by attempt {plain['attempt']}")
-    else:
-        reasons.append(str(plain["reason"] or f"it is {state}"))
-        verb = "retry" if state == S.FAILED else "release"
-        reasons.append(f"your move: nunatak {verb} {plain['address']}")
-    for attempt in plain["attempts"]:
-        if attempt["verdict"] not in (None, "ok"):
-            text = f"attempt {attempt['number']} of {plain['tries_most']}: {attempt['verdict']}: {attempt['message']}"
-            reasons.append(text)
-    return reasons
+        return [*_unfinished_parents(tx, context, address), *held]
+    if state == S.READY:
+        later = [f"it is tried again at {plain['not_before']}: {plain['reason']}"] if plain["not_before"] else []
+        shape = Shape.from_plain(plain["shape"]) if plain["shape"] else None
+        seen, number = waiting.scene(tx, contexts, rules, now), locate(context, address)[1]
+        found = ranked(waiting.of_task(seen, context, number, shape))
+        return [*held, *later, *(text for item in found for text in item.texts)]
+    if state == S.QUEUED:
+        return [f"engine {plain['engine']} has it and starts it when there is room"]
+    if state == S.RUNNING:
+        return [f"it runs on {plain['host']} since {plain['since']}"]
+    if state == S.DONE:
+        return [f"done by attempt {plain['attempt']}"]
+    verb = "retry" if state == S.FAILED else "release"
+    return [str(plain["reason"] or f"it is {state}"), f"your move: nunatak {verb} {plain['address']}"]
+
+
+def _chain(plain: Plain) -> list[str]:
+    """Say what became of each attempt that ended, the first first: a later failure never hides the first cause."""
+    ended = [attempt for attempt in plain["attempts"] if attempt["verdict"] is not None]
+    if all(attempt["verdict"] == "ok" for attempt in ended):
+        return []
+    chain = []
+    for attempt in ended:
+        places = [
+            f"on {attempt['host']}" if attempt["host"] else "",
+            f"at {attempt['site']}" if attempt["site"] else "",
+        ]
+        where = " ".join(["", *filter(None, places)])
+        said = f": {attempt['message']}" if attempt["message"] else ""
+        chain.append(f"attempt {attempt['number']}{where}: {attempt['verdict']}{said}")
+    return chain
 
 
 def _unfinished_parents(tx: Connection, context: Context, address: Address) -> list[str]:
@@ -186,16 +226,3 @@ def _sum_of(tx: Connection, context: Context, task: int) -> dict[str, int]:
     rows = [row for row in datasets_store.TASK_COUNTS(tx, dataset=context.dataset) if row.task == task]
     total = sum(getattr(row, state) for row in rows for state in datasets_store.STATES)
     return {"done": sum(row.done for row in rows), "total": total}
-
-
-def _engine_reason(tx: Connection, plain: Plain, now: float) -> str:
-    engines = store.ENGINES(tx)
-    alive = [row for row in engines if row.lease_until > now]
-    if not alive:
-        return "no engine is running: start one with nunatak up or nunatak serve engine"
-    shape = Shape.from_plain(plain["shape"]) if plain["shape"] else Shape()
-    able = [row.name for row in alive if shape.fits(Shape.from_plain(json.loads(row.capacity)["total"]))]
-    if not able:
-        biggest = max((json.loads(row.capacity)["total"] for row in alive), key=lambda total: total["memory"])
-        return f"no running engine is large enough: it asks for {plain['shape']}, the largest has {biggest}"
-    return f"it waits for room on {', '.join(able)}"

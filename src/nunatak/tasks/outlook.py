@@ -53,29 +53,34 @@ def outlook(
     tx: Connection, contexts: Contexts, context: Context, plain: Mapping[str, Any], rules: Rules, now: float
 ) -> Outlook:
     """Return when a dataset is done, given its status."""
-    counts: dict[int, Counts] = {n: plain["per_task"][task.name] for n, task in enumerate(context.plan.tasks)}
-    stuck, lost = _stuck(context, counts)
+    counts = _by_number(context, plain)
+    needy, lost = stuck(context, plain)
     left = sum(sum(c[state] for state in ("waiting", "ready", "queued", "running")) for c in counts.values())
     left -= sum(lost.values())
     if plain["state"] == "done":
         return Outlook(None, "all is done")
     if plain["held"] and not (plain["tasks"]["running"] or plain["tasks"]["queued"]):
-        return Outlook(None, "it is held: no time can be told until it is released", stuck)
+        return Outlook(None, "it is held: no time can be told until it is released", needy)
     if left <= 0:
-        return Outlook(None, f"nothing goes on by itself: {stuck} tasks failed or are held and need you", stuck)
+        return Outlook(None, f"nothing goes on by itself: {needy} tasks failed or are held and need you", needy)
     evidence = lessons.of_dataset(tx, context.dataset)
     slots = _slots(tx, contexts, context, counts, evidence, rules, now)
     if slots <= 0:
-        return Outlook(None, "no time can be told: no engine that is running could take what is ready", stuck)
+        return Outlook(None, "no time can be told: no engine that is running could take what is ready", needy)
     found = eta(_work(tx, context, counts, lost, evidence, now), slots)
     if found is None:
-        return Outlook(None, "no time can be told: nothing that is left can go on yet", stuck)
-    rest = f"; without the {stuck} that failed or are held, and what waits for them" if stuck else ""
-    return Outlook(found, found.text + rest, stuck)
+        return Outlook(None, "no time can be told: nothing that is left can go on yet", needy)
+    rest = f"; without the {needy} that failed or are held, and what waits for them" if needy else ""
+    return Outlook(found, found.text + rest, needy)
 
 
-def _stuck(context: Context, counts: Mapping[int, Counts]) -> tuple[int, dict[int, int]]:
+def _by_number(context: Context, plain: Mapping[str, Any]) -> dict[int, Counts]:
+    return {n: plain["per_task"][task.name] for n, task in enumerate(context.plan.tasks)}
+
+
+def stuck(context: Context, plain: Mapping[str, Any]) -> tuple[int, dict[int, int]]:
     """Return how many tasks need a person, and by task how many wait for those: at most one for each, all if it gathers."""
+    counts = _by_number(context, plain)
     needy = {number: c["failed"] + c["held"] for number, c in counts.items()}
     above: dict[int, set[int]] = {}
     for number in range(len(counts)):

@@ -11,7 +11,7 @@ from nunatak.core.work import Outcome, Shape, Usage
 from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row
 from nunatak.tasks.context import Contexts
-from nunatak.tasks.health.causes import CAUSES
+from nunatak.tasks.health.causes import cost_to
 from nunatak.tasks.health.events import Cause
 from nunatak.tasks.sharing.usage import Amount, occupied
 from nunatak.tasks.verdicts.kinds import Kind
@@ -48,15 +48,16 @@ class Spending:
         started = outcome.started if outcome.started is not None else row.started
         ended = outcome.ended if outcome.ended is not None else self._now
         seconds = seconds_of(row.claimed, started, ended, outcome.usage.wall, self._now)
-        self._add(row, kind, seconds, _possible(outcome.usage.cpu))
+        self._add(row, cost_to(kind, began=started is not None), seconds, _possible(outcome.usage.cpu))
 
     def stopped(self, row: Row, kind: Kind) -> None:
         """Add an open attempt that we end ourselves, now."""
-        self._add(row, kind, seconds_of(row.claimed, row.started, self._now, None, self._now), 0.0)
+        seconds = seconds_of(row.claimed, row.started, self._now, None, self._now)
+        self._add(row, cost_to(kind, began=row.started is not None), seconds, 0.0)
 
-    def _add(self, row: Row, kind: Kind, seconds: float, cpu: float) -> None:
+    def _add(self, row: Row, cause: Cause, seconds: float, cpu: float) -> None:
         amount = occupied(self._shapes[row.asked], seconds)
-        self.add((row.dataset, row.engine, CAUSES[kind]), seconds, cpu, amount, amount)
+        self.add((row.dataset, row.engine, cause), seconds, cpu, amount, amount)
 
     def add(self, key: tuple[int, int, Cause], seconds: float, cpu: float, amount: Amount, counts: Amount) -> None:
         """Add one attempt: seconds of wall clock and of processors, what it occupied, and what that counts now."""

@@ -9,12 +9,14 @@ from sqlalchemy import Connection
 from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Statement
 from nunatak.tasks.context import Contexts
-from nunatak.tasks.health.causes import cause_of
+from nunatak.tasks.health.causes import cost_to
 from nunatak.tasks.sharing.usage import occupied
 from nunatak.tasks.spending import Spending, seconds_of
 
 KEPT = Statement("SELECT cause, SUM(attempts) AS n FROM spent WHERE dataset = :dataset GROUP BY cause")
-ENDED = Statement("SELECT verdict, COUNT(*) AS n FROM attempts WHERE dataset = :dataset GROUP BY verdict")
+ENDED = Statement(
+    "SELECT verdict, COUNT(*) AS n, COUNT(started) AS began FROM attempts WHERE dataset = :dataset GROUP BY verdict"
+)
 DROP = Statement("DELETE FROM spent WHERE dataset = :dataset")
 LEDGER = Statement(
     "SELECT engine, shape, verdict, claimed, started, ended, wall, cpu FROM attempts WHERE dataset = :dataset"
@@ -27,8 +29,9 @@ def differences(tx: Connection, dataset: int) -> list[tuple[str, dict[str, int],
     kept = {row.cause: int(row.n) for row in KEPT(tx, dataset=dataset) if row.n}
     real: Counter[str] = Counter()
     for row in ENDED(tx, dataset=dataset):
-        real[cause_of(row.verdict)] += row.n
-    found = {str(cause): n for cause, n in real.items()}
+        real[cost_to(row.verdict, began=True)] += row.began
+        real[cost_to(row.verdict, began=False)] += row.n - row.began
+    found = {str(cause): n for cause, n in real.items() if n}
     return [] if kept == found else [("attempts that time was spent on", kept, found)]
 
 
@@ -42,5 +45,6 @@ def restore(tx: Connection, contexts: Contexts, dataset: int, moves: Moves, now:
         seconds = seconds_of(row.claimed, row.started, row.ended, row.wall, row.ended)
         amount = occupied(shapes[row.shape], seconds)
         counts = contexts.decay.now(contexts.decay.entry(amount, min(row.ended, now)), now)
-        spending.add((dataset, row.engine, cause_of(row.verdict)), seconds, row.cpu or 0.0, amount, counts)
+        cause = cost_to(row.verdict, began=row.started is not None)
+        spending.add((dataset, row.engine, cause), seconds, row.cpu or 0.0, amount, counts)
     spending.hand_over(contexts, moves)

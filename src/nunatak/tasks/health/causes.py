@@ -61,3 +61,9 @@ _SAID: Mapping[Kind, str] = {
 def said(kind: Kind) -> str:
     """Return how a kind is said of a node: `exec format error`."""
     return _SAID.get(kind) or kind.replace("-", " ")
+
+
+def cost_to(kind: str, *, began: bool) -> Cause:
+    """Return what the time of an attempt counts as: one that never began was not evicted, and cost nothing."""
+    cause = cause_of(kind)
+    return Cause.OURS if cause is Cause.FREE and not began else cause

@@ -1,0 +1,91 @@
+"""Why ready tasks do not run: which slots could take them, which cap stops them, who is ahead, and whether there is room."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from nunatak.core.work import Shape
+from nunatak.db.statement import Row
+from nunatak.tasks import offers
+from nunatak.tasks.choosing import Rules, Uses, Wanted, stand, wanted
+from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.hindrance import Hindrance, What
+from nunatak.tasks.outlook import shape_for
+from nunatak.tasks.shapes import number_of
+from nunatak.tasks.sharing.fits import Fits
+from nunatak.tasks.sharing.match import match
+from nunatak.tasks.sharing.model import Demand, Positions
+from nunatak.tasks.sharing.standing import ALL, standing
+from nunatak.tasks.sharing.words import cap_text, match_text, standing_text
+
+MOST_SHAPES = 20
+"""Different shapes of a dataset that are looked at, those of which most is ready first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that ready tasks are looked at against, read once: engines, who wants what, and where everybody stands."""
+
+    engines: list[Row]
+    wants: Wanted
+    positions: Positions
+
+
+def scene(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Scene:
+    """Read it. Claims go by the same positions."""
+    wants = wanted(tx, contexts, rules)
+    return Scene(offers.alive(tx, now), wants, stand(tx, wants, Uses(rules).of(tx, now), rules, now))
+
+
+def of_shape(seen: Scene, dataset: int, shape: Shape, tasks: int) -> list[Hindrance]:
+    """Say why `tasks` ready tasks of a shape are not running; never nothing."""
+    places = offers.offers_for(seen.engines, shape)
+    matched = match(shape, places)
+    fitting = match_text(matched)
+    if not matched.slots:
+        return [Hindrance(What.NO_PLACE, tasks, tuple(fitting))]
+    number = number_of(shape)
+    bits = seen.positions.bits
+    rivals = Fits().rivals(number, places, bits, seen.wants.shapes) if number in bits else ALL
+    found = standing(seen.positions, dataset, rivals)
+    stopped = tuple(cap_text(bound) for bound in found.stopped) if found else ()
+    free = offers.free_of(seen.engines, shape)
+    room = (
+        f"{free} of the {matched.slots} slots that could take it are free: it starts at the next look of an engine"
+        if free
+        else f"all {matched.slots} slots that could take it are busy"
+    )
+    ahead = standing_text(found) if found else "it is about to be counted as waiting"
+    full = Hindrance(What.FULL, tasks, (room, ahead, *fitting))
+    return [Hindrance(What.CAP, tasks, stopped), full] if stopped else [full]
+
+
+def of_dataset(seen: Scene, context: Context) -> list[Hindrance]:
+    """Say what holds back the ready tasks of a dataset, by the shapes they ask for."""
+    ready: dict[Shape, int] = defaultdict(int)
+    for row in seen.wants.demand:
+        if row.dataset == context.dataset and row.ready:
+            ready[_asked(seen, context, row)] += row.ready
+    most = sorted(ready.items(), key=lambda item: (-item[1], item[0].key()))[:MOST_SHAPES]
+    merged: dict[tuple[What, tuple[str, ...]], int] = defaultdict(int)
+    for shape, n in most:
+        for item in of_shape(seen, context.dataset, shape, n):
+            merged[item.what, item.texts] += item.tasks
+    return [Hindrance(what, tasks, texts) for (what, texts), tasks in merged.items()]
+
+
+def of_task(seen: Scene, context: Context, task: int, shape: Shape | None) -> list[Hindrance]:
+    """Say why one ready task is not running; `shape` is its own, None while that is not known."""
+    number = number_of(shape) if shape else 0
+    for row in seen.wants.demand:
+        if (row.dataset, row.task, row.shape) == (context.dataset, task, number):
+            return of_shape(seen, context.dataset, _asked(seen, context, row), 1)
+    return of_shape(seen, context.dataset, shape or shape_for(context, task), 1)
+
+
+def _asked(seen: Scene, context: Context, row: Demand) -> Shape:
+    """Return what tasks ask for: what was learnt, or else what is written."""
+    return seen.wants.shapes.get(row.asked or row.shape) or shape_for(context, row.task)
