@@ -7,7 +7,8 @@ from nunatak.core.address import parse
 from nunatak.core.clock import ManualClock
 from nunatak.core.work import Reason, Shape, Usage
 from nunatak.datasets.plan import Plan, Retry
-from nunatak.tasks import explain, shares
+from nunatak.tasks import explain, nodes, shares
+from nunatak.tasks.health.events import Node
 from nunatak.tasks.shares import OwnerKind, Share
 from nunatak.tasks.tables import spent
 from tests.contract.world import World, campaign, chain, task
@@ -139,3 +140,12 @@ def test_a_splittable_parameter_is_proposed_in_numbers(world):
     number = world.submit(Plan("long", 3, (long,)))
     (warned,) = [reason for reason in why(world, f"{number}") if "half of the attempts" in reason]
     assert warned.endswith("yours: divide it into 20 jobs with events 500 instead of one with 10000")
+
+
+def test_a_drained_node_is_named_as_what_holds_it_back(database):
+    world = World(database, ManualClock(), node="node1")
+    world.submit(wide(2))
+    world.database.run(lambda tx: nodes.drain(tx, Node("here", "node1"), "root", "new disks", world.clock()))
+    reasons = why(world, "1/0/only")
+    assert reasons[0] == "no slot takes it now: those at here could, but their nodes get no work for now"
+    assert reasons[1] == "nodes that get no work for now, most at here: excludes 64 of 64 slots"

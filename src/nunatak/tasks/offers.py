@@ -10,8 +10,10 @@ from sqlalchemy import Connection
 from nunatak.core.work import Shape
 from nunatak.db.statement import Row
 from nunatak.tasks import look_store
+from nunatak.tasks.health.drain import Health
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.sharing.match import failing
+from nunatak.tasks.standings import NOBODY, Excluded
 
 
 def alive(tx: Connection, now: float) -> list[Row]:
@@ -19,18 +21,20 @@ def alive(tx: Connection, now: float) -> list[Row]:
     return [row for row in look_store.ENGINES(tx) if row.lease_until > now]
 
 
-def offers_for(engines: Iterable[Row], shape: Shape) -> list[Offer]:
+def offers_for(engines: Iterable[Row], shape: Shape, out: Excluded = NOBODY) -> list[Offer]:
     """Return what each engine has, counted in slots: how many tasks of this shape its whole could take at a time.
 
-    An engine that cannot take one counts as the one slot that it has at most.
+    An engine that cannot take one counts as the one slot that it has at most. Slots of an engine whose only node gets no
+    work, or at a site that gets none, are drained; how many slots single nodes of a pool have is not known.
     """
-    return [_offer(row, shape, Shape.from_plain(json.loads(row.capacity)["total"])) for row in engines]
+    return [_offer(row, shape, Shape.from_plain(json.loads(row.capacity)["total"]), out) for row in engines]
 
 
-def _offer(row: Row, shape: Shape, total: Shape) -> Offer:
-    offer = Offer(total, row.site, engine=row.name)
-    slots = 1 if failing(shape, offer) else room(shape, total)
-    return Offer(total, row.site, engine=row.name, slots=slots)
+def _offer(row: Row, shape: Shape, total: Shape, out: Excluded) -> Offer:
+    fails = out.fails.get(row.site, frozenset())
+    slots = 1 if failing(shape, Offer(total, row.site, fails)) else room(shape, total)
+    drained = slots if out.health(row.site, row.node) is Health.DRAINED else 0
+    return Offer(total, row.site, fails, row.name, slots, drained)
 
 
 def free_of(engines: Iterable[Row], shape: Shape) -> int:

@@ -22,6 +22,7 @@ from nunatak.tasks.learning.tails import Running
 from nunatak.tasks.sharing.fits import Fits
 from nunatak.tasks.sharing.match import match
 from nunatak.tasks.sharing.standing import standing
+from nunatak.tasks.standings import excluded
 
 SAMPLE = 100
 """Running attempts whose ages are read from each end of the list: it may be fifty thousand long."""
@@ -165,13 +166,13 @@ def _slots(
     hungry = [number for number, c in counts.items() if c["ready"]]
     if running and (settled or not hungry):
         return float(running)
-    engines = offers.alive(tx, now)
+    engines, out = offers.alive(tx, now), excluded(tx, now)
     wants = wanted(tx, contexts, rules)
     positions = stand(tx, wants, Uses(rules).of(tx, now), rules, now)
     best = 0.0
     for number in hungry or [n for n, c in counts.items() if c["queued"] or c["waiting"]]:
         shape = shape_for(context, number)
-        places = offers.offers_for(engines, shape)
+        places = offers.offers_for(engines, shape, out)
         slots = match(shape, places).slots
         rivals = Fits().rivals(context.base[number], places, positions.bits, wants.shapes)
         found = standing(positions, context.dataset, rivals)

@@ -20,6 +20,7 @@ from nunatak.tasks.sharing.match import match
 from nunatak.tasks.sharing.model import Demand, Positions
 from nunatak.tasks.sharing.standing import ALL, standing
 from nunatak.tasks.sharing.words import cap_text, match_text, standing_text
+from nunatak.tasks.standings import Excluded, excluded
 
 MOST_SHAPES = 20
 """Different shapes of a dataset that are looked at, those of which most is ready first."""
@@ -32,17 +33,19 @@ class Scene:
     engines: list[Row]
     wants: Wanted
     positions: Positions
+    out: Excluded  # nodes and sites that get no work
 
 
 def scene(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Scene:
     """Read it. Claims go by the same positions."""
     wants = wanted(tx, contexts, rules)
-    return Scene(offers.alive(tx, now), wants, stand(tx, wants, Uses(rules).of(tx, now), rules, now))
+    positions = stand(tx, wants, Uses(rules).of(tx, now), rules, now)
+    return Scene(offers.alive(tx, now), wants, positions, excluded(tx, now))
 
 
 def of_shape(seen: Scene, dataset: int, shape: Shape, tasks: int) -> list[Hindrance]:
     """Say why `tasks` ready tasks of a shape are not running; never nothing."""
-    places = offers.offers_for(seen.engines, shape)
+    places = offers.offers_for(seen.engines, shape, seen.out)
     matched = match(shape, places)
     fitting = match_text(matched)
     if not matched.slots:
