@@ -149,3 +149,12 @@ def test_a_drained_node_is_named_as_what_holds_it_back(database):
     reasons = why(world, "1/0/only")
     assert reasons[0] == "no slot takes it now: those at here could, but their nodes get no work for now"
     assert reasons[1] == "nodes that get no work for now, most at here: excludes 64 of 64 slots"
+
+
+def test_those_that_wait_for_the_one_tried_first_say_so(world):
+    world.submit(wide(500, learn="within"))
+    (item,) = world.claim()
+    world.start([item])
+    text = "one only tries first: 499 wait until it has ended, to ask for what it was seen to need"
+    assert why(world, "1/9/only")[0].startswith(text)
+    assert why(world, "1")[0].startswith(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sqlalchemy import Connection
@@ -47,12 +47,16 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Who wants what now, every shape that is named in it, and of which (dataset, task) none was tried yet."""
+    """Who wants what now, every shape that is named in it, and of which (dataset, task) none was tried yet.
+
+    `left` is how many of a (dataset, task) are ready, but wait for those that are tried first.
+    """
 
     demand: Sequence[Demand]
     members: Sequence[Member]
     shapes: Mapping[int, Shape]
     untried: frozenset[tuple[int, int]] = frozenset()
+    left: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
 
 def wanted(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Wanted:
@@ -63,12 +67,14 @@ def wanted(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Want
     rows = look_store.DEMAND(tx)
     shapes = contexts.book.shapes(tx, {row.shape for row in rows})
     demand, members, untried = [], {}, set()
+    left: dict[tuple[int, int], int] = defaultdict(int)
     rooms = _rooms(rows, rules, now)
     for row in rows:
         dataset, number, ready, place = row.dataset, row.shape, row.ready, (row.dataset, row.task)
         if place in rooms:
             ready = min(ready, rooms[place])
             rooms[place] -= ready
+            left[place] += row.ready - ready
         if row.needs and row.begun is None:
             untried.add(place)
         asked, cost = 0, 1.0
@@ -78,7 +84,7 @@ def wanted(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Want
         demand.append(Demand(dataset, row.task, number, ready, row.queued, row.running, cost, asked))
         if dataset not in members:
             members[dataset] = Member(dataset, row.team, row.owner, row.priority, row.since)
-    return Wanted(demand, list(members.values()), shapes, frozenset(untried))
+    return Wanted(demand, list(members.values()), shapes, frozenset(untried), left)
 
 
 def _rooms(rows: Sequence[Row], rules: Rules, now: float) -> dict[tuple[int, int], int]:

@@ -14,10 +14,9 @@ class What(IntEnum):
     FAILED = 1  # tasks need a person, and others wait for them
     NO_PLACE = 2  # no engine offers what they need
     CAP = 3  # an operator's cap allows no more
-    BACK_OFF = 4  # their next try is later
+    PROBE = 4  # one is tried first
     FULL = 5  # the engines have no room, others are ahead
-    TOO_LONG = 6  # they are evicted before they end
-    UNDER_WAY = 7  # nothing is wrong: others have to be done first
+    UNDER_WAY = 6  # nothing is wrong: others have to be done first
 
 
 TOTAL = frozenset({What.HELD})

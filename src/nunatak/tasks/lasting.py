@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from sqlalchemy import Connection
 
 from nunatak.db.statement import Statement
-from nunatak.tasks import lessons, offers
+from nunatak.tasks import offers
 from nunatak.tasks.context import Context
 from nunatak.tasks.learning.evidence import Evidence
 from nunatak.tasks.learning.long import Place, TooLong, too_long
-from nunatak.tasks.outlook import shape_for
+from nunatak.tasks.outlook import evidence_of, shape_for
 
 KNOWN = 5
 """Evictions at a site before its half-life is told: fewer say little."""
@@ -42,7 +42,7 @@ def places(tx: Connection, now: float) -> list[Place]:
 
 def warnings(tx: Connection, context: Context, now: float) -> list[TooLong]:
     """Return the tasks of a dataset that are too long for every site there is, with what the kindest of them does to them."""
-    return of_evidence(context, lessons.of_dataset(tx, context.dataset), places(tx, now))
+    return of_evidence(context, evidence_of(tx, context.dataset), places(tx, now))
 
 
 def of_evidence(context: Context, evidence: Mapping[int, Evidence], sites: list[Place]) -> list[TooLong]:

@@ -64,7 +64,7 @@ def outlook(
         return Outlook(None, "it is held: no time can be told until it is released", needy)
     if left <= 0:
         return Outlook(None, f"nothing goes on by itself: {needy} tasks failed or are held and need you", needy)
-    evidence = lessons.of_dataset(tx, context.dataset)
+    evidence = evidence_of(tx, context.dataset)
     slots = _slots(tx, contexts, context, counts, evidence, rules, now)
     if slots <= 0:
         return Outlook(None, "no time can be told: no engine that is running could take what is ready", needy)
@@ -73,6 +73,11 @@ def outlook(
         return Outlook(None, "no time can be told: nothing that is left can go on yet", needy)
     rest = f"; without the {needy} that failed or are held, and what waits for them" if needy else ""
     return Outlook(found, found.text + rest, needy)
+
+
+def evidence_of(tx: Connection, dataset: int) -> dict[int, Evidence]:
+    """Return what was seen of each task of a dataset."""
+    return {task: seen for task, (seen, _) in lessons.of_dataset(tx, dataset).items()}
 
 
 def _by_number(context: Context, plain: Mapping[str, Any]) -> dict[int, Counts]:
@@ -167,7 +172,7 @@ def _slots(
     if running and (settled or not hungry):
         return float(running)
     engines, out = offers.alive(tx, now), excluded(tx, now)
-    wants = wanted(tx, contexts, rules)
+    wants = wanted(tx, contexts, rules, now)
     positions = stand(tx, wants, Uses(rules).of(tx, now), rules, now)
     best = 0.0
     for number in hungry or [n for n, c in counts.items() if c["queued"] or c["waiting"]]:
@@ -176,5 +181,5 @@ def _slots(
         slots = match(shape, places).slots
         rivals = Fits().rivals(context.base[number], places, positions.bits, wants.shapes)
         found = standing(positions, context.dataset, rivals)
-        best = max(best, slots * (found.part if found else 1.0))
+        best = max(best, slots * (found.part if found else 1 / (len(positions.paths) + 1)))
     return max(best, float(running))

@@ -38,7 +38,7 @@ class Scene:
 
 def scene(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Scene:
     """Read it. Claims go by the same positions."""
-    wants = wanted(tx, contexts, rules)
+    wants = wanted(tx, contexts, rules, now)
     positions = stand(tx, wants, Uses(rules).of(tx, now), rules, now)
     return Scene(offers.alive(tx, now), wants, positions, excluded(tx, now))
 
@@ -77,7 +77,22 @@ def of_dataset(seen: Scene, context: Context) -> list[Hindrance]:
     for shape, n in most:
         for item in of_shape(seen, context.dataset, shape, n):
             merged[item.what, item.texts] += item.tasks
-    return [Hindrance(what, tasks, texts) for (what, texts), tasks in merged.items()]
+    probes = [
+        _probe(context, task, left)
+        for (dataset, task), left in seen.wants.left.items()
+        if left and dataset == context.dataset
+    ]
+    return [*probes, *(Hindrance(what, tasks, texts) for (what, texts), tasks in merged.items())]
+
+
+def _probe(context: Context, task: int, left: int) -> Hindrance:
+    """Say that tasks wait for those that are tried first."""
+    name = context.plan.tasks[task].name
+    text = (
+        f"one {name} tries first: {left} wait until it has ended, to ask for what it was seen to need;"
+        f" to let all go at once, write learn: off in the recipe"
+    )
+    return Hindrance(What.PROBE, left, (text,))
 
 
 def of_task(seen: Scene, context: Context, task: int, shape: Shape | None) -> list[Hindrance]:
@@ -85,6 +100,9 @@ def of_task(seen: Scene, context: Context, task: int, shape: Shape | None) -> li
     number = number_of(shape) if shape else 0
     for row in seen.wants.demand:
         if (row.dataset, row.task, row.shape) == (context.dataset, task, number):
+            left = seen.wants.left.get((row.dataset, row.task), 0)
+            if left and not row.ready:
+                return [_probe(context, task, left)]
             return of_shape(seen, context.dataset, _asked(seen, context, row), 1)
     return of_shape(seen, context.dataset, shape or shape_for(context, task), 1)
 
