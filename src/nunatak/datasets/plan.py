@@ -167,8 +167,9 @@ class Plan:
                 task["shape"]["features"] = list(task["shape"]["features"])
             if task["learn"] == LEARN:
                 del task["learn"]  # recipes that were stored before there was a choice keep their hashes
-            if not task["checkpoint"]:
-                del task["checkpoint"]  # few tasks have one: the text, and with it the hash, is as if there were none
+            for name in ("checkpoint", "splittable"):
+                if not task[name]:
+                    del task[name]  # few tasks have one: the text, and with it the hash, is as if there were none
         return plain
 
     @cached_property

@@ -52,7 +52,8 @@ def of_evidence(context: Context, evidence: Mapping[int, Evidence], sites: list[
         took = evidence.get(number, Evidence()).time.used
         asked = float(shape_for(context, number).time)
         splittable = context.plan.divisible(task)
-        at = [too_long(task.name, took, asked, place, splittable=splittable) for place in sites]
+        resumes = bool(task.checkpoint)
+        at = [too_long(task.name, took, asked, place, splittable=splittable, checkpoint=resumes) for place in sites]
         said = [item for item in at if item is not None]
         if said and len(said) == len(at):
             found.append(min(said, key=lambda item: (item.takes > item.place.longest, item.restarting)))
