@@ -187,3 +187,18 @@ def test_the_number_of_changes_grows_slowly_and_all_counts_stay_right(world: Wor
     assert world.status(str(dataset))["state"] == "done"
     assert 1 <= len(changes(world, dataset)) <= 8
     assert world.faults() == []
+
+
+def test_what_dies_of_needs_that_were_lowered_uses_up_no_try(world: World) -> None:
+    dataset = world.submit(Plan("p", 100, (task("a", shape=WRITTEN, learn="within", retry=Retry(tries=1, delay=0.0)),)))
+    finish(world, world.claim(1), 500)
+    (item,) = world.claim(1)
+    assert asks(world, item).memory < WRITTEN.memory
+    for _ in range(20):
+        run_out(world, [item], asks(world, item).memory / MB)
+        item = next(one for one in world.claim(200) if one.job == item.job)
+        if asks(world, item).memory >= WRITTEN.memory:
+            break
+    assert asks(world, item).memory == WRITTEN.memory
+    run_out(world, [item], WRITTEN.memory / MB)  # now it had what is written: the only try is used up
+    assert world.status(f"{dataset}/{item.job}/a")["state"] == "failed"

@@ -113,7 +113,9 @@ def histories(tx: Connection, contexts: Contexts, rows: Mapping[Key, Row], pool:
     past: dict[tuple[int, ...], list[Row]] = defaultdict(list)
     for row in store.PAST(tx, v=[(*place, first) for place, first in sorted(wanted.items())]) if wanted else ():
         past[tuple(row[:3])].append(row)
-    numbers = {row.asked for row in rows.values()} | {row.shape for of in past.values() for row in of}
+    numbers = {n for row in rows.values() for n in (row.asked, row.shape)} | {
+        row.shape for of in past.values() for row in of
+    }
     shapes = contexts.book.shapes(tx, numbers)
     return {key: _history(row, past[key[:3]], shapes, pool) for key, row in rows.items()}
 
@@ -140,4 +142,5 @@ def _history(row: Row, past: Sequence[Row], shapes: Mapping[int, Shape], pool: P
         attempts=attempts,
         suspect=(pool.sites.get(row.engine, ""), row.host or "") in pool.suspects,
         first=next((item for item in attempts if item.counted), None),
+        written=shapes[row.shape] if row.shape != row.asked else None,
     )

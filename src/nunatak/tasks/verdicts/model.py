@@ -40,7 +40,8 @@ class History:
 
     `tries` counts what used up a try, `free` what did not; `attempts` are the latest ones, oldest first (the last
     twenty are enough), `first` the first that counted, ever. `suspect`: the scoreboard says that this node stands out.
-    `asked` is set while we are stopping the task ourselves.
+    `asked` is set while we are stopping the task ourselves. `written` is what it would have asked for if nothing had been
+    learnt of its name, where that is not `shape`.
     """
 
     tries: int = 0
@@ -52,6 +53,7 @@ class History:
     first: Past | None = None
     suspect: bool = False
     asked: Kind | None = None  # CANCELLED, HELD, SUPERSEDED
+    written: Shape | None = None
 
 
 NEW = History()

@@ -31,8 +31,8 @@ def more(field: str, shape: Shape, usage: Usage, policy: Policy, wanted: int = 0
     name needed, whichever is most; at most the recipe's cap and the largest that any site offers.
     """
     rule: Raise = getattr(policy, field)
-    asked, used = getattr(shape, field), getattr(usage, _USED[field]) or 0
-    seen = max(used + wanted, 0)
+    asked = getattr(shape, field)
+    seen = max(used(field, usage) + wanted, 0)
     learned = getattr(policy.learned, field) if policy.learned else 0
     goal = round(max(asked * rule.factor, seen * rule.margin, learned))
     offered = largest(field, shape, policy.offers)
@@ -42,6 +42,12 @@ def more(field: str, shape: Shape, usage: Usage, policy: Policy, wanted: int = 0
         return More(None, seen, f"the largest that any site offers is {TEXT[field](offered)}")
     cap = min(rule.most or goal, goal if offered is None else offered)
     return More(_with(shape, field, min(goal, cap), cap if cap < goal else None), seen)
+
+
+def used(field: str, usage: Usage) -> int:
+    """Return how much of `field` was measured; 0 if it was not."""
+    amount: int = getattr(usage, _USED[field]) or 0
+    return amount
 
 
 def largest(field: str, shape: Shape, offers: tuple[Shape, ...]) -> int | None:

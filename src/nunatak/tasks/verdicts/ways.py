@@ -9,7 +9,7 @@ from nunatak.core.units import time_text
 from nunatak.tasks.verdicts.evidence import Case, Finding
 from nunatak.tasks.verdicts.kinds import Action, Kind
 from nunatak.tasks.verdicts.model import Past, Policy
-from nunatak.tasks.verdicts.raising import TEXT, More, more
+from nunatak.tasks.verdicts.raising import TEXT, More, more, set_to, used
 from nunatak.tasks.verdicts.treatments import Treatment, Way
 
 K = Kind
@@ -98,6 +98,9 @@ def _more(judged: Judged) -> Step:
     field, case, policy = judged.treatment.raises, judged.case, judged.policy
     if field == "time" and case.outcome.saved > 0:
         return _goes_on(judged)
+    lowered = _lowered(judged, field)
+    if lowered is not None:
+        return lowered
     if getattr(policy, field).factor <= 1:
         return _tries(judged)
     found = more(field, case.shape, case.outcome.usage, policy, judged.finding.wanted)
@@ -107,6 +110,20 @@ def _more(judged: Judged) -> Step:
         return Step(Action.FAILED, more=found._replace(shape=None), remark=_times(judged))
     amount = TEXT[field](getattr(found.shape, field))
     return Step(Action.AGAIN, more=found, remark=f"; the next try asks for {amount}")
+
+
+def _lowered(judged: Judged, field: str) -> Step | None:
+    """Ask for what is written, free of charge, where the attempt had less because others needed no more; else None."""
+    case, history = judged.case, judged.case.history
+    if history.written is None or history.free >= judged.policy.free:
+        return None
+    written, seen = getattr(history.written, field), used(field, case.outcome.usage) + judged.finding.wanted
+    if not getattr(case.shape, field) < written or seen > written:
+        return None
+    remark = (
+        f"; others had needed less than the {TEXT[field](written)} that are written: it is tried again, free of charge"
+    )
+    return Step(Action.AGAIN, counts=False, more=More(set_to(case.shape, field, written), seen), remark=remark)
 
 
 def _fault(judged: Judged) -> Step:
