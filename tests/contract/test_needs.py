@@ -9,7 +9,7 @@ import pytest
 from nunatak.core.address import Address
 from nunatak.core.work import Reason, Shape, Usage
 from nunatak.datasets.plan import Growth, Plan, Retry
-from nunatak.tasks import explain
+from nunatak.tasks import explain, fleet
 from nunatak.tasks.claim import Claimed
 from tests.contract.world import BIG, World, task
 
@@ -202,3 +202,20 @@ def test_what_dies_of_needs_that_were_lowered_uses_up_no_try(world: World) -> No
     assert asks(world, item).memory == WRITTEN.memory
     run_out(world, [item], WRITTEN.memory / MB)  # now it had what is written: the only try is used up
     assert world.status(f"{dataset}/{item.job}/a")["state"] == "failed"
+
+
+def test_what_is_learnt_fits_where_what_is_written_did(world: World) -> None:
+    """Eight processors are at one place and much memory at another: the margin is cut to what the first has."""
+    wide = replace(BIG, cpu=8, memory=4200 * MB)
+    for name, total in (("local", wide), ("other", replace(BIG, cpu=1))):
+        capacity = {"total": total.to_plain()}
+        world.database.run(
+            lambda tx, name=name, capacity=capacity: fleet.register(
+                tx, name, "simulated", "here", "s", capacity, 300.0, world.clock()
+            )
+        )
+    world.submit(photons(100, replace(WRITTEN, cpu=8)))
+    finish(world, world.claim(1, wide), 3900)
+    items = world.claim(50, wide)
+    assert len(items) == 50
+    assert asks(world, items[0]).memory <= wide.memory

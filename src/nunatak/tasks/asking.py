@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Self
 
@@ -12,6 +13,7 @@ from nunatak.tasks.learning.evidence import Evidence
 from nunatak.tasks.learning.limits import Limits, Mode, limits_of
 from nunatak.tasks.learning.needs import Needs, Policy, allowance, estimate
 from nunatak.tasks.shapes import number_of
+from nunatak.tasks.sharing.fits import Offer, fits
 
 LATER = 6
 """So many times as long as a probe is waited for, and any number may be tried."""
@@ -64,17 +66,17 @@ def begin(task: TaskPlan, jobs: int, policy: Policy | None = None) -> Learnt | N
 
 
 def learn(
-    task: TaskPlan, learnt: Learnt | None, evidence: Evidence, largest: Shape | None
+    task: TaskPlan, learnt: Learnt | None, evidence: Evidence, offers: Sequence[Offer]
 ) -> tuple[Learnt | None, Evidence, Needs | None]:
     """Return what holds now that evidence has grown, and the change of needs if there is one.
 
-    `largest` is the most that engines offer of each, None if there are none.
+    `offers` are what engines have at most: where one could take what is written, one can take what is asked for then.
     """
     if task.learn == Mode.OFF or task.shape is None:
         return learnt, evidence, None
     learnt = learnt or Learnt(number_of(task.shape))
     asked = learnt.shape(task.shape)
-    needs = estimate(evidence, asked, _limits(task, task.shape, largest))
+    needs = _needs(task, task.shape, asked, evidence, offers)
     at_once = None if learnt.at_once is None else allowance(evidence)
     wall = evidence.time.used.mean() if evidence.finished else None
     learnt = replace(learnt, at_once=at_once, wall=wall, why=needs.text or learnt.why)
@@ -82,6 +84,29 @@ def learn(
         return learnt, evidence, None
     learnt = replace(learnt, memory=needs.shape.memory, disk=needs.shape.disk, time=needs.shape.time)
     return learnt, replace(evidence, settled=evidence.finished), needs
+
+
+def _needs(task: TaskPlan, written: Shape, asked: Shape, evidence: Evidence, offers: Sequence[Offer]) -> Needs:
+    """Estimate needs within what engines have that could take what is written, all quantities at once."""
+    able = [offer for offer in offers if fits(written, offer)]
+    limits = _limits(task, written, largest_of([offer.shape for offer in able or offers]))
+    needs = estimate(evidence, asked, limits)
+    if not able or any(fits(needs.shape, offer) for offer in able):
+        return needs
+    most = max((offer.shape for offer in able), key=lambda shape: _part(needs.shape, shape))
+    return estimate(evidence, asked, replace(limits, most=_least_of(limits.most, most)))
+
+
+def _part(wanted: Shape, most: Shape) -> float:
+    """Return which part of what is wanted there is at least, of the quantity that is shortest."""
+    pairs = (wanted.memory, most.memory), (wanted.disk, most.disk), (wanted.time, most.time)
+    return min(have / want if want else 1.0 for want, have in pairs)
+
+
+def _least_of(one: Shape, other: Shape) -> Shape:
+    """Return the lesser of each quantity that is learnt."""
+    memory, disk, time = min(one.memory, other.memory), min(one.disk, other.disk), min(one.time, other.time)
+    return replace(one, memory=memory, disk=disk, time=time)
 
 
 def _limits(task: TaskPlan, written: Shape, largest: Shape | None) -> Limits:
@@ -105,7 +130,7 @@ def _most(growth: Growth, largest: int) -> int:
     return min(growth.most, largest) if growth.most and largest else growth.most or largest
 
 
-def largest_of(offers: tuple[Shape, ...]) -> Shape | None:
+def largest_of(offers: Sequence[Shape]) -> Shape | None:
     """Return the most that is offered of each quantity."""
     if not offers:
         return None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection
 
-from nunatak.core.work import Outcome, Shape
+from nunatak.core.work import Outcome
 from nunatak.datasets import store as datasets_store
 from nunatak.db.statement import Row
 from nunatak.tasks import asking, store
@@ -20,6 +20,7 @@ from nunatak.tasks.context import Contexts
 from nunatak.tasks.judging import Judged, Key, pool_of
 from nunatak.tasks.learning.evidence import End, Evidence, Observed, Quantity
 from nunatak.tasks.learning.needs import Needs
+from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.verdicts.kinds import Kind
 from nunatak.tasks.verdicts.treatments import BADPUT_ONLY
 
@@ -47,7 +48,7 @@ class Lessons:
         """Begin with nothing known; `chance` returns random numbers from 0 to 1."""
         self._chance = chance
         self._known: dict[Task, int] = {}
-        self._largest: Shape | None = None
+        self._offers: tuple[Offer, ...] = ()
         self._looked = float("-inf")
 
     def wanted(self, task: Task) -> bool:
@@ -61,11 +62,12 @@ class Lessons:
             self._known.clear()
         self._known[task] = known
 
-    def largest(self, tx: Connection, now: float) -> Shape | None:
-        """Return the most that engines offer of each quantity, as of a few seconds ago."""
+    def offers(self, tx: Connection, now: float) -> tuple[Offer, ...]:
+        """Return what engines have at most, as of a few seconds ago."""
         if not 0 <= now - self._looked < OFFERS_AGE:
-            self._largest, self._looked = asking.largest_of(pool_of(tx, now).offers), now
-        return self._largest
+            self._offers = tuple({Offer(place.shape, place.site): None for place in pool_of(tx, now).places})
+            self._looked = now
+        return self._offers
 
 
 def note(
@@ -98,13 +100,13 @@ def note(
         seen[key[0], key[2]].append(Observed(end, outcome.usage, shapes[shape], RAN_OUT.get(kind)))
     before = {(row.dataset, row.task): row for row in store.LESSONS(tx, v=sorted(seen))}
     known = contexts.of(tx, {dataset for dataset, _ in seen})
-    largest = lessons.largest(tx, now)
+    offers = lessons.offers(tx, now)
     rows, changes = [], []
     for task, observed in sorted(seen.items()):
         row, plan = before.get(task), known[task[0]].plan.tasks[task[1]]
         evidence = Evidence.from_text(row.evidence if row is not None else None).add(observed)
         lessons.remember(task, evidence.ended)
-        learnt, evidence, change = asking.learn(plan, learnt_of(row), evidence, largest)
+        learnt, evidence, change = asking.learn(plan, learnt_of(row), evidence, offers)
         rows.append((*task, evidence.to_text(), learnt.to_text() if learnt else None))
         if change:
             changes.append((task[0], plan.name, change))
