@@ -32,6 +32,7 @@ DEMANDS = st.lists(
         running=st.integers(0, 5),
         cost=st.sampled_from([0.1, 1.0, 8.0]),
         asked=st.just(0),
+        room=st.none(),
     ),
     max_size=16,
     unique_by=lambda item: (item.dataset, item.task, item.shape),

@@ -234,3 +234,15 @@ def test_what_is_asked_for_has_to_fit_not_the_shape_by_which_tasks_are_found() -
     demand = [Demand(1, 0, 2, 5, asked=1), Demand(2, 0, 1, 5, asked=2)]
     found = positions(demand, [Member(1, "", "a"), Member(2, "", "b")], NOTHING_USED, Policy(), NOW)
     assert Turn(found, shapes, Fits(), Memory()).select(CPU, 10) == [Allotment(1, 0, 2, 5, 1)]
+
+
+def test_what_may_be_tried_of_a_task_is_not_kept_for_a_shape_that_fits_nowhere() -> None:
+    shapes = {1: Shape(cpu=1, memory=10**15), 2: Shape(cpu=1, memory=10**9), 3: Shape(cpu=1, memory=10**9)}
+    demand = [Demand(1, 0, number, 2, room=2) for number in shapes]
+    found = positions(demand, [Member(1, "", "a")], NOTHING_USED, Policy(), NOW)
+    turn = Turn(found, shapes, Fits(), Memory())
+    (first,) = turn.select(CPU, 10)
+    assert first == Allotment(1, 0, 2, 2, 2)
+    assert turn.select(CPU, 10) == []
+    turn.missing(CPU, first, 1)
+    assert turn.select(CPU, 10) == [Allotment(1, 0, 3, 1, 3)]

@@ -71,9 +71,9 @@ def wanted(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Want
     rooms = _rooms(rows, rules, now)
     for row in rows:
         dataset, number, ready, place = row.dataset, row.shape, row.ready, (row.dataset, row.task)
-        if place in rooms:
-            ready = min(ready, rooms[place])
-            rooms[place] -= ready
+        room = rooms.get(place)
+        if room is not None:
+            ready = min(ready, room)
             left[place] += row.ready - ready
         if row.needs and row.begun is None:
             untried.add(place)
@@ -81,7 +81,7 @@ def wanted(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Want
         if number:
             asked, shape, cost = _asked(number, shapes[number], row.needs, rules.gpu_worth)
             shapes[asked] = shape
-        demand.append(Demand(dataset, row.task, number, ready, row.queued, row.running, cost, asked))
+        demand.append(Demand(dataset, row.task, number, ready, row.queued, row.running, cost, asked, room))
         if dataset not in members:
             members[dataset] = Member(dataset, row.team, row.owner, row.priority, row.since)
     return Wanted(demand, list(members.values()), shapes, frozenset(untried), left)

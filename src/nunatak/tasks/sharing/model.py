@@ -15,7 +15,8 @@ class Demand(NamedTuple):
     """Tasks of one name and shape in one dataset; shape 0 is not known before the job is touched.
 
     `cost` is what one of them is expected to occupy, in core-hours of worth (see `usage.occupied`). `asked` is the shape
-    that has to fit, where that is not `shape` by which the tasks are found.
+    that has to fit, where that is not `shape` by which the tasks are found. `room` is how many more of the task may be
+    tried now, of all its shapes together (None: any number).
     """
 
     dataset: int
@@ -26,6 +27,7 @@ class Demand(NamedTuple):
     running: int = 0
     cost: float = 1.0
     asked: int = 0  # 0: `shape`
+    room: int | None = None
 
 
 class Member(NamedTuple):

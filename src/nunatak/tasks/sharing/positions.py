@@ -50,7 +50,7 @@ class _View:
         """Gather what each dataset wants and has under way, and give each shape that is wanted a bit."""
         datasets, bits = self.datasets, self.bits
         for row in demand:
-            dataset, _, shape, ready, queued, running, cost, asked = row
+            dataset, _, shape, ready, queued, running, cost, asked, _ = row
             state = datasets.get(dataset)
             if state is None:
                 state = datasets[dataset] = _State()

@@ -51,6 +51,7 @@ class Turn:
         self._wants: dict[int, list[_Want]] = {}
         self._capped = positions.policy.capped()
         self._rooms: dict[Owner, int] = {}
+        self._tries: dict[tuple[int, int], int] = {}  # how many more may be tried, where not any number may
 
     def select(self, offer: Offer, limit: int) -> list[Allotment]:
         """Return what an engine gets that has `limit` places in slots like `offer`, and count it off."""
@@ -102,9 +103,13 @@ class Turn:
         path = self.positions.paths[allotment.dataset]
         for owner in (*path[2].member.owners(), ("site", offer.site)):
             self._count(owner, -absent)
+        self._try(allotment.dataset, allotment.task, -absent)
         queue = self._queue(offer)
         for node in path:
             queue.give_back(node.key, absent * cost / node.rate)
+        if self._capped or (allotment.dataset, allotment.task) in self._tries:
+            self._queues.clear()  # who had no room before may have some now
+            self._masks.clear()
 
     def _queue(self, offer: Offer) -> Queue:
         queue = self._queues.get(offer)
@@ -136,11 +141,12 @@ class Turn:
                 continue
             line = lines[0][3]
             want = self._want(line, queue.mask)
-            n = min(most, room, self._room(("dataset", line.key)), want.left) if want else 0
+            n = min(most, room, self._room(("dataset", line.key)), self._most(line.key, want)) if want else 0
             if want is None or not n:
                 heappop(lines)
                 continue
             want.left -= n
+            self._try(line.key, want.task, n)
             cost = max(n * want.cost, LEAST_COST)
             queue.charge(user.key, lines, cost)
             queue.charge(group.key, users, cost)
@@ -161,7 +167,16 @@ class Turn:
                 for row in rows
             ]
             self._wants[line.key] = wants
-        return next((want for want in wants if want.left and want.bit & mask), None)
+            self._tries.update({(line.key, row.task): row.room for row in rows if row.room is not None})
+        return next((want for want in wants if want.bit & mask and self._most(line.key, want)), None)
+
+    def _most(self, dataset: int, want: _Want) -> int:
+        """Return how many tasks of one name and shape may be given."""
+        return max(0, min(want.left, self._tries.get((dataset, want.task), want.left)))
+
+    def _try(self, dataset: int, task: int, n: int) -> None:
+        if (dataset, task) in self._tries:
+            self._tries[dataset, task] -= n
 
     def _room(self, owner: Owner) -> int:
         """Return how many more tasks the cap of an owner allows."""
