@@ -8,7 +8,7 @@ from nunatak.core.work import Reason, Shape, Usage
 from nunatak.datasets.plan import Retry
 from nunatak.datasets.tables import job_counts
 from nunatak.tasks import shares
-from nunatak.tasks.choosing import Chooser
+from nunatak.tasks.choosing import Chooser, Rules, Uses
 from nunatak.tasks.claim import Claimed
 from nunatak.tasks.shares import OwnerKind, Share
 from tests.contract.world import Plan, World, chain, task
@@ -157,3 +157,18 @@ def test_the_list_of_shares_says_who_has_what(world: World) -> None:
     assert sum(row["part"] for row in rows if row["kind"] == "group") == 1.0
     assert sum(row["running"] for row in rows if row["kind"] == "user") == 3
     assert by_name["site", "*"]["most_queued"] == 7
+
+
+def test_reading_what_all_used_takes_at_most_a_fiftieth_of_the_time(world: World) -> None:
+    world.submit(chain(10, 1), owner="alice")
+    live(world, world.claim(1))
+    ticks = iter([0.0, 3.0, 3.0, 3.0])  # the first look takes three seconds, the second none
+    uses = Uses(Rules(), lambda: next(ticks))
+
+    def used_at(seconds: float) -> bool:
+        with world.database.read() as tx:
+            return bool(uses.of(tx, world.clock() + seconds).users)
+
+    assert used_at(0.0)
+    assert used_at(149.0)
+    assert len(list(ticks)) == 2  # it was not read again

@@ -122,7 +122,9 @@ def test_caps_are_never_exceeded_and_nothing_idles_below_them(demand, used, caps
 
     for owner in added:
         assert room(owner) >= 0
-    got = Counter({(item.dataset, item.shape): item.n for item in found.given[0]})
+    got: Counter[tuple[int, int]] = Counter()
+    for item in found.given[0]:
+        got[item.dataset, item.shape] += item.n
     if sum(got.values()) < places[0] and room(("site", "desy")) > 0 and not places[1]:
         for item in demand:  # what was left out of free places is stopped by a cap
             if item.shape != 3 and item.ready and not got[item.dataset, item.shape]:

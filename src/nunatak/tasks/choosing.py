@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from nunatak.tasks.sharing.usage import NOTHING_USED, Decay, Spent, Usage, Used,
 
 USE_AGE = 10.0
 """Seconds for which the sum of what everybody used is kept: it changes slowly, and reading it goes over all datasets."""
+USE_PAUSE = 50.0
+"""So many times as long as reading the sum took it is kept at least: at most a fiftieth of the time goes into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +150,18 @@ def busy_sites(tx: Connection) -> dict[str, Busy]:
 class Uses:
     """The sums of what was used, remembered for a moment; whose a dataset is never changes, and is read once."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, timer: Callable[[], float] = time.perf_counter) -> None:
         """Begin with nothing read."""
-        self._rules = rules
+        self._rules, self._timer = rules, timer
         self._owners: dict[int, tuple[str, str]] = {}
-        self._used, self._at = NOTHING_USED, float("-inf")
+        self._used, self._at, self._kept = NOTHING_USED, float("-inf"), USE_AGE
 
     def of(self, tx: Connection, now: float) -> Used:
         """Return what groups, users and datasets used, those that are done included."""
-        if not 0 <= now - self._at < USE_AGE:
+        if not 0 <= now - self._at < self._kept:
+            begin = self._timer()
             self._used, self._at = self._rules.decay.totals(self._read(tx), now, self._rules.gpu_worth), now
+            self._kept = max(USE_AGE, USE_PAUSE * (self._timer() - begin))
         return self._used
 
     def _read(self, tx: Connection) -> list[Spent]:
