@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nunatak.cli.look import client
-from nunatak.cli.talk import AsJson, age, out, out_json, say, table
+from nunatak.cli.talk import AsJson, age, out, out_json, plain, say, table
 from nunatak.core.units import seconds
 
 app = typer.Typer(rich_markup_mode=None)
@@ -33,9 +33,9 @@ def list_nodes(
         table(head, [_line(row) for row in rows])
     else:
         for row in rows:
-            out(f"{row['sentence']}\n    {row['move']}".rstrip())
+            out(plain(f"{row['sentence']}\n    {row['move']}".rstrip()))
     if found.spared:
-        say(found.spared)
+        say(plain(found.spared))
     if not rows:
         say("no node was heard of yet" if every else "all nodes are fine")
 
@@ -65,4 +65,4 @@ def _show(row: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         out_json(row)
     else:
-        out(row["sentence"])
+        out(plain(row["sentence"]))

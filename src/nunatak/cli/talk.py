@@ -30,6 +30,11 @@ BARS: Mapping[str, str] = {
 """What a bar is made of, so that it can be read without colours."""
 
 
+def plain(text: str) -> str:
+    """Return text from elsewhere without what a terminal would obey: control characters become `?`, new lines stay."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+
+
 def out(text: str) -> None:
     """Print data."""
     sys.stdout.write(text + "\n")
@@ -61,6 +66,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], states: int = -1) 
     """Print rows in columns; the column `states` is coloured by what it says."""
     if not rows:
         return
+    rows = [[plain(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     for row in (head, *rows):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
