@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nunatak.core.errors import Conflict, Invalid
 from nunatak.datasets.gather import gather, read_shipped
 from nunatak.datasets.recipe import Manifest, compile_recipe
-from nunatak.datasets.yaml_source import MOST_BYTES
+from nunatak.datasets.yaml_source import LONGEST_KEY, MOST_BYTES
 
 ONE = "name: x\ntasks:\n  a:\n    run: echo\n"
 NOTHING = Manifest()
@@ -365,6 +365,16 @@ def problems(text: str | bytes, manifest: Manifest = NOTHING, **options: object)
             'muons.yaml:1:5: this is not YAML: mapping values are not allowed in this context (put text with '
             '": " in it into quotes)',
             id="not yaml",
+        ),
+        pytest.param(
+            ONE + f"    parameters: {{x: 1, '{'k' * LONGEST_KEY}': 2}}\n",
+            "muons.yaml:5:1050: a key is over 1,024 characters (keys are names: shorten it)",
+            id="long key in braces",
+        ),
+        pytest.param(
+            ONE + f"    {'k' * (LONGEST_KEY + 1)}: 2\n",
+            "muons.yaml:5:1030: a key is over 1,024 characters (keys are names: shorten it)",
+            id="long key on a line",
         ),
         pytest.param(
             "name: x\n\ttasks: y\n",

@@ -4,7 +4,7 @@ A `console` block is a transcript: lines after `$ ` (and `> `, where a command g
 come. A line `...` stands for any lines, `…` for anything within a line; times, amounts, ports and the width of columns
 may differ. A block with a name after its language, as `yaml fits.yaml`, is a file that the reader saves. A `pycon` block is
 a Python session. `$ nunatak up` starts a server; a page without it finds one running. What installs something stands in
-a `sh` block and is not typed here.
+a `sh` block, what other machines would have to do first in a `text` block: neither is typed here.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ MOST_VALUES = 200_000
 """Values in a recipe, once aliases are written out."""
 MOST_LEVELS = 40
 """Levels of lists and tables."""
+LONGEST_KEY = 1024
+"""Characters of a key as it is written, quotes and escapes included: YAML 1.2.2, section 7.4.2."""
 
 Path = tuple[str | int, ...]
 """Where a value is: keys and list positions from the top."""
@@ -140,6 +142,8 @@ class _Reader:
         lines = self.text.split("\n")
         if place[0] <= len(lines) and _LEADING_TAB.match(lines[place[0] - 1]):
             return _Wrong(place, "a line is indented with a tab", "indent with spaces")
+        if place[0] <= len(lines) and _ends_long_key(lines[place[0] - 1], place[1] - 1):
+            return _Wrong(place, f"a key is over {LONGEST_KEY:,} characters", "keys are names: shorten it")
         return _Wrong(place, f"this is not YAML: {error.problem or 'it cannot be read'}", _advice(str(error.problem)))
 
     def _document(self, events: Iterator[Any], _: Any) -> _Node:
@@ -233,6 +237,13 @@ class _Reader:
 
     def _problem(self, place: Place, message: str, hint: str = "") -> None:
         self.problems.append(Problem(message, hint=hint, line=place[0], column=place[1]))
+
+
+def _ends_long_key(line: str, column: int) -> bool:
+    """Say whether a column of a line is the colon after more text than a key may have."""
+    return (
+        line[column : column + 1] == ":" and column >= LONGEST_KEY and ": " not in line[column - LONGEST_KEY : column]
+    )
 
 
 def _advice(problem: str) -> str:
