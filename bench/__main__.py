@@ -15,6 +15,7 @@ ALL = (
     "reading",
     "lives",
     "scale",
+    "simulate",
 )
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from nunatak.api.requests import AddressText, After, Have, Limit, address_of, an
 from nunatak.api.services import Services
 from nunatak.core.address import Address
 from nunatak.core.errors import Invalid, NotFound
-from nunatak.tasks import errors, explain, lists, look
+from nunatak.tasks import errors, explain, lists, look, snapshot
 from nunatak.tasks.logs import LogSlice
 
 router = APIRouter(prefix="/api/v1", tags=["addresses"], route_class=GuardedRoute)
@@ -63,6 +63,17 @@ def get_why(address: AddressText, services: Have) -> Response:
         _check(tx, services, wanted)
         context = services.contexts.one(tx, wanted.dataset)
         return answer(explain.why(tx, services.contexts, context, wanted, services.clock(), services.rules))
+
+
+@router.get(
+    "/snapshot/{address:path}", name="get_snapshot", response_model=views.Snapshot, summary="What a simulation starts from"
+)  # fmt: skip
+def get_snapshot(address: AddressText, services: Have) -> Response:
+    """Return what is left of a dataset, what its tasks were seen to use, the engines, and what else wants them."""
+    wanted = address_of(address, "dataset")
+    with services.database.read() as tx:
+        context = services.contexts.one(tx, wanted.dataset)
+        return answer(snapshot.snapshot(tx, services.contexts, context, services.clock()))
 
 
 @router.get("/errors/{address:path}", name="get_errors", response_model=views.Items, summary="What went wrong, grouped")

@@ -155,6 +155,25 @@ class Why(View):
     reasons: list[str]
 
 
+class Snapshot(View):
+    """What a simulation of a dataset starts from; seconds and bytes. `jobs` are those not settled."""
+
+    dataset: int
+    name: str
+    recipe: str
+    state: str
+    owner: str
+    team: str
+    priority: float
+    jobs: int
+    tasks: list[dict[str, Any]]
+    engines: list[dict[str, Any]]
+    half_lives: dict[str, float]
+    others: list[dict[str, Any]]
+    others_left_out: int
+    shares: list[dict[str, Any]]
+
+
 class LogText(View):
     """Part of a log: `text` from position `offset` of `total`; ask on from `next`."""
 

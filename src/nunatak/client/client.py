@@ -246,6 +246,16 @@ class Client:
         """Yield failures, equal ones grouped."""
         return (Failure.of(row) for row in self._to.pages(path_of("errors", address_of(where)), limit=limit))
 
+    def snapshot(self, where: Where) -> Mapping[str, Any]:
+        """Return what a simulation of a dataset starts from: what is left of it, what it used, engines, other work."""
+        plain: Mapping[str, Any] = self._to.get(f"{API}/snapshot/{address_of(where).dataset}")
+        return plain
+
+    def plan(self, digest: str) -> Mapping[str, Any]:
+        """Return a checked recipe by its digest, as `datasets.plan.Plan` reads it."""
+        plain: Mapping[str, Any] = self._to.get(f"{API}/recipes/{digest}")["plan"]
+        return plain
+
     def files(self, where: Where) -> Iterator[OutputFile]:
         """Yield the recorded outputs of a dataset, job or task."""
         return (OutputFile.of(row) for row in self._to.pages(path_of("files", address_of(where))))

@@ -23,15 +23,26 @@ BUSY_MILLISECONDS = 10_000
 class Database:
     """One database. `write` and `read` are transactions; `run` is a write that is run again on a deadlock."""
 
-    def __init__(self, url: str, *, pool: int = 8, statement_seconds: float = 30.0, lock_seconds: float = 10.0) -> None:
-        """Open `sqlite:///PATH` or `postgresql+psycopg://...`; nothing is read or created yet. Raises `Invalid`."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool: int = 8,
+        statement_seconds: float = 30.0,
+        lock_seconds: float = 10.0,
+        passing: bool = False,
+    ) -> None:
+        """Open `sqlite:///PATH` or `postgresql+psycopg://...`; nothing is read or created yet. Raises `Invalid`.
+
+        What is `passing` need not outlive this process: SQLite writes it to the disk when it likes.
+        """
         parsed = make_url(url)
         self.url = url
         if parsed.get_backend_name() == "sqlite":
             if not parsed.database or parsed.database == ":memory:":
                 raise Invalid("an SQLite database needs a file", code="bad-database", hint="sqlite:////var/lib/x.db")
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            self.writer = _sqlite(url, 1, "BEGIN IMMEDIATE")
+            self.writer = _sqlite(url, 1, "BEGIN IMMEDIATE", sync="OFF" if passing else "NORMAL")
             self.reader = _sqlite(url, pool, "BEGIN", query_only=True)
             self.glancer = _sqlite(url, pool, "", query_only=True)
         elif parsed.get_backend_name() == "postgresql":
@@ -128,7 +139,7 @@ class Database:
         self.glancer.dispose()
 
 
-def _sqlite(url: str, size: int, begin: str, *, query_only: bool = False) -> Engine:
+def _sqlite(url: str, size: int, begin: str, *, query_only: bool = False, sync: str = "NORMAL") -> Engine:
     engine = create_engine(
         url,
         poolclass=QueuePool,
@@ -141,7 +152,7 @@ def _sqlite(url: str, size: int, begin: str, *, query_only: bool = False) -> Eng
     def prepare(connection: sqlite3.Connection, _: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, by us
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA synchronous={sync}")
         connection.execute("PRAGMA cache_size=-65536")
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute("PRAGMA foreign_keys=OFF")

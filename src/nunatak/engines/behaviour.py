@@ -65,11 +65,10 @@ class Fate:
 
 
 def draw(behaviour: Behaviour, seed: int, address: str, shape: Shape) -> Fate:
-    """Draw the fate of an attempt from eight uniform numbers, the SHA-512 of seed and address."""
-    digest = hashlib.sha512(f"{seed}/{address}".encode()).digest()
-    long, memory, evicted, failed, lost, early, delay, host = (n / 2**64 for n in struct.unpack("<8Q", digest))
-    duration = _log_normal(behaviour.duration, behaviour.spread, long)
-    used = int(shape.memory * _log_normal(behaviour.memory, behaviour.memory_spread, memory))
+    """Draw the fate of an attempt from the uniform numbers of its address."""
+    long, memory, evicted, failed, lost, early, delay, host = uniform(seed, address)
+    duration = log_normal(behaviour.duration, behaviour.spread, long)
+    used = int(shape.memory * log_normal(behaviour.memory, behaviour.memory_spread, memory))
     reason = Reason.OK
     if evicted < behaviour.eviction_rate:
         reason, duration = Reason.TERMINATED, duration * early
@@ -129,10 +128,17 @@ def log(address: str, fate: Fate, started: float, now: float, ended: bool) -> by
     return "".join(f"{line}\n" for line in [*lines, *(["end"] if ended else [])]).encode()
 
 
-def _log_normal(median: float, sigma: float, uniform: float) -> float:
+def uniform(seed: int, address: str) -> tuple[float, ...]:
+    """Return eight numbers from 0 to 1: the SHA-512 of seed and address."""
+    digest = hashlib.sha512(f"{seed}/{address}".encode()).digest()
+    return tuple(n / 2**64 for n in struct.unpack("<8Q", digest))
+
+
+def log_normal(median: float, sigma: float, share: float) -> float:
+    """Return the value that this share of a log-normal distribution does not exceed."""
     if not sigma:
         return median
-    return median * math.exp(sigma * _NORMAL.inv_cdf(min(max(uniform, 1e-12), 1 - 1e-12)))
+    return median * math.exp(sigma * _NORMAL.inv_cdf(min(max(share, 1e-12), 1 - 1e-12)))
 
 
 def _record(name: str, url: str, content: str, size: int = -1, sha256: str = "", temporary: bool = False) -> FileRecord:

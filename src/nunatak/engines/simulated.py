@@ -40,7 +40,8 @@ class SimulatedEngine:
         `target` is how many seconds a series should take.
         """
         self.world = world or World(total, seed=seed, behaviour=behaviour)
-        self._clock, self._queue = clock, queue
+        self.queue = queue  # may be changed at any time
+        self._clock = clock
         self.grouping = Grouping(target, self.world.slots.total.time, overhead=0.0)
         self.world.lives += 1
         self._news = News(f"{self.world.seed:x}-{self.world.lives}")
@@ -84,7 +85,7 @@ class SimulatedEngine:
         """Return what is free; `queue` counts idle cores and the places to wait, less those who wait."""
         slots, waiting = self.world.slots, self.world.coming + len(self.world.line)
         free = slots.free()
-        return Capacity(slots.total, free, max(0, self._queue + free.cpu - waiting))
+        return Capacity(slots.total, free, max(0, self.queue + free.cpu - waiting))
 
     def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
         """Return new lines of the standard outputs asked for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -12,6 +13,9 @@ from nunatak.engines.hosts import Hosts
 from nunatak.engines.keys import Key, key_of, specs_of
 from nunatak.engines.protocol import Change, Handle, Nodes, What
 from nunatak.engines.slots import Line, Slots, excess
+
+Fates = Callable[[TaskSpec], Fate]
+"""Says what will become of an attempt, the same whenever it is asked."""
 
 
 class _Event(IntEnum):
@@ -48,9 +52,12 @@ class SimulatedAttempt:
 class World:
     """A simulated resource with everything that was ever submitted to it and not forgotten."""
 
-    def __init__(self, total: Shape, *, seed: int = 0, behaviour: Behaviour | None = None) -> None:
-        """Begin with nothing; equal seeds and submissions give equal worlds."""
-        self.behaviour = behaviour or Behaviour()
+    def __init__(
+        self, total: Shape, *, seed: int = 0, behaviour: Behaviour | None = None, fates: Fates | None = None
+    ) -> None:
+        """Begin with nothing; equal seeds and submissions give equal worlds. With `fates`, `behaviour` says only of the hosts."""
+        self.behaviour = known = behaviour or Behaviour()
+        self.fates = fates or (lambda spec: draw(known, seed, spec.address, spec.shape))
         self.seed = seed
         self.slots, self.line = Slots(total), Line()
         self.hosts = Hosts(self.behaviour.hosts, self.behaviour.slots_per_host)
@@ -60,6 +67,11 @@ class World:
         self.coming = 0  # submitted, held up
         self._heap: list[tuple[float, int, _Event, Key, Change | None]] = []
         self._count = 0
+
+    @property
+    def due(self) -> float | None:
+        """Return when the next thing happens by itself; None if nothing will."""
+        return self._heap[0][0] if self._heap else None
 
     def arrive(self, item: TaskSpec | Series, now: float) -> list[Change]:
         """Take attempts that are not known yet; they join the line after their delay. Those that can never run end."""
@@ -77,8 +89,7 @@ class World:
 
     def _attempt(self, spec: TaskSpec) -> SimulatedAttempt:
         self._count += 1
-        fate = draw(self.behaviour, self.seed, spec.address, spec.shape)
-        attempt = SimulatedAttempt(Handle(spec.address, spec.lease, f"sim.{self._count}"), spec, fate)
+        attempt = SimulatedAttempt(Handle(spec.address, spec.lease, f"sim.{self._count}"), spec, self.fates(spec))
         self.attempts[key_of(spec)] = attempt
         return attempt
 

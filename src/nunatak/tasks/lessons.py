@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -35,6 +36,14 @@ RAN_OUT = {
 }
 
 Task = tuple[int, int]  # dataset, number in the plan
+
+
+class Kept(NamedTuple):
+    """What is known of a task, by its number in the plan, and what it asks for since."""
+
+    task: int
+    evidence: str | None
+    needs: str | None
 
 
 class Lessons:
@@ -146,3 +155,13 @@ def of_dataset(tx: Connection, dataset: int) -> dict[int, tuple[Evidence, Learnt
 def of_task(tx: Connection, dataset: int, task: int) -> Learnt | None:
     """Return what one task of a dataset asks for since something was learnt; None if nothing is learnt of it."""
     return next((learnt_of(row) for row in store.LESSONS_OF(tx, dataset=dataset) if row.task == task), None)
+
+
+def kept(tx: Connection, dataset: int) -> dict[int, Kept]:
+    """Return what is known of each task of a dataset, as it is written."""
+    return {row.task: Kept(row.task, row.evidence, row.needs) for row in store.LESSONS_OF(tx, dataset=dataset)}
+
+
+def put(tx: Connection, dataset: int, known: Sequence[Kept]) -> None:
+    """Take over what is known of tasks elsewhere."""
+    store.SET_LESSONS(tx, v=[(dataset, *item) for item in sorted(known, key=lambda item: item.task)])
