@@ -20,6 +20,7 @@ from nunatak.engines.behaviour import Behaviour
 from nunatak.engines.hosts import Fault
 from nunatak.engines.protocol import Nodes, What
 from nunatak.engines.simulated import SimulatedEngine
+from nunatak.loops.maintenance import Withdrawer
 from nunatak.tasks import claim, nodes, nodes_look, report
 from nunatak.tasks.claim import Claimed
 from nunatak.tasks.health.drain import Health
@@ -309,6 +310,27 @@ def test_undraining_closes_the_case_also_in_the_memory_of_the_loop(world: World)
     ran(world, 1, "bad", Reason.COMMAND, "exec format error: ./prog")
     board.tick()
     assert health(world, "bad") is Health.FINE, "one fault since"
+
+
+def test_what_waits_at_an_engine_whose_only_node_is_drained_is_taken_back(world: World) -> None:
+    one, other = world.register("one", node="n1"), world.register("other", node="n2")
+    world.submit(many(6))
+    mine, theirs = claim_as(world, one, "n1")[:6], claim_as(world, other, "n2")
+    assert (len(mine), theirs) == (6, [])
+    world.start(mine[:2])
+    withdrawer = Withdrawer(world.database, world.contexts, world.clock)
+    assert not withdrawer.tick()
+    assert world.status("1")["tasks"]["queued"] == 4
+    world.database.run(lambda tx: nodes.drain(tx, Node("here", "n1"), "olga", "", world.clock()))
+    withdrawer.tick()
+    counts = world.status("1")["tasks"]
+    assert (counts["running"], counts["queued"], counts["ready"]) == (2, 0, 4)
+    again = claim_as(world, other, "n2")
+    assert [item.attempt for item in again] == [2] * 4
+    world.end([*mine[:2], *again])
+    plain = world.status("1/5/a")
+    assert (world.status("1")["state"], plain["tries"], plain["attempts"][0]["verdict"]) == ("done", 0, "unbegun")
+    assert world.faults() == []
 
 
 # ---- elsewhere

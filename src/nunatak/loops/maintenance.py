@@ -21,7 +21,7 @@ from nunatak.core.errors import Invalid, NunatakError, Refused
 from nunatak.db.database import Database
 from nunatak.loops.clock_watch import ClockWatch
 from nunatak.storage.protocol import Storage
-from nunatak.tasks import cleanup, control, fleet, leaders
+from nunatak.tasks import cleanup, control, fleet, leaders, standings
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs import LogStore
 from nunatak.tasks.scoreboard import Scoreboard
@@ -122,6 +122,30 @@ def enforcer(database: Database, contexts: Contexts, clock: Clock) -> Callable[[
     return tick
 
 
+class Withdrawer:
+    """Takes back what waits at engines whose only node was drained: at once, and once more for claims under way then."""
+
+    def __init__(self, database: Database, contexts: Contexts, clock: Clock) -> None:
+        """Begin with every engine at work."""
+        self.database, self.contexts, self.clock = database, contexts, clock
+        self._idle: dict[int, int] = {}
+
+    def tick(self) -> bool:
+        """Look at those that became idle; nothing is written while none did."""
+        now = self.clock()
+        with self.database.read() as tx:
+            idle = standings.idle_engines(tx, now)
+        self._idle = {engine: self._idle.get(engine, 0) for engine in idle}
+        fresh = [engine for engine, times in self._idle.items() if times < 3]
+        if not fresh:
+            return False
+        taken = self.database.run(lambda tx: fleet.withdraw(tx, self.contexts, fresh, now))
+        if taken < fleet.PAGE:
+            for engine in fresh:
+                self._idle[engine] += 1
+        return taken >= fleet.PAGE
+
+
 def loops_of(
     database: Database,
     contexts: Contexts,
@@ -141,6 +165,7 @@ def loops_of(
     return [
         Loop("reap", max(interval, min(lease / 20, 15.0)), reaper.tick),
         Loop("stops", max(interval, 1.0), enforcer(database, contexts, clock)),
+        Loop("withdraw", max(interval, 1.0), Withdrawer(database, contexts, clock).tick),
         Loop("health", max(interval, 1.0), scoreboard.tick),
         Loop("files", max(interval, 2.0), cleaner.tick),
         Loop("logs", max(interval, 60.0), lambda: logs.expire(clock()) > 0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,6 +147,19 @@ def reap(tx: Connection, contexts: Contexts, now: float, limit: int = PAGE) -> i
             held = store.LEASES_OF(tx, dataset=row.dataset, engine=engine.engine, n=limit - taken)
             release(tx, contexts, held, Kind.LEASE_EXPIRED, f"engine {engine.name} was not heard of in time", now)
             taken += len(held)
+    return taken
+
+
+def withdraw(tx: Connection, contexts: Contexts, engines: Collection[int], now: float, limit: int = PAGE) -> int:
+    """Take back what waits at engines whose only node gets no work, so that others can have it. Returns how many."""
+    taken = 0
+    for row in store.LEASING_DATASETS(tx) if engines else ():
+        for engine in sorted(engines):
+            waiting = store.QUEUED_AT(tx, dataset=row.dataset, engine=engine, n=limit - taken)
+            release(tx, contexts, waiting, Kind.UNBEGUN, "the node gets no work for now", now)
+            taken += len(waiting)
+            if taken >= limit:
+                return taken
     return taken
 
 

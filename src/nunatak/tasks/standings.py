@@ -65,6 +65,15 @@ def excluded(tx: Connection, now: float) -> Excluded:
     return Excluded(out, probed, fails, store.LIVE_ENGINES(tx, now=now)[0].n)
 
 
+def idle_engines(tx: Connection, now: float) -> frozenset[int]:
+    """Return the engines that are alive and get no work because of their only node, or of their site."""
+    found = excluded(tx, now)
+    if not found.drained and not found.fails:
+        return frozenset()
+    alive = [row for row in store.ENGINES(tx) if row.lease_until > now and row.node]
+    return frozenset(row.engine for row in alive if found.health(row.site, row.node) is Health.DRAINED)
+
+
 def _names(found: Iterable[Node]) -> dict[str, tuple[str, ...]]:
     by_site: dict[str, list[str]] = {}
     for node in sorted(found):

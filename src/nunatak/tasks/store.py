@@ -234,10 +234,16 @@ ATTEMPTS_OF = Statement(
     " AND a.task = v.task AND a.attempt = v.attempt AND a.engine = :engine",
     v="dataset int, job int, task int, attempt int",
 )
-LEASES_OF = Statement(
+_LEASED = (
     "SELECT dataset, job, task, attempt, lease, state, engine, claimed, started, shape, tries, host, pending,"
     " COALESCE(asked, shape) AS asked FROM tasks"
-    " WHERE dataset = :dataset AND state IN ('queued', 'running') AND engine = :engine ORDER BY job, task LIMIT :n {wait}"
+)
+LEASES_OF = Statement(
+    f"{_LEASED} WHERE dataset = :dataset AND state IN ('queued', 'running') AND engine = :engine"
+    " ORDER BY job, task LIMIT :n {wait}"
+)
+QUEUED_AT = Statement(
+    f"{_LEASED} WHERE dataset = :dataset AND state = 'queued' AND engine = :engine ORDER BY job, task LIMIT :n {{wait}}"
 )
 LEASES_SEEN = Statement(
     "SELECT dataset, job, task, attempt, lease, state FROM tasks WHERE dataset = :dataset AND state IN ('queued', 'running')"
