@@ -135,6 +135,7 @@ def test_time_that_is_over_again_and_again_is_no_failure_while_checkpoints_get_o
 def test_the_time_that_a_checkpoint_saved_is_not_lost(world: World) -> None:
     world.submit(plan())
     (first,) = firsts(world.claim())
+    world.start([first])
     for _ in range(2):
         world.end([first], Reason.TERMINATED, "told to stop by SIGTERM", detail=kept(first, 1.5))  # of 2 s
     sums = {row.cause: (row.attempts, row.wall, row.cpu) for row in world.rows(spent)}

@@ -12,7 +12,7 @@ from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row, Statement
 from nunatak.tasks import store
 from nunatak.tasks.context import Context, Contexts
-from nunatak.tasks.health.causes import cause_of
+from nunatak.tasks.health.causes import cost_to
 from nunatak.tasks.health.events import Cause
 from nunatak.tasks.sharing.usage import Amount
 from nunatak.tasks.spending import seconds_of
@@ -135,4 +135,5 @@ def _save(contexts: Contexts, row: Row, saved: float, moves: Moves, now: float) 
     amounts = (part * lasted, part * (row.cpu or 0.0), 0.0, 0.0)  # what was occupied is the same
     nothing = contexts.decay.entry(Amount(0.0, 0.0), now)
     moves.spend((row.dataset, row.engine, Cause.OK), 0, amounts, nothing)
-    moves.spend((row.dataset, row.engine, cause_of(row.verdict)), 0, [-amount for amount in amounts], nothing)
+    lost_to = cost_to(row.verdict, began=row.started is not None)
+    moves.spend((row.dataset, row.engine, lost_to), 0, [-amount for amount in amounts], nothing)

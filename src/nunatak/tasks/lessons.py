@@ -105,7 +105,8 @@ def note(
     shapes = contexts.book.shapes(tx, asked.values())
     for key, shape in asked.items():
         kind, outcome = judged.verdicts[key].kind, ended[key]
-        end = End.STOPPED if outcome.saved > 0 and kind is not Kind.OK else _end(kind)  # it goes on from its checkpoint
+        # What goes on from its checkpoint did not run out, and how long its parts are says nothing.
+        end = End.WRONG if outcome.saved > 0 and kind is not Kind.OK else _end(kind)
         seen[key[0], key[2]].append(Observed(end, outcome.usage, shapes[shape], RAN_OUT.get(kind)))
     before = {(row.dataset, row.task): row for row in store.LESSONS(tx, v=sorted(seen))}
     known = contexts.of(tx, {dataset for dataset, _ in seen})
