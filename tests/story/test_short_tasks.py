@@ -13,9 +13,9 @@ from tests.story.installation import Installation, installation
 
 pytestmark = pytest.mark.slow
 
-CORES = 24
+CORES = 16
 """Slots, many more than this machine has cores: the tasks only sleep, so what counts is what is around them."""
-GROUPED, ALONE = 2000, 400
+GROUPED, ALONE = 2000, 300
 NAPS = "name: naps\njobs: {jobs}\nneeds: {{cpu: 1, memory: 64 MB, disk: 10 MB, time: 1 min}}\ntasks:\n  nap: {{run: sleep 1}}\n"
 
 
