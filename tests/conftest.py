@@ -11,6 +11,7 @@ from nunatak.core.clock import ManualClock
 from nunatak.db import migrate
 from nunatak.db.database import Database
 from tests.services.postgres import Postgres
+from tests.services.slurm import Slurm
 
 
 @pytest.fixture
@@ -24,6 +25,14 @@ def postgres() -> Iterator[Postgres]:
     server = Postgres.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[Slurm]:
+    """A Slurm cluster of this test process: four nodes in five partitions."""
+    cluster = Slurm.start()
+    yield cluster
+    cluster.stop()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,0 +1,69 @@
+"""An engine on a real Slurm, as the suite of engines wants it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from nunatak.engines.batch.engine import BatchEngine
+from nunatak.engines.batch.fits import Terms
+from nunatak.engines.batch.run import Run, here
+from nunatak.engines.batch.script import Place
+from nunatak.engines.batch.slurm import Slurm as Dialect
+from nunatak.engines.protocol import Engine
+from tests.services.slurm import Slurm
+
+MB = 1_000_000
+MARGIN = 2000 * 2**20 - 2000 * MB
+"""What is asked for beyond the attempt's own memory, so that the node's 2000 MiB are the suite's 2000 MB."""
+pause = threading.Event()
+
+
+class SlurmRig:
+    """An engine on one partition of a cluster."""
+
+    queue = 4
+    deadline = 60.0
+
+    def __init__(self, directory: Path, worker: tuple[str, ...], slurm: Slurm, *partitions: str) -> None:
+        self._directory, self._worker, self.slurm, self._partitions = directory, worker, slurm, partitions
+        self.run: Run = here(slurm.environ, 20.0)
+        self.engine: Engine = self._make()
+
+    def _make(self) -> BatchEngine:
+        root = self._directory / "engine"
+        self.batch = BatchEngine(
+            root,
+            Dialect(),
+            lambda command: self.run(command),
+            place=Place(str(root), str(self._directory / "cache"), self._worker),
+            terms=Terms(queues=self._partitions, memory=MARGIN, time=120, disk=10_000 * MB),
+            queue=self.queue,
+            interval=0.2,
+            settle=1.0,
+        )
+        return self.batch
+
+    def submissions(self) -> int:
+        """Return the last job id that was given."""
+        return int(self.slurm.run("scontrol", "show", "config").stdout.partition("NEXT_JOB_ID")[2].split()[1])
+
+    def mine(self) -> list[str]:
+        """Return job id, name and comment of all jobs."""
+        return self.slurm.run("squeue", "--me", "-h", "-r", "-t", "all", "-o", "%A|%j|%k").stdout.splitlines()
+
+    def restart(self) -> None:
+        self.batch.close()
+        self.engine = self._make()
+
+    def pause(self) -> None:
+        pause.wait(0.05)
+
+    def close(self) -> None:
+        self.batch.cancel(self.batch.adopt())
+        cursor, left = "", 600
+        while self.batch.adopt() and left:
+            cursor, left = self.batch.poll(cursor).cursor, left - 1
+            self.pause()
+        assert not self.batch.adopt()
+        self.batch.close()
