@@ -25,8 +25,17 @@ class SlurmRig:
     queue = 4
     deadline = 60.0
 
-    def __init__(self, directory: Path, worker: tuple[str, ...], slurm: Slurm, *partitions: str) -> None:
-        self._directory, self._worker, self.slurm, self._partitions = directory, worker, slurm, partitions
+    def __init__(
+        self,
+        directory: Path,
+        worker: tuple[str, ...],
+        slurm: Slurm,
+        *partitions: str,
+        memory: int = MARGIN,
+        time: int = 120,
+    ) -> None:
+        self._directory, self._worker, self.slurm = directory, worker, slurm
+        self._terms = Terms(queues=partitions, memory=memory, time=time, disk=10_000 * MB)
         self.run: Run = here(slurm.environ, 20.0)
         self.engine: Engine = self._make()
 
@@ -37,7 +46,7 @@ class SlurmRig:
             Dialect(),
             lambda command: self.run(command),
             place=Place(str(root), str(self._directory / "cache"), self._worker),
-            terms=Terms(queues=self._partitions, memory=MARGIN, time=120, disk=10_000 * MB),
+            terms=self._terms,
             queue=self.queue,
             interval=0.2,
             settle=1.0,

@@ -61,7 +61,7 @@ def test_no_more_run_than_there_are_cores_and_the_rest_follows_in_order(host: Ho
     host.step()
     assert [change.handle.address for change in host.changes] == names[:2]
     free = host.engine.capacity().free
-    assert (free.cpu, free.memory) == (0, 2000 * MB - 2 * (200 * MB + MARGIN))
+    assert (free.cpu, free.memory) == (0, 2000 * MB - 2 * -(-(200 * MB + MARGIN) // 2**20) * 2**20)
     host.engine.cancel([host.changes[0].handle])
     host.until(lambda: host.begun(names[2]) and host.ended(names[0]))
     assert not host.begun(names[3])

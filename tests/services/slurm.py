@@ -179,9 +179,15 @@ class Slurm:
 
     def until_idle(self, names: Sequence[str]) -> None:
         """Wait until nodes are ready for jobs and have none."""
-        _until(lambda: self.run("sinfo", "-h", "-N", "-n", ",".join(names), "-t", "idle", "-o", "%N").stdout.split()
-               and set(self.run("sinfo", "-h", "-N", "-t", "idle", "-o", "%N").stdout.split()) >= set(names),
-               f"not idle: {names}")  # fmt: skip
+
+        def idle() -> bool:
+            return set(self.run("sinfo", "-h", "-N", "-t", "idle", "-o", "%N").stdout.split()) >= set(names)
+
+        try:
+            _until(idle, f"not idle: {names}")
+        except RuntimeError as error:
+            seen = self.run("sinfo", "-N", "-o", "%N %T %E").stdout + self.run("squeue", "-o", "%i %T %r %N %k").stdout
+            raise RuntimeError(f"{error}\n{seen}") from None
 
     def run(self, *argv: str, check: bool = True, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command of Slurm against this cluster."""

@@ -36,6 +36,9 @@ _REASONS: Mapping[Cause, tuple[Reason, str]] = {
     Cause.NODE: (Reason.LOST, "its node failed"),
 }
 
+_OWN = frozenset({Reason.OK, Reason.MEMORY, Reason.DISK, Reason.TIME, Reason.INVALID, Reason.SUBMIT})
+"""Reasons of a worker that stand whatever the batch system says."""
+
 
 def cause_of(job: Job, talk: str) -> Cause:
     """Return why a job ended: what the batch system says, else what it wrote beside the logs."""
@@ -51,7 +54,7 @@ def outcome_of(
 
     `told` is what is in `outcome.json` (None: no such file), `usage` what is in `usage.json`, `stop` why we ended it
     ourselves, `talk` what the job said beside its logs. What the worker says counts; where it only knows that it was told
-    to stop, or says nothing, the batch system's word does. It goes along as `detail.batch` unless all went well.
+    to stop, or says nothing, the batch system's word does. It goes along as `detail.batch` unless all went its way.
     """
     cause = cause_of(job, talk)
     stop = stop or _stop(job, cause, system)
@@ -60,10 +63,13 @@ def outcome_of(
         outcome = Outcome(handle.address, handle.lease, stop.reason, words, usage=Usage())
     else:
         outcome = conclude(handle, told, usage, stop, _last_words(job, talk))
+    if stop and cause in _REASONS and outcome.reason not in _OWN:
+        # the batch system signals every process of a job at once: the payload may be dead before the worker hears of it
+        outcome = replace(outcome, reason=stop.reason, message=stop.message if told else outcome.message)
     began = outcome.started if outcome.started is not None else job.began or None
     ended = outcome.ended if outcome.ended is not None else job.ended or None
     outcome = replace(outcome, host=job.host or outcome.host, started=began, ended=ended)
-    if outcome.reason is Reason.OK:
+    if outcome.reason is Reason.OK or (cause is Cause.DONE and told is not None):
         return outcome
     return replace(outcome, detail={**outcome.detail, "batch": batch_words(job, cause, system, talk)})
 

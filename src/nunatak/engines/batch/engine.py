@@ -301,6 +301,7 @@ class BatchEngine:
             jobs = self._status(unsure) if live else []
             self._find(unsure, jobs)
             self._compare(live, jobs)
+            self._end_others(jobs)
             if now - self._cluster_at >= 6 * self._interval:
                 self._read_cluster()
                 self._cluster_at = now
@@ -321,8 +322,7 @@ class BatchEngine:
 
     def _find(self, unsure: Sequence[Submission], jobs: Sequence[Job]) -> None:
         """Take up submissions that were made before anybody could note their id; what was not made is submitted again."""
-        ours = f"n{self._tag}"
-        marks = {job.mark: job.id for job in jobs if job.mark.startswith(ours)}
+        marks = {job.mark: job.id for job in jobs if job.mark}
         for submission in unsure:
             if submission.mark in marks:
                 self._records.record(submission, marks[submission.mark])
@@ -330,10 +330,20 @@ class BatchEngine:
             for key, attempt in self._attempts.items():
                 if attempt.submission is submission and not attempt.ended:
                     self._not_there(key, attempt)
-        strays = [job for job in jobs if job.mark.startswith(ours) and job.mark not in self._submissions]
-        late = {job.id: Job(job.id) for job in strays if job.stage is not Stage.ENDED}
+
+    def _end_others(self, jobs: Sequence[Job]) -> None:
+        """End jobs of ours that nobody waits for: submissions that came late, attempts whose end is told already."""
+        wanted = {
+            (name.id, name.index) for attempt in self._attempts.values() if not attempt.ended and (name := attempt.job)
+        }
+        late = [
+            job
+            for job in jobs
+            if job.mark.startswith(f"n{self._tag}") and job.stage is not Stage.ENDED
+            if (job.id, job.index) not in wanted and (job.id, 0) not in wanted
+        ]
         if late:
-            ask(self._run, self._dialect.cancel(list(late.values())))
+            ask(self._run, self._dialect.cancel(late))
 
     def _not_there(self, key: Key, attempt: Attempt) -> None:
         """An attempt whose submission is not out there: it ran and is forgotten, or never began."""

@@ -10,6 +10,8 @@ from nunatak.core.work import Shape
 from nunatak.engines.batch.model import Cluster, Node, Queue
 from nunatak.engines.slots import excess
 
+MIB = 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -26,8 +28,9 @@ class Terms:
     platform: str = ""
 
     def request(self, shape: Shape) -> Shape:
-        """Return what is asked of the batch system for an attempt."""
-        return replace(shape, memory=shape.memory + self.memory, time=shape.time + self.time)
+        """Return what is asked of the batch system for an attempt; memory in whole MiB, which is how they count."""
+        memory = -(-(shape.memory + self.memory) // MIB) * MIB
+        return replace(shape, memory=memory, time=shape.time + self.time)
 
 
 def queues_for(shape: Shape, cluster: Cluster, terms: Terms, without: Container[str] = ()) -> tuple[str, ...]:

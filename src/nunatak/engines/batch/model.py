@@ -59,7 +59,7 @@ class Order:
     lease: str
     count: int
     shape: Shape  # what is asked for, margins included
-    talk: str  # directory, out there, for what the batch system and the worker say beside the logs
+    talk: str  # path, out there, to which .INDEX.out is added: what a job says beside the logs
     body: str  # the script below its head
     queues: tuple[str, ...] = ()  # any of these; () = the batch system's choice
     avoid: tuple[str, ...] = ()  # nodes

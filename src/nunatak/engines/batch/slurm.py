@@ -59,7 +59,7 @@ class Slurm:
             ("qos", self._qos),
             ("nice", "" if self._nice is None else str(self._nice)),
             ("export", "ALL"),
-            ("output", f"{_escaped(order.talk)}/{'%a' if order.count > 1 else '1'}.out"),
+            ("output", f"{_escaped(order.talk)}.{'%a' if order.count > 1 else '1'}.out"),
             ("open-mode", "append"),
         ]
         lines = [f"#SBATCH --{name}={_quoted(value)}" for name, value in options if value]

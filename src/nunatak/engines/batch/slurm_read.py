@@ -43,13 +43,18 @@ _MOST_ARRAY = 100_000
 
 
 def squeue(text: str) -> list[Job]:
-    """Read `squeue --json`. Raises `ValueError` if it is not the answer of a squeue; jobs that make no sense are left out."""
+    """Read `squeue --json`; jobs that make no sense are left out. Raises `ValueError` if it is not what a squeue knows.
+
+    Slurm 22.05 ends with 0 and no jobs when its controller is away: only `errors` says so.
+    """
     try:
         plain = json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(plain, dict) or not isinstance(plain.get("jobs"), list):
         raise ValueError("it has no jobs")
+    if plain.get("errors"):
+        raise ValueError(f"it says {json.dumps(plain['errors'])[:300]}")
     return [job for item in plain["jobs"] if isinstance(item, dict) for job in _job(item)]
 
 

@@ -4,8 +4,9 @@ ROOT/.submissions/MARK/
     tasks      the sandboxes, one a line; a job without it does nothing
     script     as it was submitted
     job        the batch system's id, once it is known
-    talk/      what each job says beside its logs, INDEX.out
 ROOT/.submissions/.withdrawn/MARK/      not known to be out there; must not start any more
+ROOT/.talk/MARK.INDEX.out               what each job says beside its logs; this directory is always there, since a
+                                        batch system takes a job that cannot write for a fault of the node
 """
 
 from __future__ import annotations
@@ -38,13 +39,15 @@ class Submissions:
         """Use, or make, the directory. Raises `OSError`."""
         self.root = root / ".submissions"
         self._withdrawn = self.root / ".withdrawn"
+        self._talk = root / ".talk"
         self._withdrawn.mkdir(parents=True, exist_ok=True)
+        self._talk.mkdir(exist_ok=True)
 
     def make(self, mark: str, places: Sequence[str], script: str) -> Submission:
         """Record what is about to be submitted. Raises `OSError`, and leaves nothing then."""
         path = self.root / mark
         try:
-            (path / "talk").mkdir(parents=True)
+            path.mkdir()
             (path / "script").write_text(script, "utf-8")
             self._write(path / "tasks", "".join(f"{place}\n" for place in places))
         except OSError:
@@ -70,9 +73,11 @@ class Submissions:
         """Forget a submission."""
         place = self._withdrawn if submission.withdrawn else self.root
         shutil.rmtree(place / submission.mark, ignore_errors=True)
+        for index in range(1, len(submission.places) + 1):
+            self._talk_of(submission, index).unlink(missing_ok=True)
 
     def all(self) -> list[Submission]:
-        """Return every record; half-made ones were never submitted and are dropped."""
+        """Return every record; half-made ones were never submitted and are dropped, with what late jobs have said."""
         found = []
         for parent, withdrawn in ((self.root, False), (self._withdrawn, True)):
             for path in sorted(parent.iterdir()):
@@ -83,6 +88,10 @@ class Submissions:
                     found.append(Submission(path.name, places, "" if withdrawn else _text(path / "job"), withdrawn))
                 else:
                     shutil.rmtree(path, ignore_errors=True)
+        known = {submission.mark for submission in found}
+        for file in self._talk.iterdir():
+            if file.name.partition(".")[0] not in known:
+                file.unlink(missing_ok=True)
         return found
 
     def link_script(self, submission: Submission, sandbox: Path) -> None:
@@ -94,11 +103,14 @@ class Submissions:
     def talk(self, submission: Submission, index: int) -> str:
         """Return the end of what a job said beside its logs."""
         try:
-            with (self.root / submission.mark / "talk" / f"{index}.out").open("rb") as file:
+            with self._talk_of(submission, index).open("rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - TALK))
                 return file.read(TALK).decode("utf-8", "replace")
         except OSError:
             return ""
+
+    def _talk_of(self, submission: Submission, index: int) -> Path:
+        return self._talk / f"{submission.mark}.{index}.out"
 
     @staticmethod
     def _write(path: Path, text: str) -> None:

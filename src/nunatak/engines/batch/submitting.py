@@ -108,7 +108,7 @@ class Sender:
             lease=attempts[0].box.handle.lease,
             count=len(attempts),
             shape=shape,
-            talk=f"{self._place.root}/.submissions/{mark}/talk",
+            talk=f"{self._place.root}/.talk/{mark}",
             body=body(self._place, mark, self._dialect.index),
             queues=queues,
             avoid=avoid,
