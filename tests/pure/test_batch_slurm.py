@@ -66,7 +66,7 @@ def test_several_are_an_array_with_all_options() -> None:
         ("x", "y"),
         ("c1", "c2"),
     )
-    lines = head(order, account="ice", qos="low", nice=-3, extra=("--reservation=r1",))
+    lines = head(order, account="ice", qos="low", nice=-3, extra="--reservation=r1")
     for line in (
         "--array=1-3", "--partition=x,y", "--gres=gpu:1", "--constraint=fast&avx2", "--exclude=c1,c2",
         "--account=ice",

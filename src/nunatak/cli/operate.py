@@ -123,7 +123,9 @@ def serve_loops(data: Data = None) -> None:
 @serve.command("engine")
 def serve_engine(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the server calls this engine.")],
-    kind: Annotated[str, typer.Option(help="Which engine: local, simulated, or one that was installed.")] = "local",
+    kind: Annotated[
+        str, typer.Option(help="Which engine: local, slurm, simulated, or another that is installed.")
+    ] = "local",
     options: Annotated[
         list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="An option of the engine; repeatable.")
     ] = None,

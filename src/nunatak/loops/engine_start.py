@@ -21,6 +21,9 @@ from nunatak.worker.build import unpack
 ANSWER_SECONDS = 20.0
 """How long an engine waits for an answer before it looks after its attempts again."""
 
+BATCH = ("slurm", "pbs", "gridengine", "lsf")
+"""Kinds whose sandboxes and worker are on a file system that is shared with the nodes."""
+
 
 def session_of(directory: Path) -> str:
     """Return the word by which the server knows the engine in a directory, made up when there is none.
@@ -60,7 +63,7 @@ def run_engine(
     stop = threading.Event()
     forward_signals(stop)
     directory = settings.data / "engines" / name
-    engine = load_engine(kind, {**_given(settings, kind, directory), **options})
+    engine = load_engine(kind, {**_given(settings, kind, directory, options), **options})
     connection = Connection(url, token, patience=0.0, timeout=ANSWER_SECONDS)
     host = EngineHost(
         engine,
@@ -78,8 +81,12 @@ def run_engine(
     connection.close()
 
 
-def _given(settings: Settings, kind: str, directory: Path) -> dict[str, Any]:
-    """Return the options of an engine on this machine that follow from the settings of the installation."""
+def _given(settings: Settings, kind: str, directory: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of an engine that follow from the settings of the installation."""
+    if kind in BATCH:
+        shared = Path(str(options.get("directory") or directory / "attempts")).absolute()
+        worker = unpack(shared / ".worker")  # where the nodes see it
+        return {"directory": shared, "worker": ("python3", "-I", "-S", str(worker))}
     if kind != "local":
         return {}
     worker = unpack(settings.data / "workers")

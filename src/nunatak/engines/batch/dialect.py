@@ -56,13 +56,13 @@ class Dialect(Protocol):
     def status(self, ids: Sequence[str], /) -> Ask[list[Job]]:
         """Tell what the batch system knows of our jobs: at least of the submissions `ids`, and those with our mark."""
 
-    def history(self, ids: Sequence[str], cluster: Cluster) -> Ask[list[Job]]:
+    def history(self, ids: Sequence[str], cluster: Cluster, /) -> Ask[list[Job]]:
         """Tell what became of jobs that `status` no longer knows; may have no command."""
 
     def cancel(self, jobs: Sequence[Job]) -> Ask[None]:
         """End jobs; one with index 0 stands for its whole submission."""
 
-    def avoid(self, ids: Sequence[str], nodes: Sequence[str]) -> Ask[None]:
+    def avoid(self, ids: Sequence[str], nodes: Sequence[str], /) -> Ask[None]:
         """Keep what waits of submissions away from `nodes`, and from no others; may have no command."""
 
     def cluster(self) -> Ask[Cluster]:

@@ -58,7 +58,7 @@ def outcome_of(
     """
     cause = cause_of(job, talk)
     stop = stop or _stop(job, cause, system)
-    if told is None and not job.began and stop and stop.reason in (Reason.TERMINATED, Reason.SUBMIT):
+    if told is None and not job.ran and stop and stop.reason in (Reason.TERMINATED, Reason.SUBMIT):
         words = stop.message if stop.reason is Reason.SUBMIT else f"{stop.message} before it started"
         outcome = Outcome(handle.address, handle.lease, stop.reason, words, usage=Usage())
     else:

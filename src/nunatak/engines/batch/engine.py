@@ -437,9 +437,7 @@ class BatchEngine:
         for key, attempt in list(self._over.items()):
             job = attempt.over or Job("")
             told = attempt.box.read("outcome.json") if _listed(attempt.box, "outcome.json") else None
-            nothing_begun = (
-                job.exit in (WITHDRAWN, NOT_THERE) or (job.state and not job.began) or job.cause is Cause.NODE
-            )
+            nothing_begun = job.exit in (WITHDRAWN, NOT_THERE) or (job.state and not job.ran) or job.cause is Cause.NODE
             if told is None and not nothing_begun and now - attempt.since < self._settle_time:
                 continue
             del self._over[key]
@@ -451,7 +449,7 @@ class BatchEngine:
 
     def _conclude(self, attempt: Attempt, job: Job, told: bytes | None) -> None:
         box = attempt.box
-        if job.began:
+        if job.ran:
             self._begun(attempt, job)
         talk = self._records.talk(attempt.submission, attempt.index) if attempt.submission else ""
         outcome = outcome_of(box.handle, job, self._dialect.name, talk, told, box.read("usage.json"), attempt.stop)

@@ -48,6 +48,7 @@ class Job:
     exit: int | None = None
     signal: int | None = None
     mark: str = ""  # of the submission, if it can be told
+    ran: bool = False  # it is known to have begun, whenever that was
 
 
 @dataclass(frozen=True, slots=True)

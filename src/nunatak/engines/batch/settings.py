@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from nunatak.core import units
 from nunatak.core.errors import Invalid
 from nunatak.engines.settings import Count, Memory, Positive, Seconds, here
 
-Words = tuple[str, ...]
+
+def _listed(value: Any) -> Any:
+    """Read `a,b` as a list."""
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+def _typed(value: Any) -> Any:
+    """Read words as a shell does."""
+    return shlex.split(value) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Line = Annotated[tuple[str, ...], BeforeValidator(_typed)]
 _LINE = r"^[^\r\n]*$"
 
 
@@ -41,7 +54,7 @@ class BatchSettings(BaseModel):
 
     directory: Path
     directory_there: str = ""
-    worker: Annotated[Words, Field(min_length=1)]
+    worker: Annotated[Line, Field(min_length=1)]
     cache: str = ""
     ssh: Annotated[str, Field(pattern=r"^([^-\s]\S*)?$")] = ""
     queue: Count = 100
@@ -54,14 +67,7 @@ class BatchSettings(BaseModel):
     disk: Memory = 10**15
     features: Words = ()
     setup: str = ""
-    extra: Words = ()
-
-    @field_validator("extra")
-    @classmethod
-    def _one_line_each(cls, value: Words) -> Words:
-        if any("\n" in word or "\r" in word for word in value):
-            raise ValueError("each is one line")
-        return value
+    extra: Annotated[str, Field(pattern=_LINE)] = ""
 
 
 class SlurmSettings(BatchSettings):

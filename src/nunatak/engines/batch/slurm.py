@@ -24,16 +24,16 @@ _SACCT = ("JobID", "State", "ExitCode", "Start", "End", "NodeList", "Reason")
 
 
 class Slurm:
-    """The dialect of Slurm 20.11 to 24.11. `extra` are more options of sbatch, as they are written on a command line."""
+    """The dialect of Slurm 20.11 to 24.11. `extra` are more options of sbatch, in one line."""
 
     name = "Slurm"
     index = "${SLURM_ARRAY_TASK_ID:-1}"
 
     def __init__(
-        self, *, account: str = "", qos: str = "", nice: int | None = None, extra: Sequence[str] = (), history: str = ""
+        self, *, account: str = "", qos: str = "", nice: int | None = None, extra: str = "", history: str = ""
     ) -> None:
         """Take what goes into every submission; `history` is `sacct`, a file of jobcomp/filetxt, or "" = as configured."""
-        self._account, self._qos, self._nice, self._extra, self._history = account, qos, nice, tuple(extra), history
+        self._account, self._qos, self._nice, self._extra, self._history = account, qos, nice, extra, history
 
     def submit(self, order: Order) -> Ask[Submitted]:
         """Submit one array, or one job, by sbatch with the script on its standard input."""
@@ -63,7 +63,7 @@ class Slurm:
             ("open-mode", "append"),
         ]
         lines = [f"#SBATCH --{name}={_quoted(value)}" for name, value in options if value]
-        lines += ["#SBATCH --no-requeue", *(f"#SBATCH {option}" for option in self._extra)]
+        lines += ["#SBATCH --no-requeue", *([f"#SBATCH {self._extra}"] if self._extra else [])]
         return "\n".join(["#!/bin/bash", *lines, "", order.body])
 
     def status(self, _ids: Sequence[str]) -> Ask[list[Job]]:

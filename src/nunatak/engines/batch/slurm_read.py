@@ -127,6 +127,7 @@ def _job(item: Mapping[str, Any]) -> Iterator[Job]:
             exit=code if stage is Stage.ENDED else None,
             signal=signal if stage is Stage.ENDED else None,
             mark=mark[1] if mark else "",
+            ran=began > 0,
         )  # fmt: skip
 
 
@@ -218,6 +219,7 @@ def _ended(id_: str, index: int, state: str, reason: str, host: str, start: str,
         ended=_moment(end),
         exit=_int(code, -1) if code.isdigit() else None,
         signal=_int(signal, 0) or None,
+        ran=not none,
     )  # fmt: skip
 
 

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from nunatak.core.clock import Clock, system_clock
+from nunatak.core.work import Shape
 from nunatak.engines.batch.dialect import Dialect
 from nunatak.engines.batch.engine import BatchEngine
 from nunatak.engines.batch.fits import Terms
+from nunatak.engines.batch.gridengine import GridEngine
+from nunatak.engines.batch.lsf import Lsf
+from nunatak.engines.batch.pbs import Pbs
 from nunatak.engines.batch.run import Run, by_ssh, here
 from nunatak.engines.batch.script import Place
-from nunatak.engines.batch.settings import BatchSettings, SlurmSettings
+from nunatak.engines.batch.settings import BatchSettings, GridEngineSettings, OtherSettings, PbsSettings, SlurmSettings
 from nunatak.engines.batch.slurm import Slurm
 from nunatak.engines.local import inherited
 from nunatak.engines.settings import read
@@ -26,6 +30,42 @@ def slurm(settings: Mapping[str, Any], clock: Clock = system_clock) -> BatchEngi
         account=options.account, qos=options.qos, nice=options.nice, extra=options.extra, history=options.history
     )
     return _engine(options, dialect, options.partitions, options.platform, clock)
+
+
+def pbs(settings: Mapping[str, Any], clock: Clock = system_clock) -> BatchEngine:
+    """Make an engine for OpenPBS or Torque from the options of `PbsSettings`. Raises `Invalid` for what they get wrong."""
+    options = read(PbsSettings, settings, "pbs")
+    dialect = Pbs(
+        _most(options), queues=options.queues, account=options.account, extra=options.extra, torque=options.torque
+    )
+    return _engine(options, dialect, options.queues, options.platform, clock)
+
+
+def gridengine(settings: Mapping[str, Any], clock: Clock = system_clock) -> BatchEngine:
+    """Make an engine for Grid Engine from the options of `GridEngineSettings`. Raises `Invalid` for what they get wrong."""
+    options = read(GridEngineSettings, settings, "gridengine")
+    dialect = GridEngine(
+        _most(options),
+        queues=options.queues,
+        account=options.account,
+        extra=options.extra,
+        parallel=options.parallel,
+        memory=options.memory_resource,
+    )
+    return _engine(options, dialect, options.queues, options.platform, clock)
+
+
+def lsf(settings: Mapping[str, Any], clock: Clock = system_clock) -> BatchEngine:
+    """Make an engine for LSF from the options of `OtherSettings`. Raises `Invalid` for what they get wrong."""
+    options = read(OtherSettings, settings, "lsf")
+    dialect = Lsf(_most(options), queues=options.queues, account=options.account, extra=options.extra)
+    return _engine(options, dialect, options.queues, options.platform, clock)
+
+
+def _most(options: OtherSettings) -> Shape:
+    """Return what is asked of the batch system for the largest attempt, margins included."""
+    memory, time = options.memory + options.memory_margin, int(options.time) + options.time_margin
+    return Shape(options.cpu, options.gpu, memory, options.disk, time, options.platform)
 
 
 def _engine(
