@@ -9,27 +9,23 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import structlog
 
 from nunatak.core.clock import Clock, Keys, system_clock, system_keys
 from nunatak.core.errors import Unavailable
-from nunatak.core.work import Outcome, Reason, Series, Shape, TaskSpec
+from nunatak.core.work import Reason, Series, Shape, TaskSpec
 from nunatak.engines.batch import fits
+from nunatak.engines.batch.book import Book
 from nunatak.engines.batch.dialect import Dialect
-from nunatak.engines.batch.ends import outcome_of
 from nunatak.engines.batch.model import Cause, Cluster, Job, Stage
 from nunatak.engines.batch.run import Run, ask
-from nunatak.engines.batch.script import NOT_THERE, WITHDRAWN, Place
-from nunatak.engines.batch.submissions import Submission, Submissions
+from nunatak.engines.batch.script import Place
+from nunatak.engines.batch.submissions import Submission
 from nunatak.engines.batch.submitting import Attempt, Sender, groups, singly
 from nunatak.engines.keys import Key, key_of
-from nunatak.engines.news import News
-from nunatak.engines.outcomes import Stop, held_to_promise, read_outcome
-from nunatak.engines.protocol import ALL_FINE, Capacity, Change, Changes, Handle, LogPart, Nodes, What
-from nunatak.engines.sandbox import Sandbox, Shelf
+from nunatak.engines.protocol import ALL_FINE, Capacity, Changes, Handle, LogPart, Nodes
 
 STREAMS = ("stdout", "stderr")
 LOG_PART, LOG_CALL = 256 * 1024, 4 * 1024 * 1024
@@ -65,17 +61,12 @@ class BatchEngine:
         Raises `Unavailable` while another engine has the directory or it cannot be written.
         """
         self._dialect, self._run, self._terms = dialect, run, terms
-        self._queue, self._interval, self._settle_time = queue, interval, settle
-        self._clock, self._monotonic = clock, monotonic
-        self._shelf = Shelf(directory, keep=keep)
-        self._records = Submissions(self._shelf.root)
-        self._tag = _tag(self._shelf.root / ".tag", keys)
-        self._sender = Sender(dialect, run, self._records, place, terms, self._tag, keys)
-        self._news = News(f"{keys():x}")
-        self._attempts: dict[Key, Attempt] = {}
-        self._submissions: dict[str, Submission] = {}
-        self._unsent: dict[Key, Attempt] = {}
-        self._over: dict[Key, Attempt] = {}
+        self._queue, self._interval, self._monotonic = queue, interval, monotonic
+        self._book = Book(
+            directory, dialect.name, settle=settle, keep=keep, token=f"{keys():x}", clock=clock, monotonic=monotonic
+        )
+        self._tag = _tag(self._book.shelf.root / ".tag", keys)
+        self._sender = Sender(dialect, run, self._book.records, place, terms, self._tag, keys)
         self._cluster: Cluster | None = None
         self._cluster_at = self._due = float("-inf")
         self._taken = self._ours()  # when the cluster was looked at
@@ -83,16 +74,15 @@ class BatchEngine:
         self._away = ""  # why the batch system could not be asked
         self._nodes = ALL_FINE
         self._probe: Key | None = None
-        self._take_up()
 
     # ---- the six methods
 
     def submit(self, batch: Sequence[TaskSpec | Series], nodes: Nodes = ALL_FINE) -> list[Handle]:
         """Submit arrays of what agrees. Raises `Unavailable` for more than `capacity().queue`, or if nothing was taken."""
         specs = singly(batch)
-        handles = [self._shelf.handle(spec) for spec in specs]
+        handles = [self._book.shelf.handle(spec) for spec in specs]
         new = {key_of(handle): (handle, spec) for handle, spec in zip(handles, specs, strict=True)}
-        for key in self._attempts.keys() & new.keys():
+        for key in self._book.attempts.keys() & new.keys():
             del new[key]
         cluster = self._known_cluster() if new else None
         self._obey(nodes)
@@ -103,17 +93,17 @@ class BatchEngine:
         if len(fitting) > room:
             raise Unavailable(f"this engine takes {room} more attempts now", code="engine-full", room=room)
         placed = self._place(new.values())
-        fresh = {key: attempt for key, attempt in placed.items() if not self._recall(attempt)}
+        fresh = {key: attempt for key, attempt in placed.items() if not self._book.recall(attempt)}
         unsent = self._send([attempt for key, attempt in fresh.items() if key in fitting], cluster)
         if unsent and len(unsent) == len(placed):
             for attempt in unsent:
-                self._shelf.undo(attempt.box)
+                self._book.shelf.undo(attempt.box)
             raise Unavailable(f"{self._dialect.name} takes nothing now: {self._away}", code="batch-system")
-        self._attempts.update(placed)
-        self._unsent.update({key_of(attempt.box.handle): attempt for attempt in unsent})
+        self._book.attempts.update(placed)
+        self._book.unsent.update({key_of(attempt.box.handle): attempt for attempt in unsent})
         for key, attempt in fresh.items():
             if key not in fitting:
-                self._say(
+                self._book.say(
                     attempt,
                     Reason.SUBMIT,
                     f"it can never run here: {fits.why_not(attempt.shape, cluster, self._terms)}",
@@ -122,29 +112,29 @@ class BatchEngine:
 
     def poll(self, cursor: str) -> Changes:
         """Look at the batch system if it is time to, and return what changed since `cursor`. Never raises."""
-        for key in self._news.acknowledge(cursor):
-            self._forget(key)
+        for key in self._book.news.acknowledge(cursor):
+            self._book.forget(key)
         now = self._monotonic()
         if now >= self._due:
             self._look(now)
-        self._settle(now)
-        return self._news.since(cursor)
+        self._book.settle(now)
+        return self._book.news.since(cursor)
 
     def cancel(self, handles: Sequence[Handle]) -> None:
         """End what was not submitted yet; ask the batch system to end the others, now and until they do."""
-        found = [self._attempts[key] for key in map(key_of, handles) if key in self._attempts]
+        found = [self._book.attempts[key] for key in map(key_of, handles) if key in self._book.attempts]
         for attempt in found:
             if attempt.ended or attempt.stop:
                 continue
-            if self._unsent.pop(key_of(attempt.box.handle), None):
-                self._say(attempt, Reason.TERMINATED, "it was cancelled before it started")
+            if self._book.unsent.pop(key_of(attempt.box.handle), None):
+                self._book.say(attempt, Reason.TERMINATED, "it was cancelled before it started")
             else:
-                self._stop(attempt, Reason.TERMINATED, "it was cancelled")
+                self._book.stop(attempt, Reason.TERMINATED, "it was cancelled")
         self._end_jobs()
 
     def adopt(self) -> list[Handle]:
         """Return every attempt whose end has not been acknowledged."""
-        return [attempt.box.handle for attempt in self._attempts.values()]
+        return [attempt.box.handle for attempt in self._book.attempts.values()]
 
     def capacity(self) -> Capacity:
         """Return what one attempt may ask for and could find free; `queue` counts idle cores and places to wait.
@@ -152,7 +142,7 @@ class BatchEngine:
         While the batch system is away nothing is wanted. Raises `Unavailable` if it has not answered since the start.
         """
         cluster = fits.since(self._known_cluster(), self._taken, self._ours())
-        waiting = sum(not (attempt.running or attempt.ended) for attempt in self._attempts.values())
+        waiting = sum(not (attempt.running or attempt.ended) for attempt in self._book.attempts.values())
         room = self._queue + fits.idle(cluster, self._terms) - waiting
         total, free = fits.largest(cluster, self._terms), fits.free(cluster, self._terms)
         return Capacity(total, free, 0 if self._away else max(0, room))
@@ -162,7 +152,7 @@ class BatchEngine:
         most = max(1024, min(LOG_PART, LOG_CALL // max(1, len(offsets))))
         parts = []
         for (address, lease, stream), offset in offsets.items():
-            attempt = self._attempts.get((address, lease))
+            attempt = self._book.attempts.get((address, lease))
             if attempt and stream in STREAMS and offset >= 0:
                 data = attempt.box.read(stream, offset, most)
                 if data:
@@ -173,50 +163,18 @@ class BatchEngine:
 
     def close(self) -> None:
         """Let go of the directory and leave everything running, exactly as a killed engine would."""
-        self._shelf.close()
-
-    # ---- beginning
-
-    def _take_up(self) -> None:
-        """Find what an earlier engine left: ended, out there, of unknown fate, or not submitted yet."""
-        by_place: dict[str, Attempt] = {}
-        for box in self._shelf.all():
-            attempt = _read(box)
-            self._attempts[key_of(box.handle)] = by_place[box.handle.external] = attempt
-        for submission in self._records.all():
-            mine = [(index, by_place[place]) for index, place in enumerate(submission.places, 1) if place in by_place]
-            if not mine:
-                self._records.drop(submission)
-                continue
-            self._submissions[submission.mark] = submission
-            for index, attempt in mine:
-                if attempt.submission is None or submission.id:
-                    self._leave(attempt)
-                    attempt.submission, attempt.index = submission, index
-                    submission.left += 1
-        for key, attempt in self._attempts.items():
-            if not self._recall(attempt) and attempt.submission is None:
-                self._unsent[key] = attempt
-
-    def _recall(self, attempt: Attempt) -> bool:
-        """Report the end of an attempt that is known to have ended; tell whether it has."""
-        box = attempt.box
-        if attempt.shape.cpu < 1 and not box.has("ended.json"):
-            self._say(attempt, Reason.LOST, "its task.json is damaged")
-        elif box.has("ended.json"):
-            self._report_end(attempt, read_outcome(box.read("ended.json"), box.handle))
-        return attempt.ended
+        self._book.shelf.close()
 
     def _place(self, new: Iterable[tuple[Handle, TaskSpec]]) -> dict[Key, Attempt]:
         """Make the sandboxes of a batch, all or none."""
         placed: dict[Key, Attempt] = {}
         try:
             for handle, spec in new:
-                placed[key_of(handle)] = Attempt(self._shelf.place(handle, spec), spec.shape, spec.avoid)
+                placed[key_of(handle)] = Attempt(self._book.shelf.place(handle, spec), spec.shape, spec.avoid)
         except OSError as error:
             for attempt in placed.values():
-                self._shelf.undo(attempt.box)
-            raise _no_room(self._shelf.root, error) from None
+                self._book.shelf.undo(attempt.box)
+            raise _no_room(self._book.shelf.root, error) from None
         return placed
 
     # ---- submitting
@@ -231,17 +189,17 @@ class BatchEngine:
             try:
                 sent = self._sender.send(group, cluster, drained)
             except OSError as error:
-                self._be_away(f"{self._shelf.root}: {error.strerror or error}")
+                self._be_away(f"{self._book.shelf.root}: {error.strerror or error}")
                 unsent += group
                 continue
             if sent.submission:
-                self._submissions[sent.submission.mark] = sent.submission
+                self._book.submissions[sent.submission.mark] = sent.submission
                 self._due = float("-inf") if sent.said.unsure else self._due
             elif sent.said.away:
                 self._be_away(sent.said.away)
                 unsent += group
             for attempt in group if sent.said.refused else ():
-                self._say(attempt, Reason.SUBMIT, f"{self._dialect.name} refused it: {sent.said.refused}")
+                self._book.say(attempt, Reason.SUBMIT, f"{self._dialect.name} refused it: {sent.said.refused}")
         return unsent
 
     def _turns(self, attempts: Sequence[Attempt], cluster: Cluster) -> list[tuple[Sequence[Attempt], Sequence[str]]]:
@@ -251,24 +209,25 @@ class BatchEngine:
         """
         drained, probed = self._nodes.drained, self._nodes.probed
         all_probed = (*drained, *probed)
-        busy = {attempt.host for attempt in self._attempts.values() if attempt.running and not attempt.ended}
+        busy = {attempt.host for attempt in self._book.attempts.values() if attempt.running and not attempt.ended}
         turns: list[tuple[Sequence[Attempt], Sequence[str]]] = []
-        if attempts and self._probe is None and set(probed) - busy:
+        probe = self._book.attempts.get(self._probe) if self._probe else None
+        if attempts and (probe is None or probe.ended) and set(probed) - busy:
             first, attempts = attempts[0], attempts[1:]
             self._probe = key_of(first.box.handle)
             turns.append(([first], (*drained, *(node for node in probed if node in busy))))
         return turns + [(group, all_probed) for group in groups(attempts, cluster.array)]
 
     def _send_rest(self) -> None:
-        if not self._unsent or self._cluster is None:
+        if not self._book.unsent or self._cluster is None:
             return
-        waiting, self._unsent = self._unsent, {}
+        waiting, self._book.unsent = self._book.unsent, {}
         never = {key for key, attempt in waiting.items() if not self._queues(attempt.shape, self._cluster)}
         for key in never:
             why = fits.why_not(waiting[key].shape, self._cluster, self._terms)
-            self._say(waiting[key], Reason.SUBMIT, f"it can never run here: {why}")
+            self._book.say(waiting[key], Reason.SUBMIT, f"it can never run here: {why}")
         rest = self._send([attempt for key, attempt in waiting.items() if key not in never], self._cluster)
-        self._unsent.update({key_of(attempt.box.handle): attempt for attempt in rest})
+        self._book.unsent.update({key_of(attempt.box.handle): attempt for attempt in rest})
 
     def _queues(self, shape: Shape, cluster: Cluster) -> tuple[str, ...]:
         if not shape.fits(fits.largest(cluster, self._terms)):
@@ -283,7 +242,7 @@ class BatchEngine:
         if self._cluster is None:
             return
         by_nodes: dict[tuple[str, ...], set[str]] = {}
-        for attempt in self._attempts.values():
+        for attempt in self._book.attempts.values():
             if attempt.job and not (attempt.running or attempt.ended or attempt.over):
                 away = fits.known({*attempt.avoid, *nodes.drained, *nodes.probed}, self._cluster)
                 by_nodes.setdefault(away, set()).add(attempt.job.id)
@@ -295,8 +254,8 @@ class BatchEngine:
     def _look(self, now: float) -> None:
         """Ask the batch system once about everything, and act on it."""
         self._due = now + self._pause
-        live = [attempt for attempt in self._attempts.values() if not attempt.ended]
-        unsure = [item for item in self._submissions.values() if not item.id]
+        live = [attempt for attempt in self._book.attempts.values() if not attempt.ended]
+        unsure = [item for item in self._book.submissions.values() if not item.id]
         try:
             jobs = self._status(unsure) if live else []
             self._find(unsure, jobs)
@@ -310,14 +269,14 @@ class BatchEngine:
             return
         self._end_jobs()
         self._send_rest()
-        if not self._unsent:
+        if not self._book.unsent:
             self._back()
 
     def _status(self, unsure: Sequence[Submission]) -> list[Job]:
         """Ask for all jobs. What may or may not be out there must not start between this answer and another try."""
         for submission in unsure:
-            self._records.withdraw(submission)
-        ids = sorted({item.id for item in self._submissions.values() if item.id})
+            self._book.records.withdraw(submission)
+        ids = sorted({item.id for item in self._book.submissions.values() if item.id})
         return ask(self._run, self._dialect.status(ids))
 
     def _find(self, unsure: Sequence[Submission], jobs: Sequence[Job]) -> None:
@@ -325,16 +284,18 @@ class BatchEngine:
         marks = {job.mark: job.id for job in jobs if job.mark}
         for submission in unsure:
             if submission.mark in marks:
-                self._records.record(submission, marks[submission.mark])
+                self._book.records.record(submission, marks[submission.mark])
                 continue
-            for key, attempt in self._attempts.items():
+            for key, attempt in self._book.attempts.items():
                 if attempt.submission is submission and not attempt.ended:
-                    self._not_there(key, attempt)
+                    self._book.not_there(key, attempt)
 
     def _end_others(self, jobs: Sequence[Job]) -> None:
         """End jobs of ours that nobody waits for: submissions that came late, attempts whose end is told already."""
         wanted = {
-            (name.id, name.index) for attempt in self._attempts.values() if not attempt.ended and (name := attempt.job)
+            (name.id, name.index)
+            for attempt in self._book.attempts.values()
+            if not attempt.ended and (name := attempt.job)
         }
         late = [
             job
@@ -344,16 +305,6 @@ class BatchEngine:
         ]
         if late:
             ask(self._run, self._dialect.cancel(late))
-
-    def _not_there(self, key: Key, attempt: Attempt) -> None:
-        """An attempt whose submission is not out there: it ran and is forgotten, or never began."""
-        self._leave(attempt)
-        if attempt.box.has("worker.log"):
-            self._is_over(attempt, Job(""))
-        elif attempt.stop:
-            self._say(attempt, attempt.stop.reason, f"{attempt.stop.message} before it started")
-        else:
-            self._unsent[key] = attempt
 
     def _compare(self, live: Sequence[Attempt], jobs: Sequence[Job]) -> None:
         """Hold what the batch system says against what we know."""
@@ -374,44 +325,30 @@ class BatchEngine:
             told = {(job.id, job.index): job for job in ask(self._run, self._dialect.history(ids, cluster))}
             for attempt, name in missing:
                 found = told.get((name.id, name.index)) or told.get((name.id, 1 if not name.index else name.index))
-                self._is_over(attempt, found if found and found.stage is Stage.ENDED else Job(name.id, name.index))
+                self._book.is_over(attempt, found if found and found.stage is Stage.ENDED else Job(name.id, name.index))
 
     def _apply(self, attempt: Attempt, job: Job) -> None:
         if job.stage is Stage.ENDED:
             if attempt.over is None or not attempt.over.state:
-                self._is_over(attempt, job)
+                self._book.is_over(attempt, job)
             return
-        self._over.pop(key_of(attempt.box.handle), None)
+        self._book.over.pop(key_of(attempt.box.handle), None)
         attempt.over = None
         if job.stage is Stage.RUNNING:
-            self._begun(attempt, job)
+            self._book.begun(attempt, job)
         elif job.cause is Cause.REFUSED:
-            self._stop(attempt, Reason.SUBMIT, f"{self._dialect.name} will never start it: {job.text or job.state}")
+            self._book.stop(
+                attempt, Reason.SUBMIT, f"{self._dialect.name} will never start it: {job.text or job.state}"
+            )
         elif attempt.running or job.cause is Cause.REQUEUED:
-            self._stop(attempt, Reason.TERMINATED, "it was evicted: the batch system put it back into the queue")
-
-    def _begun(self, attempt: Attempt, job: Job) -> None:
-        if not attempt.running:
-            attempt.running, attempt.host = True, job.host
-            self._news.add(Change(attempt.box.handle, What.RUNNING, job.began or self._clock(), job.host))
-
-    # ---- ending
-
-    def _stop(self, attempt: Attempt, reason: Reason, message: str) -> None:
-        """Want an attempt ended, and remember why; the first reason counts."""
-        if attempt.stop is None:
-            attempt.stop = Stop(reason, message, 0.0)
-            try:
-                attempt.box.write("stop.json", asdict(attempt.stop))
-            except OSError:
-                log.warning("it will not be known after a restart why an attempt was stopped", attempt=message)
+            self._book.stop(attempt, Reason.TERMINATED, "it was evicted: the batch system put it back into the queue")
 
     def _end_jobs(self) -> None:
         """Ask the batch system to end what is wanted ended; whole submissions by one name."""
         now = self._monotonic()
         due = [
             attempt
-            for attempt in self._attempts.values()
+            for attempt in self._book.attempts.values()
             if attempt.stop and attempt.job and not (attempt.ended or attempt.over) and now - attempt.asked >= AGAIN
         ]
         if not due:
@@ -428,74 +365,6 @@ class BatchEngine:
         ask(self._run, self._dialect.cancel(names))
         self._due = min(self._due, now)
 
-    def _is_over(self, attempt: Attempt, job: Job) -> None:
-        attempt.over, attempt.since = job, self._monotonic()
-        self._over[key_of(attempt.box.handle)] = attempt
-
-    def _settle(self, now: float) -> None:
-        """Report the ends of those whose jobs are over, as soon as their outcome is there or no longer waited for."""
-        for key, attempt in list(self._over.items()):
-            job = attempt.over or Job("")
-            told = attempt.box.read("outcome.json") if _listed(attempt.box, "outcome.json") else None
-            nothing_begun = job.exit in (WITHDRAWN, NOT_THERE) or (job.state and not job.ran) or job.cause is Cause.NODE
-            if told is None and not nothing_begun and now - attempt.since < self._settle_time:
-                continue
-            del self._over[key]
-            if told is None and job.exit == WITHDRAWN:
-                attempt.over = None
-                self._not_there(key, attempt)
-            else:
-                self._conclude(attempt, job, told)
-
-    def _conclude(self, attempt: Attempt, job: Job, told: bytes | None) -> None:
-        box = attempt.box
-        if job.ran:
-            self._begun(attempt, job)
-        talk = self._records.talk(attempt.submission, attempt.index) if attempt.submission else ""
-        outcome = outcome_of(box.handle, job, self._dialect.name, talk, told, box.read("usage.json"), attempt.stop)
-        if told is not None:
-            try:
-                outcome = held_to_promise(outcome, box.read_task().outputs)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                message = "what was asked for can no longer be read: its task.json is damaged"
-                outcome = Outcome(outcome.address, outcome.lease, Reason.INVALID, message)
-        self._write_end(attempt, outcome)
-        self._report_end(attempt, outcome)
-
-    def _say(self, attempt: Attempt, reason: Reason, message: str) -> None:
-        """End an attempt that never had a worker."""
-        handle = attempt.box.handle
-        outcome = Outcome(handle.address, handle.lease, reason, message)
-        self._write_end(attempt, outcome)
-        self._report_end(attempt, outcome)
-
-    def _write_end(self, attempt: Attempt, outcome: Outcome) -> None:
-        try:
-            attempt.box.write_end(outcome)
-        except OSError as error:
-            log.warning("an end could not be noted", attempt=outcome.address, error=str(error))
-
-    def _report_end(self, attempt: Attempt, outcome: Outcome) -> None:
-        attempt.ended = True
-        at = self._clock() if outcome.ended is None else outcome.ended
-        if self._probe == key_of(attempt.box.handle):
-            self._probe = None
-        self._news.add(Change(attempt.box.handle, What.ENDED, at, outcome.host, outcome))
-
-    def _forget(self, key: Key) -> None:
-        attempt = self._attempts.pop(key)
-        self._shelf.discard(attempt.box)
-        self._leave(attempt)
-
-    def _leave(self, attempt: Attempt) -> None:
-        """Part an attempt from its submission; forget one that carries no more."""
-        submission, attempt.submission = attempt.submission, None
-        if submission:
-            submission.left -= 1
-            if submission.left < 1:
-                self._submissions.pop(submission.mark, None)
-                self._records.drop(submission)
-
     # ---- the batch system
 
     def _known_cluster(self) -> Cluster:
@@ -508,7 +377,7 @@ class BatchEngine:
         return self._cluster
 
     def _ours(self) -> Counter[tuple[str, str]]:
-        running = (attempt for attempt in self._attempts.values() if attempt.running and not attempt.ended)
+        running = (attempt for attempt in self._book.attempts.values() if attempt.running and not attempt.ended)
         return fits.taken((attempt.host, self._terms.request(attempt.shape)) for attempt in running)
 
     def _be_away(self, why: str) -> None:
@@ -532,27 +401,6 @@ def _tag(file: Path, keys: Keys) -> str:
         draft.write_text(f"{keys() % 16**6:06x}")
         draft.rename(file)
     return file.read_text().strip()
-
-
-def _read(box: Sandbox) -> Attempt:
-    """Return an attempt as its sandbox has it; one whose order cannot be read has a shape without cores."""
-    try:
-        spec = box.read_task()
-        attempt = Attempt(box, spec.shape, spec.avoid)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        attempt = Attempt(box, Shape(cpu=0))
-    stop = box.read_plain("stop.json")
-    if stop:
-        attempt.stop = Stop(Reason(stop["reason"]), str(stop["message"]), 0.0)
-    return attempt
-
-
-def _listed(box: Sandbox, name: str) -> bool:
-    """Tell whether a file is there; reading the directory makes a network file system look again."""
-    try:
-        return any(entry.name == name for entry in box.path.iterdir())
-    except OSError:
-        return False
 
 
 def _no_room(root: Path, error: OSError) -> Unavailable:
