@@ -63,22 +63,13 @@ class Shelf:
             self._index.mkdir(parents=True, exist_ok=True)
             self._trash.mkdir(exist_ok=True)
             self._series.mkdir(exist_ok=True)
-            self._lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _unavailable(f"the engine cannot use the directory {self.root}", error) from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            raise Unavailable(
-                f"another engine works in {self.root}",
-                code="engine-busy",
-                hint="stop it first, or give this one a directory of its own",
-            ) from None
+        self._lock = possess(self.root)
         names = [entry.name for entry in (*self._entries(), *self._series.iterdir())]
         self._number = max((int(name) for name in names if name.isdigit()), default=0)
         for left in self._trash.iterdir():
-            _remove(left)
+            remove(left)
 
     def close(self) -> None:
         """Let another process have the directory."""
@@ -88,10 +79,7 @@ class Shelf:
 
     def handle(self, spec: TaskSpec) -> Handle:
         """Return the handle of a spec; `external` is its sandbox relative to the root. Raises `Invalid`."""
-        address = attempt_of(spec)
-        job = "once" if address.job in (None, ONCE) else str(address.job)
-        place = f"{address.dataset}/{job}/{address.task}.{address.attempt}.{spec.lease}"
-        return Handle(spec.address, spec.lease, place)
+        return Handle(spec.address, spec.lease, place_of(attempt_of(spec), spec.lease))
 
     def place_series(self, shape: Shape, handles: Sequence[Handle]) -> Folder:
         """Store what belongs together, before the sandboxes are made. Raises `OSError`."""
@@ -117,7 +105,7 @@ class Shelf:
 
     def discard_series(self, home: Folder) -> None:
         """Forget a series whose worker is gone and whose attempts are all forgotten."""
-        _remove(home.path)
+        remove(home.path)
 
     def place(self, handle: Handle, spec: TaskSpec) -> Sandbox:
         """Store a spec as the last of the index; one that is there already is kept as it is. Raises `OSError`.
@@ -164,7 +152,7 @@ class Shelf:
                 box.path.rename(grave)
             except OSError:
                 grave = box.path
-            _remove(grave)
+            remove(grave)
             self._prune(box.path.parent)
         box.entry.unlink(missing_ok=True)
 
@@ -179,6 +167,31 @@ class Shelf:
                 return
 
 
+def possess(root: Path) -> int:
+    """Take a directory for this process; return the open file that keeps it. Raises `Unavailable` if another has it."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = os.open(root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unavailable(f"the engine cannot use the directory {root}", error) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise Unavailable(
+            f"another engine works in {root}",
+            code="engine-busy",
+            hint="stop it first, or give this one a directory of its own",
+        ) from None
+    return lock
+
+
+def place_of(address: Address, lease: str) -> str:
+    """Return the path of a sandbox relative to where all are."""
+    job = "once" if address.job in (None, ONCE) else str(address.job)
+    return f"{address.dataset}/{job}/{address.task}.{address.attempt}.{lease}"
+
+
 def _handle_at(place: str) -> Handle | None:
     """Return the handle of a sandbox from its path relative to the root."""
     try:
@@ -190,7 +203,7 @@ def _handle_at(place: str) -> Handle | None:
     return Handle(str(address), lease, place)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Delete a tree, also where a task took its own permission to write away."""
     try:
         shutil.rmtree(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from nunatak.engines.plugins import load_engine
 from nunatak.loops import logging
 from nunatak.loops.engine import EngineHost, Pace
 from nunatak.loops.signals import forward_signals
-from nunatak.worker.build import unpack
+from nunatak.storage.posix import PosixStorage
+from nunatak.storage.protocol import Put, Storage
+from nunatak.worker.build import build, identity, unpack
 
 ANSWER_SECONDS = 20.0
 """How long an engine waits for an answer before it looks after its attempts again."""
@@ -81,12 +83,27 @@ def run_engine(
     connection.close()
 
 
+def keeper(storage: Storage) -> Callable[[str, Path, str], None]:
+    """Return what stores a file that came back from a node: its URL, where it is now, its SHA-256."""
+
+    def keep(url: str, source: Path, sha256: str) -> None:
+        storage.put([Put(url, source, sha256)])
+
+    return keep
+
+
 def _given(settings: Settings, kind: str, directory: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of an engine that follow from the settings of the installation."""
     if kind in BATCH:
         shared = Path(str(options.get("directory") or directory / "attempts")).absolute()
         worker = unpack(shared / ".worker")  # where the nodes see it
         return {"directory": shared, "worker": ("python3", "-I", "-S", str(worker))}
+    if kind == "htcondor":
+        return {
+            "directory": directory / "attempts",
+            "worker": build(settings.data / "workers" / f"nunatak-worker-{identity()}.pyz"),
+            "keep": keeper(PosixStorage([Path("/")])),
+        }
     if kind != "local":
         return {}
     worker = unpack(settings.data / "workers")
