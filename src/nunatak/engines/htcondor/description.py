@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from nunatak.engines.htcondor.options import HTCondorSettings
 MIB, KIB = 2**20, 2**10
 DISK_FACTOR, DISK_MARGIN = 2, 64 * MIB
 """A sandbox holds each input and output twice: as HTCondor carries it, and where the task works."""
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 NOTE = "nunatak"
 """How a line begins by which the event log tells whose job it is."""
 
@@ -59,7 +61,7 @@ def kind_of(spec: TaskSpec) -> Kind:
 
 def names(nodes: Iterable[str]) -> str:
     """Return names of nodes as one text for `stringListIMember`; what cannot be a name is left out."""
-    return ",".join(sorted({node for node in nodes if node and not set(node) & set(" ,\"\\'$\n\r\t\x1f")}))
+    return ",".join(sorted({node for node in nodes if _NODE.match(node)}))
 
 
 def megabytes(shape: Shape, overhead: int) -> int:

@@ -110,9 +110,9 @@ class Ledger:
     # ---- learning
 
     def log(self) -> Path:
-        """Return the log for new jobs, a new one if the newest is long."""
+        """Return the log for new jobs, a new one if the newest is long or cannot be read."""
         newest = max(self._logs)
-        if self._logs[newest].size() > self._log_size:
+        if self._logs[newest].spoilt or self._logs[newest].size() > self._log_size:
             newest += 1
             self._logs[newest] = EventLog(self._condor, self._path(newest))
         return self._logs[newest].path

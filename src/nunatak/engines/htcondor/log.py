@@ -34,6 +34,7 @@ class EventLog:
     def __init__(self, condor: Condor, path: Path, position: int = 0, mark: bytes = b"") -> None:
         """Begin at `position` of the file that began with `mark`."""
         self.path, self.position, self.mark = path, position, mark
+        self.spoilt = False  # its beginning cannot be read, and so HTCondor's reader takes nothing of it
         self._condor = condor
         self._log: Any = None
 
@@ -50,10 +51,11 @@ class EventLog:
         size = self.size()
         if size <= self.position:
             return News((), damaged)
-        seen, count = self._events(most)
-        if not count and self._skip_if_unreadable():
+        before = self.position
+        seen, failed = self._events(most)
+        if not seen and self.position == before and self._skip_if_unreadable(size):
             return News((), True)
-        return News(seen, damaged)
+        return News(tuple(item for item in seen if item), damaged or failed)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -76,35 +78,41 @@ class EventLog:
         self.position, self.mark = 0, head
         return True
 
-    def _events(self, most: int) -> tuple[tuple[Seen, ...], int]:
-        """Read events; return those that say something, and how many there were."""
-        found, count = [], 0
+    def _events(self, most: int) -> tuple[list[Seen | None], bool]:
+        """Return what each event says, and whether there was something that is none."""
+        found: list[Seen | None] = []
+        failed = False
         try:
             if self._log is None:
                 self._log = self._condor.log(str(self.path), self.position)
             for event in self._log.events(0):
-                count += 1
-                seen = read(int(event["EventTypeNumber"]), (event.cluster, event.proc), float(event.timestamp), event)
-                if seen:
-                    found.append(seen)
-                if count >= most:
+                number, job = int(event["EventTypeNumber"]), (event.cluster, event.proc)
+                found.append(read(number, job, float(event.timestamp), event))
+                if len(found) >= most:
                     break
-            self.position = self._log.__getstate__()[1]
-        except Exception:  # noqa: BLE001 - the bindings raise several kinds; what they cannot read is skipped
+        except Exception:  # noqa: BLE001 - the bindings raise several kinds
+            failed = True
+        if self._log is None:
+            return found, True
+        at = int(self._log.__getstate__()[1])
+        failed = failed or (not found and at > self.position)  # it stepped over something by itself
+        self.position = max(at, self.position)
+        if failed:
             self.close()
-        return tuple(found), count
+        return found, failed
 
-    def _skip_if_unreadable(self) -> bool:
+    def _skip_if_unreadable(self, size: int) -> bool:
         """Step over an event that is whole but cannot be read; tell whether there was one."""
         try:
             with self.path.open("rb") as stream:
                 stream.seek(self.position)
-                data = stream.read(_LOOKED_AT)
+                data = stream.read(min(_LOOKED_AT, size - self.position))  # no more than the reader has seen
         except OSError:
             return False
         self.close()
         end = 0 if data.startswith(TERMINATOR) else data.find(b"\n" + TERMINATOR) + 1
         if not data.startswith(TERMINATOR) and end == 0 and len(data) < _LOOKED_AT:
             return False
+        self.spoilt = self.spoilt or self.position == 0
         self.position += end + len(TERMINATOR) if end or data.startswith(TERMINATOR) else len(data)
         return True
