@@ -14,6 +14,7 @@ import classad2
 import htcondor2
 import pytest
 from hypothesis import given
+from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
 from nunatak.core.errors import Invalid, NunatakError
@@ -440,6 +441,7 @@ def test_a_shorter_or_another_log_is_read_from_its_beginning_and_said_to_be_dama
     assert not log.read(10).damaged
 
 
+@bounds(deadline=None)
 @given(st.lists(st.binary(max_size=100), max_size=3))
 def test_whatever_is_in_a_log_what_follows_is_read(garbage: list[bytes]) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as place:
