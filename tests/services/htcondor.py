@@ -149,7 +149,7 @@ class Pool:
 
     def admin(self, *words: str) -> str:
         """Run a command of HTCondor as its administrator; return what it printed."""
-        return _run(["chroot", str(self.root), *words])
+        return _run(["chroot", str(self.root), *words], env=_plain_environ())
 
     def pids(self, name: str) -> list[int]:
         """Return the processes of this pool by the name of their program, like `condor_schedd`."""
@@ -189,6 +189,7 @@ class Pool:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            env=_plain_environ(),
         )
         log.close()
         master.returncode = 0  # it outlives this object, and perhaps this process
@@ -307,6 +308,11 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _plain_environ() -> dict[str, str]:
+    """Return an environment without what a client in this process has set for HTCondor."""
+    return {name: value for name, value in os.environ.items() if "CONDOR" not in name}
 
 
 def _run(command: list[str], *, env: dict[str, str] | None = None) -> str:

@@ -90,6 +90,12 @@ class Ledger:
         self._jobs[job] = attempt.key
         self._changed[attempt.key] = attempt
 
+    def write_to(self, attempts: Iterable[Attempt], log: Path) -> None:
+        """Note to which log jobs will write."""
+        for attempt in attempts:
+            attempt.segment = int(log.stem)
+            self._changed[attempt.key] = attempt
+
     def stop(self, attempt: Attempt, why: str) -> None:
         """Note why we end an attempt; the first reason counts."""
         attempt.stop = attempt.stop or why
