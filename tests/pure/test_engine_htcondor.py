@@ -175,8 +175,8 @@ def test_names_of_nodes_never_leave_their_quotes(nodes: list[str]) -> None:
 
 
 def test_what_differs_is_item_data_that_the_submit_language_takes_as_it_is() -> None:
-    row = Item("1/0/a#1", "a1", Path("/e/boxes/1"), ("osdf:///x/y",), ("b", "a"), ("c",), "d").row()
-    assert row["urls"] == ", osdf:///x/y"
+    row = Item("1/0/a#1", "a1", Path("/e/boxes/1"), ("in", "osdf:///x/y"), ("b", "a"), ("c",), "d").row()
+    assert row["files"] == ", in, osdf:///x/y"
     assert (row["avoid"], row["excluded"], row["probe"]) == ("a,b", "c", "d")
     submit = htcondor2.Submit({**described(spec()), **row})
     assert submit.expand("transfer_input_files") == "task.json, in, osdf:///x/y"
@@ -245,13 +245,13 @@ def test_files_travel_by_relative_names_and_the_order_says_nothing_of_this_machi
     )
     found = plan(task, ("/cvmfs",), ("osdf",))
     assert found.take == {"in/0": "/data/x y", "in/1": "/plain/b"}
-    assert [item["url"] for item in found.order["inputs"]] == [
+    assert [item.url for item in found.order.inputs] == [
         "in/0", "in/1", "file:///cvmfs/soft/c", "https://example.org/d", "e.dat", "file://elsewhere/f",
     ]  # fmt: skip
-    assert [item["url"] for item in found.order["outputs"]] == ["output.0", "https://example.org/z", "file:///cvmfs/w"]
+    assert [item.url for item in found.order.outputs] == ["output.0", "https://example.org/z", "file:///cvmfs/w"]
     assert found.urls == ("osdf:///ospool/e.dat",)
     assert found.back == {"output.0": "file:///store/y"}
-    text = json.dumps(found.order)
+    text = json.dumps(found.order.to_plain())
     assert "/store" not in text
     assert "/data" not in text
     outcome = Outcome(

@@ -79,7 +79,10 @@ class Shelf:
 
     def handle(self, spec: TaskSpec) -> Handle:
         """Return the handle of a spec; `external` is its sandbox relative to the root. Raises `Invalid`."""
-        return Handle(spec.address, spec.lease, place_of(attempt_of(spec), spec.lease))
+        address = attempt_of(spec)
+        job = "once" if address.job in (None, ONCE) else str(address.job)
+        place = f"{address.dataset}/{job}/{address.task}.{address.attempt}.{spec.lease}"
+        return Handle(spec.address, spec.lease, place)
 
     def place_series(self, shape: Shape, handles: Sequence[Handle]) -> Folder:
         """Store what belongs together, before the sandboxes are made. Raises `OSError`."""
@@ -184,12 +187,6 @@ def possess(root: Path) -> int:
             hint="stop it first, or give this one a directory of its own",
         ) from None
     return lock
-
-
-def place_of(address: Address, lease: str) -> str:
-    """Return the path of a sandbox relative to where all are."""
-    job = "once" if address.job in (None, ONCE) else str(address.job)
-    return f"{address.dataset}/{job}/{address.task}.{address.attempt}.{lease}"
 
 
 def _handle_at(place: str) -> Handle | None:

@@ -1,50 +1,49 @@
-"""The directory of each attempt: what was asked for, what goes to the node, and what came back.
+"""The directory of each attempt: what goes to the node, and what came back; and beside it what was asked for.
 
-ROOT/42/17/propagate.2.9f3c/     a box (`once` in place of the job for a task done once a dataset)
-    task.json travel.json        what was asked for, and which names its files have on the node
-    node/                        the job's initial directory, written by HTCondor when the job has ended
-        task.json in/            the order for the worker, and links to the files that go with it
-        outcome.json usage.json stdout stderr worker.log output.0 launch.err    what comes back
+ROOT/42.0/17.propagate.2.9f3c.json     what was asked for, and which names its files have on the node
+ROOT/42.0/17.propagate.2.9f3c/         the job's initial directory (a thousand jobs of the dataset are in one directory)
+    task.json in/                      the order for the worker, and links to the files that go with it
+    outcome.json usage.json stdout stderr worker.log output.0 launch.err    what HTCondor brings back
 """
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nunatak.core.address import parse
+import orjson
+
+from nunatak.core.address import ONCE, parse
 from nunatak.core.errors import NunatakError
-from nunatak.core.work import FileRecord, Outcome, Reason, TaskSpec
+from nunatak.core.work import FORMAT, FileRecord, Outcome, Reason, TaskSpec
 from nunatak.engines.htcondor.options import Keep
 from nunatak.engines.htcondor.travel import Travel, home_again, plan
 from nunatak.engines.keys import Key
 from nunatak.engines.outcomes import conclude, held_to_promise, shown
 from nunatak.engines.protocol import Handle
-from nunatak.engines.sandbox import Sandbox, place_of, remove
-
-_MOST_TASK = 256_000_000
+from nunatak.engines.sandbox import Sandbox, remove
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """The directory of one attempt; `inner` is what HTCondor sees of it."""
+    """The place of one attempt: a directory that HTCondor sees, and our own file beside it."""
 
-    outer: Sandbox
     inner: Sandbox
+    file: Path
 
-    def spec(self) -> TaskSpec:
-        """Return what was asked for. Raises `ValueError`, `KeyError` or `TypeError` if the file is damaged."""
-        return self.outer.read_task()
-
-    def travel(self) -> Travel:
-        """Return the names its files have on the node."""
-        plain = self.outer.read_plain("travel.json")
-        return Travel({}, {}, tuple(plain.get("urls", ())), plain.get("back", {}), plain.get("gone", {}))
+    def asked(self) -> tuple[TaskSpec, Travel] | None:
+        """Return what was asked for and how it travelled; None if that can no longer be read."""
+        try:
+            plain: Any = orjson.loads(self.file.read_bytes())
+            spec = TaskSpec.from_plain(plain["task"])
+            return spec, Travel(spec, {}, tuple(plain["urls"]), plain["back"], plain["gone"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
 
 
 class Boxes:
@@ -56,20 +55,30 @@ class Boxes:
 
     def of(self, key: Key) -> Box:
         """Return the box of an attempt, which need not exist."""
-        path = self._root / place_of(parse(key[0]), key[1])
-        handle = Handle(*key)
-        return Box(Sandbox(path, path, handle), Sandbox(path / "node", path, handle))
+        address = parse(key[0])
+        thousand, job = (0, "once") if address.job in (None, ONCE) else (address.job // 1000, str(address.job))
+        name = f"{job}.{address.task}.{address.attempt}.{key[1]}"
+        path = self._root / f"{address.dataset}.{thousand}" / name
+        return Box(Sandbox(path, path, Handle(*key)), path.with_name(f"{name}.json"))
 
     def place(self, spec: TaskSpec) -> Travel:
         """Make the box of an attempt, anew if there is one. Raises `OSError`."""
         box, travel = self.of((spec.address, spec.lease)), plan(spec, self._shared, self._plugins)
-        remove(box.outer.path)
-        (box.inner.path / "in").mkdir(parents=True)
-        for name, path in travel.take.items():
-            (box.inner.path / name).symlink_to(path)
-        box.inner.write("task.json", travel.order)
-        box.outer.write("travel.json", {"back": travel.back, "gone": travel.gone, "urls": travel.urls})
-        box.outer.write("task.json", spec.to_plain())
+        path = box.inner.path
+        try:
+            path.mkdir()
+        except FileNotFoundError:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            remove(path)
+            path.mkdir()
+        if travel.take:
+            (path / "in").mkdir()
+        for name, source in travel.take.items():
+            (path / name).symlink_to(source)
+        (path / "task.json").write_bytes(orjson.dumps(_plain(travel.order)))
+        kept = {"task": _plain(spec), "back": travel.back, "gone": travel.gone, "urls": travel.urls}
+        box.file.write_bytes(orjson.dumps(kept))
         return travel
 
     def missing(self, spec: TaskSpec) -> str:
@@ -89,13 +98,11 @@ class Boxes:
 
     def discard(self, key: Key) -> None:
         """Delete a box."""
-        path = self.of(key).outer.path
-        remove(path)
-        for parent in (path.parent, path.parent.parent):
-            try:
-                parent.rmdir()
-            except OSError:
-                return
+        box = self.of(key)
+        remove(box.inner.path)
+        box.file.unlink(missing_ok=True)
+        with suppress(OSError):
+            box.file.parent.rmdir()  # unless others are in it
 
     def conclude(self, key: Key, words: str) -> Outcome:
         """Return how an attempt ended whose files are back, its outputs stored; `words` tell how the worker ended."""
@@ -106,13 +113,13 @@ class Boxes:
         outcome = conclude(box.inner.handle, told, box.inner.read("usage.json"), None, words)
         if told is None or outcome.reason is Reason.INVALID:
             return outcome
-        try:
-            promised, travel = box.spec().outputs, box.travel()
-        except (ValueError, KeyError, TypeError, AttributeError):
+        asked = box.asked()
+        if asked is None:
             return replace(
                 outcome, reason=Reason.INVALID, message="what was asked for can no longer be read", outputs=()
             )
-        home = held_to_promise(home_again(outcome, travel), promised)
+        spec, travel = asked
+        home = held_to_promise(home_again(outcome, travel), spec.outputs)
         return home if home.reason is not Reason.OK else self._store(box, home, outcome.outputs, travel)
 
     def _store(self, box: Box, outcome: Outcome, carried: Sequence[FileRecord], travel: Travel) -> Outcome:
@@ -133,11 +140,13 @@ class Boxes:
 
     def waiting(self, key: Key) -> TaskSpec | None:
         """Return what to submit once more; None if it can no longer be read."""
-        try:
-            plain: Any = json.loads(self.of(key).outer.read("task.json", most=_MOST_TASK))
-            return TaskSpec.from_plain(plain)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
+        asked = self.of(key).asked()
+        return asked[0] if asked else None
+
+
+def _plain(spec: TaskSpec) -> dict[str, Any]:
+    """Return what `TaskSpec.to_plain` does, for a writer that knows dataclasses: copying each would take most of the time."""
+    return {"format": FORMAT, **{field: getattr(spec, field) for field in TaskSpec.__slots__}}
 
 
 def _file(path: Path, record: FileRecord) -> Path:

@@ -31,12 +31,12 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What differs from job to job: its directory, files beside the sandbox's own, and nodes it may not use."""
+    """What differs from job to job: its directory, files and URLs beside its order, and nodes it may not use."""
 
     address: str
     lease: str
     box: Path
-    urls: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     avoid: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     probe: str = ""
@@ -47,7 +47,7 @@ class Item:
             "address": self.address,
             "lease": self.lease,
             "box": str(self.box),
-            "urls": "".join(f", {url}" for url in self.urls),
+            "files": "".join(f", {file}" for file in self.files),
             "avoid": names(self.avoid),
             "excluded": names(self.excluded),
             "probe": names((self.probe,)),
@@ -83,7 +83,7 @@ def describe(kind: Kind, engine: str, log: Path, options: HTCondorSettings) -> d
         "executable": str(options.worker),
         "arguments": _arguments(options),
         "initialdir": "$(box)",
-        "transfer_input_files": "task.json, in$(urls)",
+        "transfer_input_files": "task.json$(files)",
         "should_transfer_files": "YES",
         "when_to_transfer_output": "ON_EXIT",
         "output": "launch.out",

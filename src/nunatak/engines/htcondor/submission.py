@@ -44,7 +44,8 @@ class Submission:
             trying.add(attempt.probe)
             excluded = tuple(sorted(_closed(self.nodes) - {attempt.probe}))
             box = self._boxes.of(attempt.key).inner.path
-            items[attempt.key] = Item(*attempt.key, box, travel.urls, spec.avoid, excluded, attempt.probe)
+            files = (*(["in"] if travel.take else []), *travel.urls)
+            items[attempt.key] = Item(*attempt.key, box, files, spec.avoid, excluded, attempt.probe)
         return items
 
     def send(self, specs: Sequence[TaskSpec], items: Mapping[Key, Item]) -> None:

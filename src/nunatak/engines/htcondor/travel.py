@@ -8,7 +8,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from nunatak.core.work import FileRecord, Outcome, TaskSpec
@@ -36,7 +35,7 @@ class Travel:
     `take` maps names below the sandbox to paths here; `back` names in the sandbox to the URLs where they belong.
     """
 
-    order: dict[str, Any]
+    order: TaskSpec
     take: dict[str, str]
     urls: tuple[str, ...]
     back: dict[str, str]
@@ -88,7 +87,7 @@ def plan(spec: TaskSpec, shared: Sequence[str], plugins: Sequence[str]) -> Trave
             back[name] = output.url
             output = replace(output, url=name)
         outputs.append(output)
-    order = replace(spec, inputs=tuple(inputs), outputs=tuple(outputs), avoid=()).to_plain()
+    order = replace(spec, inputs=tuple(inputs), outputs=tuple(outputs), avoid=())
     return Travel(order, take, tuple(fetched), back, gone)
 
 
