@@ -373,6 +373,27 @@ def test_a_store_that_fails_fails_the_attempt_with_its_words(tmp_path: Path) -> 
     assert "no space left" in outcome.message
 
 
+def test_boxes_are_deleted_by_and_by_also_those_that_a_killed_engine_left_and_never_one_made_anew(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "boxes"
+    boxes = Boxes(root, (), (), Kept())
+    for number in range(3):
+        boxes.place(spec(f"1/{number}/a#1"))
+    boxes.discard(("1/0/a#1", "a1"))
+    boxes.discard(("1/1/a#1", "a1"))
+    boxes.place(spec("1/1/a#1"))
+    boxes.clear(0.0)
+    assert len(list(root.glob("*/*.json"))) == 3
+    boxes.clear(60.0)
+    assert sorted(path.name for path in root.glob("*/*.json")) == ["1.a.1.a1.json", "2.a.1.a1.json"]
+    again = Boxes(root, (), (), Kept())
+    again.sweep([("1/2/a#1", "a1")])
+    again.clear(60.0)
+    assert sorted(path.name for path in root.glob("*/*")) == ["2.a.1.a1", "2.a.1.a1.json"]
+    assert again.waiting(("1/2/a#1", "a1")) == spec("1/2/a#1")
+
+
 # ---- events
 
 

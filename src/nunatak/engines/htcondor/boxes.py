@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,6 +53,7 @@ class Boxes:
     def __init__(self, root: Path, shared: Sequence[str], plugins: Sequence[str], keep: Keep) -> None:
         """Begin with what is there; `keep` stores outputs that came back."""
         self._root, self._shared, self._plugins, self._keep = root, tuple(shared), tuple(plugins), keep
+        self._rubbish: dict[Path, Path] = {}
 
     def of(self, key: Key) -> Box:
         """Return the box of an attempt, which need not exist."""
@@ -65,6 +67,7 @@ class Boxes:
         """Make the box of an attempt, anew if there is one. Raises `OSError`."""
         box, travel = self.of((spec.address, spec.lease)), plan(spec, self._shared, self._plugins)
         path = box.inner.path
+        self._rubbish.pop(path, None)
         try:
             path.mkdir()
         except FileNotFoundError:
@@ -97,12 +100,27 @@ class Boxes:
         return ""
 
     def discard(self, key: Key) -> None:
-        """Delete a box."""
+        """Have a box deleted by and by."""
         box = self.of(key)
-        remove(box.inner.path)
-        box.file.unlink(missing_ok=True)
-        with suppress(OSError):
-            box.file.parent.rmdir()  # unless others are in it
+        self._rubbish[box.inner.path] = box.file
+
+    def sweep(self, known: Iterable[Key]) -> None:
+        """Have all boxes deleted by and by but those of `known`: an earlier engine was killed before it got to it."""
+        files = {self.of(key).file for key in known}
+        for file in self._root.glob("*/*.json"):
+            if file not in files:
+                self._rubbish[file.with_suffix("")] = file
+
+    def clear(self, seconds: float) -> None:
+        """Delete boxes for about so long: on a busy disk there may be more than fits between two polls."""
+        end = time.monotonic() + seconds
+        while self._rubbish and time.monotonic() < end:
+            path, file = next(iter(self._rubbish.items()))
+            remove(path)
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+                file.parent.rmdir()  # unless others are in it
+            del self._rubbish[path]
 
     def conclude(self, key: Key, words: str) -> Outcome:
         """Return how an attempt ended whose files are back, its outputs stored; `words` tell how the worker ended."""

@@ -28,6 +28,8 @@ LOG_PART, LOG_CALL = 256 * 1024, 4 * 1024 * 1024
 """Bytes of one stream, and of all together, that one call of `logs` returns at most."""
 EVENTS = 2000
 """Events of one log that one call of `poll` takes in at most."""
+CLEARING = 0.1
+"""Seconds of one call of `poll` that deleting may take."""
 PAUSE, MOST_PAUSE = 1.0, 60.0
 """Seconds between calls to a schedd that does not answer; they double."""
 
@@ -58,6 +60,7 @@ class HTCondorEngine:
         root.chmod(0o700)
         self._boxes = Boxes(root / "boxes", options.shared, options.plugins, options.keep)
         self._ledger = Ledger(root, self._condor, self._boxes, f"{keys():x}", options.log_size, monotonic)
+        self._boxes.sweep(self._ledger.attempts)
         self._submission = Submission(self._condor, self._ledger, self._boxes, options)
         self._upkeep = Upkeep(
             self._condor,
@@ -94,6 +97,7 @@ class HTCondorEngine:
         self._ledger.save_if_possible()
         self._call(self._upkeep.tidy)
         self._ledger.save_if_possible()
+        self._boxes.clear(CLEARING)
         return self._ledger.since(cursor)
 
     def cancel(self, handles: Sequence[Handle]) -> None:
