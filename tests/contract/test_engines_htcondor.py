@@ -58,7 +58,7 @@ __all__ = [
     "test_what_is_not_a_lease_is_refused",
     "test_what_is_not_the_address_of_an_attempt_is_refused",
 ]
-pytestmark = [pytest.mark.htcondor, pytest.mark.slow]
+pytestmark = [pytest.mark.htcondor, pytest.mark.slow, pytest.mark.timeout(900)]  # the first may install the pool
 _numbers = itertools.count()
 
 
