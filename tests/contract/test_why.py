@@ -139,7 +139,8 @@ def test_a_splittable_parameter_is_proposed_in_numbers(world):
     world.database.run(lambda tx: tx.execute(update(spent).values(cause="free", attempts=10, wall=36_000.0)))
     number = world.submit(Plan("long", 3, (long,)))
     (warned,) = [reason for reason in why(world, f"{number}") if "half of the attempts" in reason]
-    assert warned.endswith("yours: divide it into 20 jobs with events 500 instead of one with 10000")
+    proposed = "yours: divide it into 20 jobs with events 500 instead of one with 10000"
+    assert warned.endswith(f"{proposed}: nunatak split {number}")
 
 
 def test_a_drained_node_is_named_as_what_holds_it_back(database):

@@ -70,6 +70,7 @@ RULES: Mapping[str, Rule] = {
     "edit_dataset": OWNED,
     "get_recipe": READ,
     "more_jobs": OWNED,
+    "split_dataset": OWNED,
     "list_jobs": READ,
     "list_tasks": READ,
     "watch_dataset": READ,

@@ -36,7 +36,7 @@ from nunatak.datasets.graph import Graph
 from nunatak.datasets.manifest import Manifest
 from nunatak.datasets.plan import Plan, StoredFile
 from nunatak.datasets.recipe import compile_recipe
-from nunatak.tasks import lasting, lists, look, unfold
+from nunatak.tasks import lasting, lists, look, split, unfold
 from nunatak.tasks.context import context_of
 
 router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"], route_class=GuardedRoute)
@@ -211,6 +211,26 @@ def more_jobs(
         return {"dataset": dataset, "jobs": total}
 
     return idempotency.create(request, key, raw, work)
+
+
+@router.post("/{dataset}/split", name="split_dataset", response_model=views.Divided, summary="Divide jobs")
+def split_dataset(
+    dataset: Number, request: Request, sent: models.SplitJobs, raw: Body, services: Have, caller: Caller,
+    key: idempotency.Key = None,
+) -> Response:  # fmt: skip
+    """Take jobs that have not begun out of a dataset, and make them a new one in smaller pieces."""
+
+    def work(tx: Connection) -> dict[str, Any]:
+        ownership.check(request, tx, [dataset])
+        context = services.contexts.one(tx, dataset)
+        found = split.split(
+            tx, services.contexts, context, sent.into, caller.name, services.clock(), apply=not sent.preview
+        )
+        return {**found.to_plain(), "url": f"{base_url(request)}/datasets/{found.made or dataset}"}
+
+    answered = idempotency.create(request, key, raw, work)
+    request.app.state.demand.forget()
+    return answered
 
 
 @router.get("/{dataset}/jobs", name="list_jobs", response_model=views.Page, summary="List jobs")

@@ -85,6 +85,13 @@ class MoreJobs(Request):
     jobs: Annotated[int, Field(ge=1, le=999_999_999, examples=[100])]
 
 
+class SplitJobs(Request):
+    """Into how many pieces to divide each job (as many as its sites advise, if not given); `preview`: only tell."""
+
+    into: Annotated[int, Field(ge=2, le=999_999_999, examples=[4])] | None = None
+    preview: bool = False
+
+
 class Action(Request):
     """Something to be done to datasets, jobs and tasks, all of it or nothing."""
 

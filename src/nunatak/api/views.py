@@ -201,6 +201,22 @@ class JobsNow(View):
     jobs: int
 
 
+class Divided(View):
+    """What became of a split: `moved` jobs of `dataset` are `jobs` jobs of `made` now, `pieces` each (`made` 0: a preview)."""
+
+    dataset: int
+    made: int
+    moved: int
+    jobs: int
+    pieces: int
+    parameter: str
+    whole: int
+    low: int
+    high: int
+    notes: list[str]
+    url: str
+
+
 class Changed(View):
     """How many tasks changed (a hold of a dataset counts as one)."""
 

@@ -1,13 +1,17 @@
-"""Verbs that act: hold, release, retry, cancel, close, more."""
+"""Verbs that act: hold, release, retry, cancel, close, more, split."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nunatak.cli.group import INTERRUPTED
 from nunatak.cli.look import client
-from nunatak.cli.talk import AsJson, Where, Wheres, out, out_json
+from nunatak.cli.talk import AsJson, Where, Wheres, out, out_json, say
+
+if TYPE_CHECKING:
+    from nunatak.client.results import Divided
 
 app = typer.Typer(rich_markup_mode=None)
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it is kept in the history.")]
@@ -61,3 +65,43 @@ def more(
         out_json({"dataset": int(address.partition("/")[0]), "jobs": total})
     else:
         out(f"dataset {address} has {total} jobs now")
+
+
+@app.command()
+def split(
+    address: Where,
+    into: Annotated[
+        int | None,
+        typer.Option(min=2, metavar="N", help="How many jobs each becomes; else as many as its sites advise."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Divide jobs that have not begun into smaller ones, in a new dataset."""
+    to = client()
+    plan = to.split(address, into, preview=True)
+    for note in plan.notes:
+        say(f"note: {note}")
+    if not yes and not _agreed(_question(plan)):
+        say("nothing was changed; --yes does not ask")
+        raise typer.Exit(INTERRUPTED)
+    made = to.split(address, plan.pieces)
+    if as_json:
+        out_json(made.plain)
+    else:
+        out(f"dataset {made.made}")
+        say(f"{made.moved} jobs of dataset {made.dataset} are {made.jobs} jobs now; the others go on where they are")
+
+
+def _agreed(question: str) -> bool:
+    """Ask; no answer, as where there is no terminal, is a no."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        return False
+
+
+def _question(plan: Divided) -> str:
+    each = f"{plan.low}" if plan.low == plan.high else f"{plan.high} or {plan.low}"
+    into = f"divide {plan.moved} jobs of dataset {plan.dataset} into {plan.jobs}"
+    return f"{into} with {plan.parameter} {each} instead of {plan.whole}?"

@@ -35,6 +35,7 @@ VERBS = (
     Verb("cancel", "act", "End datasets, jobs or tasks for good."),
     Verb("close", "act", "Let datasets get no new jobs."),
     Verb("more", "act", "Add jobs to a dataset."),
+    Verb("split", "act", "Divide jobs that have not begun into smaller ones."),
     Verb("shares", "shares", "Show who gets how much, or change it."),
     Verb("node", "nodes", "Show how nodes stand; drain them."),
     Verb("login", "access", "Save which server to use, and the token for it."),

@@ -14,6 +14,7 @@ from nunatak.client.connection import API, Connection, fresh_key, path_of
 from nunatak.client.results import (
     Checked,
     DatasetStatus,
+    Divided,
     Event,
     Failure,
     NodeList,
@@ -27,7 +28,7 @@ from nunatak.client.results import (
     status_of,
 )
 from nunatak.core.address import Address, parse
-from nunatak.core.errors import Unavailable
+from nunatak.core.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
     import httpx2
@@ -150,6 +151,17 @@ class Client:
         """Add jobs at the end of a dataset; return how many it has now."""
         path = f"{API}/datasets/{address_of(where).dataset}/more"
         return int(self._to.post(path, {"jobs": jobs}, key=fresh_key())["jobs"])
+
+    def split(self, where: Where, into: int | None = None, *, preview: bool = False) -> Divided:
+        """Divide each job of a dataset that has not begun into `into` jobs of a new dataset; with `preview`, only tell.
+
+        Without `into`, as many as the sites advise. Raises `Conflict` if the dataset cannot be split.
+        """
+        address = address_of(where)
+        if address.level != "dataset":
+            raise Invalid(f"{address} is a {address.level}", code="bad-level", hint="only a dataset can be split")
+        body = {"preview": preview, **({} if into is None else {"into": into})}
+        return Divided.of(self._to.post(f"{API}/datasets/{address.dataset}/split", body, key=fresh_key()))
 
     def datasets(
         self, *, state: str | None = None, owner: str | None = None, name: str | None = None, limit: int | None = None

@@ -191,6 +191,26 @@ class Submitted(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Divided(Result):
+    """A split: `moved` jobs of `dataset` are `jobs` jobs of `made` (0: it was a preview), each divided into `pieces`.
+
+    The parameter is `low` in some and `high` in the rest, `whole` before; `notes` say in words what else is otherwise.
+    """
+
+    dataset: int
+    made: int
+    moved: int
+    jobs: int
+    pieces: int
+    parameter: str
+    whole: int
+    low: int
+    high: int
+    notes: Sequence[str] = ()
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checked(Result):
     """A recipe that can be submitted."""
 

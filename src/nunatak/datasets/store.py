@@ -105,6 +105,10 @@ CANCEL_JOBS = Statement(
     marks="dataset int, job int, cancelled int",
 )
 CANCELLED_JOBS = Statement("SELECT job FROM jobs WHERE dataset = :dataset AND cancelled")
+LAST_MARKED = Statement(
+    "SELECT MAX(job) AS job FROM jobs WHERE dataset = :dataset AND (cancelled OR failed > 0 OR held > 0 OR sinks > 0)"
+)
+FORGET_MARKS = Statement("DELETE FROM jobs WHERE dataset = :dataset AND job >= :first")
 TROUBLED_JOBS = Statement(
     "SELECT job, failed, held FROM jobs WHERE dataset = :dataset AND (failed > 0 OR held > 0) AND job > :after"
     " ORDER BY job LIMIT :n"

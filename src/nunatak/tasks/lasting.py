@@ -48,12 +48,16 @@ def warnings(tx: Connection, context: Context, now: float) -> list[TooLong]:
 def of_evidence(context: Context, evidence: Mapping[int, Evidence], sites: list[Place]) -> list[TooLong]:
     """Return which tasks are too long: pure, given what is known of them and of the sites."""
     found = []
+    command = "" if context.graph.gathered else f"nunatak split {context.dataset}"  # what gathers must see all jobs
     for number, task in enumerate(context.plan.tasks):
         took = evidence.get(number, Evidence()).time.used
         asked = float(shape_for(context, number).time)
         splittable = context.plan.divisible(task)
         resumes = bool(task.checkpoint)
-        at = [too_long(task.name, took, asked, place, splittable=splittable, checkpoint=resumes) for place in sites]
+        at = [
+            too_long(task.name, took, asked, place, splittable=splittable, checkpoint=resumes, command=command)
+            for place in sites
+        ]
         said = [item for item in at if item is not None]
         if said and len(said) == len(at):
             found.append(min(said, key=lambda item: (item.takes > item.place.longest, item.restarting)))

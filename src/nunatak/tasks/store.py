@@ -107,6 +107,14 @@ LAST_TOUCHED = Statement("SELECT MAX(job) AS job FROM tasks WHERE dataset = :dat
 TOUCHED_BEYOND = Statement(
     "SELECT COUNT(*) AS n FROM tasks WHERE dataset = :dataset AND job >= :first AND task = :task"
 )
+LAST_BEGUN = Statement(
+    "SELECT MAX(job) AS job FROM tasks WHERE dataset = :dataset AND (attempt > 0 OR state NOT IN ('ready', 'waiting'))"
+)
+LOCKED_BEYOND = Statement(
+    "SELECT job, task, state, shape, attempt FROM tasks WHERE dataset = :dataset AND job >= :first"
+    " ORDER BY job, task {wait}"
+)
+FORGET_BEYOND = Statement("DELETE FROM tasks WHERE dataset = :dataset AND job >= :first")
 ONCE_DONE = Statement("SELECT task FROM tasks WHERE dataset = :dataset AND job = -1 AND state = 'done'")
 
 LOCKED_ROWS = Statement(

@@ -58,6 +58,7 @@ class TooLong:
     resuming: float  # expected with a checkpoint kept at each eviction
     checkpoint: bool
     split: Split | None
+    command: str = ""  # what to type to have it divided
 
     @property
     def text(self) -> str:
@@ -82,7 +83,8 @@ class TooLong:
 
     def _advice(self) -> str:
         if self.split:
-            return f"yours: divide it into {self.split.text}"
+            how = f": {self.command}" if self.command else ""
+            return f"yours: divide it into {self.split.text}{how}"
         return "yours: declare a checkpoint file, or a splittable parameter"
 
 
@@ -94,17 +96,18 @@ def too_long(
     *,
     splittable: tuple[str, int] | None = None,
     checkpoint: bool = False,
+    command: str = "",
 ) -> TooLong | None:
     """Return what is to be said of a task whose p90 (before any finished: the time asked for) is beyond a place's half-life.
 
-    `splittable` is a parameter and its value that may be divided over more jobs.
+    `splittable` is a parameter and its value that may be divided over more jobs, `command` what to type for that.
     """
     takes = took.quantile(0.9) if took.count else asked
     if takes <= min(place.half_life, place.longest):
         return None
     restarting, resuming = expected(takes, place.half_life), expected(takes, place.half_life, interval=0.0)
     split = divide(*splittable, takes, place) if splittable else None
-    return TooLong(task, place, takes, took.count, restarting, resuming, checkpoint, split)
+    return TooLong(task, place, takes, took.count, restarting, resuming, checkpoint, split, command)
 
 
 def expected(
