@@ -132,7 +132,7 @@ def test_an_evicted_task_says_what_was_kept(house: Installation) -> None:
 
 
 def test_time_that_is_over_is_no_failure_while_a_checkpoint_gets_on(house: Installation) -> None:
-    submit(house, last=45, pace=0.5, time="10 s")
+    submit(house, last=60, pace=0.5, time="10 s")
     house.until_state("done")
     rows = ledger(house)
     assert len(rows) >= 3
