@@ -315,7 +315,7 @@ SHORT = "name: short\njobs: {jobs}\nneeds: {{cpu: 1, memory: 1 GB, time: 10 min}
 def test_short_tasks_go_in_series_once_it_is_known_how_long_they_take(api: Api) -> None:
     site = Site(api, duration=5.0, overhead=60.0)
     site.world.slots.__init__(replace(site.world.slots.total, cpu=10))  # type: ignore[misc]
-    site.engine._queue = 0
+    site.engine.queue = 0
     site.api.submit(SHORT.format(jobs=400))
     site.until(lambda: len(site.world.runs) < 10, seconds=5.0)
     site.until(lambda: any(len(run.left) > 1 for run in site.world.runs.values()), seconds=5.0)
@@ -332,11 +332,11 @@ def test_what_never_began_is_given_back_free_of_charge_and_at_once(api: Api) -> 
     site = Site(api, duration=5.0)
     site.api.submit(SHORT.format(jobs=600))
     site.world.slots.__init__(replace(site.world.slots.total, cpu=4))  # type: ignore[misc]
-    site.engine._queue = 0
-    site.until(lambda: any(len(run.left) > 3 for run in site.world.runs.values()), seconds=5.0)
-    run = next(run for run in site.world.runs.values() if len(run.left) > 3)
-    waiting = [attempt.handle for attempt in run.left]
-    running = next(a for a in site.world.attempts.values() if a.run is run and a.begun and not a.end)
+    site.engine.queue = 0
+    site.until(lambda: _ahead_of_others(site) is not None, seconds=5.0)
+    running = _ahead_of_others(site)
+    assert running is not None
+    waiting = [attempt.handle for attempt in running.run.left]
     now = site.clock()
     told = replace(_evicted(running), started=now, ended=now)
     site.engine._tell(site.world._release(running, told, now))
@@ -353,6 +353,12 @@ def test_what_never_began_is_given_back_free_of_charge_and_at_once(api: Api) -> 
     site.until(site.is_done, seconds=5.0, most=2000)
     assert site.status()["tasks"]["done"] == 600
     assert api.faults() == []
+
+
+def _ahead_of_others(site: Site) -> SimulatedAttempt | None:
+    """Return an attempt that runs, with more than three of its series behind it."""
+    running = (a for a in site.world.attempts.values() if a.begun and not a.end)
+    return next((a for a in running if len(a.run.left) > 3), None)
 
 
 def _evicted(running: SimulatedAttempt) -> Outcome:

@@ -143,7 +143,7 @@ def test_all_loops_start_tick_and_stop_promptly(database: Database, clock: Manua
     world = World(database, clock)
     storage, logs = PosixStorage([tmp_path]), LogStore(tmp_path / "logs", clock=clock)
     loops = loops_of(database, world.contexts, storage, logs, clock, store="file:///s", interval=0.01, lease=300.0)
-    assert {loop.name for loop in loops} == {"reap", "stops", "health", "files", "logs", "answers"}
+    assert {loop.name for loop in loops} == {"reap", "stops", "withdraw", "health", "files", "logs", "answers"}
     ticked = {loop.name: threading.Event() for loop in loops}
 
     def watched(loop: Loop) -> Loop:
