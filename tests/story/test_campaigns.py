@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -114,6 +115,25 @@ def test_a_black_hole_is_drained_after_a_few_tasks_and_the_campaign_goes_on() ->
     assert {row.host for row in lost} == {"node-7"}
     assert len([row for row in lost if row.ended < made.begin + 600]) <= 5
     assert found.badput < 0.001
+
+
+def test_a_black_hole_costs_two_tasks_a_probe_at_most_over_hours() -> None:
+    nodes = tuple(f"node-{n}" for n in range(50))
+    place = Place(nodes, slots_per_host=1, faults={"node-7": Fault()})
+    with campaign({"work": LogNormal(1800, 0.3)}) as (made, _):
+        made.add(Resource("pool", "here", 50, SLOT, place))
+        made.submit(line(400, "work"))
+        made.run(until=3.5 * HOUR)
+        with made.house.database.read() as tx:
+            lost = [row for row in tx.execute(attempts.select()).all() if row.verdict not in (None, "", "ok")]
+        made.run()
+    ended = sorted(row.ended - made.begin for row in lost)
+    breaks = [n for n, (one, other) in enumerate(pairwise(ended), 1) if other - one > 300]
+    costs = [after - before for before, after in pairwise([0, *breaks, len(ended)])]
+    assert {row.host for row in lost} == {"node-7"}
+    assert costs[0] <= 5
+    assert len(costs) >= 4, "it is probed again and again"
+    assert max(costs[1:]) <= 2
 
 
 def test_what_no_engine_can_take_is_named_with_what_it_lacks() -> None:
