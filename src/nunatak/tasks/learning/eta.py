@@ -181,4 +181,4 @@ def _soonest(bag: Bag, slots: float) -> float:
     whole = sum(item.left * last.mean for item, last in bag)
     begun = sum(n * min(age, last.mean) for item, last in bag for age, n in item.running)
     deviation = math.sqrt(sum(item.left * last.variance for item, last in bag) * sum(item.left for item, _ in bag))
-    return (whole - begun) / slots * (1 + deviation / whole) * (1 - 1.28 * UNSTEADY)
+    return (whole - begun) / slots * (1 + deviation / whole) * math.exp(-1.28 * _doubt(bag))
