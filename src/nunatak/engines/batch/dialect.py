@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -78,6 +79,29 @@ def good(answer: Answer, command: str) -> str:
     if answer.code or answer.lost:
         raise Unavailable(f"{command}: {answer.words}", code="batch-system", hint="is the batch system up?")
     return answer.out
+
+
+def taken(
+    answers: Sequence[Answer],
+    receipt: re.Pattern[str],
+    *,
+    away: re.Pattern[str],
+    unsure: re.Pattern[str],
+    noise: str = "",
+) -> Submitted:
+    """Read the answer to one submission: `receipt` has the id as its first group.
+
+    `away` and `unsure` are what it says when nothing was submitted but may be later, and when that is not known; `noise`
+    is what stands before its complaints.
+    """
+    (answer,) = answers
+    found = receipt.search(answer.out)
+    if answer.code == 0 and found and not answer.lost:
+        return Submitted(id=found[1])
+    words = re.sub(noise, "", answer.words) if noise else answer.words
+    if answer.lost or answer.code == 0 or unsure.search(words):
+        return Submitted(unsure=words)
+    return Submitted(away=words) if answer.code == 127 or away.search(words) else Submitted(refused=words)
 
 
 def chunks(items: Sequence[T], most: int) -> list[Sequence[T]]:

@@ -13,13 +13,14 @@ from xml.etree import ElementTree as ET
 from nunatak.core.errors import Unavailable
 from nunatak.core.work import Shape
 from nunatak.engines.batch import static
-from nunatak.engines.batch.dialect import Answer, Ask, Command, chunks, good, nothing
+from nunatak.engines.batch.dialect import Answer, Ask, Command, chunks, good, nothing, taken
 from nunatak.engines.batch.model import Cause, Cluster, Job, Order, Stage, Submitted
 
 _TOGETHER = 200
 _AWAY = re.compile(
     r"unable to contact|can't connect|cannot connect|commlib error|maximum number|job rejected: only", re.IGNORECASE
 )
+_RECEIPT = re.compile(r"^(\d+)(?:\.\d+-\d+:\d+)?\s*$", re.MULTILINE)
 _UNSURE = re.compile(r"timed? ?out|got read error|connection closed|broken pipe", re.IGNORECASE)
 _WORDS = re.compile(r"h_rt|h_cpu|s_rt", re.IGNORECASE)
 
@@ -91,14 +92,7 @@ class GridEngine:
 
 def submitted(answers: Sequence[Answer]) -> Submitted:
     """Read what `qsub -terse` said: `123.1-3:1`."""
-    (answer,) = answers
-    found = re.search(r"^(\d+)(?:\.\d+-\d+:\d+)?\s*$", answer.out, re.MULTILINE)
-    if answer.code == 0 and found and not answer.lost:
-        return Submitted(id=found[1])
-    words = answer.words
-    if answer.lost or answer.code == 0 or _UNSURE.search(words):
-        return Submitted(unsure=words)
-    return Submitted(away=words) if answer.code == 127 or _AWAY.search(words) else Submitted(refused=words)
+    return taken(answers, _RECEIPT, away=_AWAY, unsure=_UNSURE)
 
 
 def read(text: str) -> list[Job]:

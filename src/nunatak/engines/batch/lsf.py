@@ -13,7 +13,7 @@ from typing import Any
 from nunatak.core.errors import Unavailable
 from nunatak.core.work import Shape
 from nunatak.engines.batch import static
-from nunatak.engines.batch.dialect import Answer, Ask, Command, chunks, good, nothing
+from nunatak.engines.batch.dialect import Answer, Ask, Command, chunks, good, nothing, taken
 from nunatak.engines.batch.model import Cause, Cluster, Job, Order, Stage, Submitted
 
 _TOGETHER = 200
@@ -22,6 +22,7 @@ _AWAY = re.compile(
     r"lsf is down|cannot connect|please wait|try later|limit has been reached|limit exceeded|batch daemon",
     re.IGNORECASE,
 )
+_RECEIPT = re.compile(r"Job <(\d{1,12})> is submitted")
 _UNSURE = re.compile(r"timed? ?out|communication|broken pipe", re.IGNORECASE)
 _WAITING, _ENDED = {"PEND", "PSUSP", "WAIT", "PROV"}, {"DONE", "EXIT", "ZOMBI"}
 _REASONS = (
@@ -87,14 +88,7 @@ class Lsf:
 
 def submitted(answers: Sequence[Answer]) -> Submitted:
     """Read what bsub said: `Job <123> is submitted to queue <normal>.`."""
-    (answer,) = answers
-    found = re.search(r"Job <(\d{1,12})> is submitted", answer.out)
-    if answer.code == 0 and found and not answer.lost:
-        return Submitted(id=found[1])
-    words = answer.words
-    if answer.lost or answer.code == 0 or _UNSURE.search(words):
-        return Submitted(unsure=words)
-    return Submitted(away=words) if answer.code == 127 or _AWAY.search(words) else Submitted(refused=words)
+    return taken(answers, _RECEIPT, away=_AWAY, unsure=_UNSURE)
 
 
 def _status(answers: Sequence[Answer]) -> list[Job]:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from nunatak.core.work import Shape
 from nunatak.engines.batch import static
-from nunatak.engines.batch.dialect import Answer, Ask, Command, chunks, good, nothing
+from nunatak.engines.batch.dialect import Answer, Ask, Command, chunks, good, nothing, taken
 from nunatak.engines.batch.model import Cause, Cluster, Job, Order, Stage, Submitted
 
 _TOGETHER = 200
@@ -19,6 +19,7 @@ _AWAY = re.compile(
     r"cannot connect|connection refused|server is not|would exceed|maximum number|pbs_iff|no route|try again",
     re.IGNORECASE,
 )
+_RECEIPT = re.compile(r"^(\d+(?:\[\])?(?:\.[\w.-]+)?)\s*$", re.MULTILINE)
 _UNSURE = re.compile(r"timed? ?out|end of file|communication failure|premature end|broken pipe", re.IGNORECASE)
 _CODES = {
     -26: Cause.MEMORY,
@@ -102,14 +103,7 @@ class Pbs:
 
 def submitted(answers: Sequence[Answer]) -> Submitted:
     """Read what qsub said: `123.server`, or `123[].server` for an array."""
-    (answer,) = answers
-    found = re.search(r"^(\d+(?:\[\])?(?:\.[\w.-]+)?)\s*$", answer.out, re.MULTILINE)
-    if answer.code == 0 and found and not answer.lost:
-        return Submitted(id=found[1])
-    words = answer.words
-    if answer.lost or answer.code == 0 or _UNSURE.search(words):
-        return Submitted(unsure=words)
-    return Submitted(away=words) if answer.code == 127 or _AWAY.search(words) else Submitted(refused=words)
+    return taken(answers, _RECEIPT, away=_AWAY, unsure=_UNSURE)
 
 
 def read(text: str) -> list[Job]:

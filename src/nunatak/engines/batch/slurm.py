@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from nunatak.core.errors import Unavailable
 from nunatak.engines.batch import slurm_read as read
-from nunatak.engines.batch.dialect import Answer, Ask, Command, chunks, good, nothing
+from nunatak.engines.batch.dialect import Answer, Ask, Command, chunks, good, nothing, taken
 from nunatak.engines.batch.model import Cluster, Job, Order, Submitted
 
 MIB = 1024 * 1024
@@ -19,6 +19,7 @@ _AWAY = re.compile(
     r"|submit ?limit|MaxSubmit|job array index is out of range|slurm backup|not responding",
     re.IGNORECASE,
 )
+_RECEIPT = re.compile(r"^(\d+)(?:;\S+)?\s*$", re.MULTILINE)
 _UNSURE = re.compile(r"timed out|connection reset|broken pipe|unexpected message", re.IGNORECASE)
 _SACCT = ("JobID", "State", "ExitCode", "Start", "End", "NodeList", "Reason")
 
@@ -115,14 +116,7 @@ class Slurm:
 
 def submitted(answers: Sequence[Answer]) -> Submitted:
     """Read what sbatch said. `--parsable` prints `ID` or `ID;CLUSTER`."""
-    (answer,) = answers
-    found = re.search(r"^(\d+)(?:;\S+)?\s*$", answer.out, re.MULTILINE)
-    if answer.code == 0 and found and not answer.lost:
-        return Submitted(id=found[1])
-    words = re.sub(r"sbatch: (error: )?", "", answer.words)
-    if answer.lost or answer.code == 0 or _UNSURE.search(words):
-        return Submitted(unsure=words)
-    return Submitted(away=words) if answer.code == 127 or _AWAY.search(words) else Submitted(refused=words)
+    return taken(answers, _RECEIPT, away=_AWAY, unsure=_UNSURE, noise=r"sbatch: (error: )?")
 
 
 def _status(answers: Sequence[Answer]) -> list[Job]:
