@@ -192,9 +192,7 @@ class Places:
         with self._lock:
             return self._turn.select(offer, limit)
 
-    def fill(
-        self, offer: Offer, allotment: Allotment, size: Callable[[Shape, int], int], most: int
-    ) -> tuple[Allotment, int]:
+    def fill(self, offer: Offer, allotment: Allotment, size: Callable[[int], int], most: int) -> tuple[Allotment, int]:
         """Return an allotment with more tasks for the same places, and how many go into each; see `Turn.fill`."""
         with self._lock:
             return self._turn.fill(offer, allotment, size, most)

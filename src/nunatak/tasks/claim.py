@@ -6,6 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -135,11 +136,12 @@ def _fill(
     for kind, of_kind in chosen.items():
         for number, (item, allotment) in enumerate(of_kind):
             if item.grouping and kind in short and _in_series(item):
-                rule = Rule(took[kind.dataset, kind.task], item.grouping, item.offer.shape)
-                larger, rule.each = places.fill(item.offer, allotment, rule.size, budget[item.lease])
+                taking, shape = took[kind.dataset, kind.task], places.shapes[kind.asked]
+                size = partial(rows.size, taking, item.grouping, shape, item.offer.shape)
+                larger, each = places.fill(item.offer, allotment, size, budget[item.lease])
                 budget[item.lease] -= larger.n - allotment.n
                 of_kind[number] = item, larger
-                rules[item.lease, kind] = rule
+                rules[item.lease, kind] = Rule(taking, item.grouping, shape, each)
     return rules
 
 

@@ -64,28 +64,27 @@ class Durations:
                 self._until[task] = now + (ALONE if took.count and took.mean() > target else AGE)
 
 
-class Rule:
-    """How tasks of one kind share the places of one engine: `each` in one place, as many as `size` says."""
+class Rule(NamedTuple):
+    """How tasks of one kind share the places of one engine: `each` in one place, of what took so long and has this shape."""
 
-    def __init__(self, took: Sketch, grouping: Grouping, offer: Shape) -> None:
-        """Group what took so long on an engine that has `offer` in all."""
-        self.took, self.grouping, self.offer = took, grouping, offer
-        self.each = 1
-        self.shape = Shape()
+    took: Sketch
+    grouping: Grouping
+    shape: Shape
+    each: int
 
-    def size(self, shape: Shape, ready: int) -> int:
-        """Return how many tasks of a shape go into one place, of which so many are ready."""
-        self.shape, offer = shape, self.offer
-        parts = [(offer.cpu, shape.cpu), (offer.gpu, shape.gpu), (offer.memory, shape.memory), (offer.disk, shape.disk)]
-        slots = min((have // need for have, need in parts if need), default=1)
-        return group_size(self.took, shape, ready, max(1, slots), self.grouping).n
+
+def size(took: Sketch, grouping: Grouping, shape: Shape, offer: Shape, ready: int) -> int:
+    """Return how many tasks of a shape go into one place of an engine that has `offer` in all; so many are ready."""
+    parts = [(offer.cpu, shape.cpu), (offer.gpu, shape.gpu), (offer.memory, shape.memory), (offer.disk, shape.disk)]
+    slots = min((have // need for have, need in parts if need), default=1)
+    return group_size(took, shape, ready, max(1, slots), grouping).n
 
 
 def in_rows(claimed: Sequence[Claimed], rule: Rule, first: int) -> list[Claimed]:
     """Return the claimed tasks of one kind with their series, as even as can be; series are numbered from `first`."""
-    size = Size(rule.each, group_time(rule.took, rule.shape, rule.each, rule.grouping), "")
+    each = Size(rule.each, group_time(rule.took, rule.shape, rule.each, rule.grouping), "")
     made: list[Claimed] = []
-    for group in groups([((), item, rule.shape) for item in claimed], {(): size}):
+    for group in groups([((), item, rule.shape) for item in claimed], {(): each}):
         row = Row(first, group.shape) if len(group.members) > 1 else None
         first += row is not None
         made += [item._replace(row=row) for item in group.members]

@@ -68,18 +68,16 @@ class Turn:
         self._count(site, sum(got.values()))
         return [Allotment(dataset, task, shape, n, asked) for (dataset, task, shape, asked), n in got.items()]
 
-    def fill(
-        self, offer: Offer, allotment: Allotment, size: Callable[[Shape, int], int], most: int
-    ) -> tuple[Allotment, int]:
+    def fill(self, offer: Offer, allotment: Allotment, size: Callable[[int], int], most: int) -> tuple[Allotment, int]:
         """Put up to `most` more tasks into the places of an allotment, to run there one after the other.
 
-        `size` says how many go into one place, by what they ask for and how many are wanted, those of the allotment
-        included. Returns the larger allotment and that number; all is counted off, and charged, like what was picked.
+        `size` says how many go into one place, by how many are wanted, those of the allotment included. Returns the larger
+        allotment and that number; all is counted off, and charged, like what was picked.
         """
         group, user, line = self.positions.paths[allotment.dataset]
         owners = (*line.member.owners(), ("site", offer.site))
         want = next(w for w in self._wants[line.key] if (w.task, w.shape) == (allotment.task, allotment.shape))
-        each = size(self._shapes[want.asked], want.left + allotment.n) if want.asked else 1
+        each = size(want.left + allotment.n)
         more = min([allotment.n * (each - 1), want.left, most, *(max(0, self._room(owner)) for owner in owners)])
         if more <= 0:
             return allotment, each
