@@ -16,7 +16,7 @@ compare:  ## after `make demo`: run the chain without any workflow system and co
 	$$python run_chain.py ../../demo-out/plain --jobs 4 >../../demo-out/plain.log && \
 	$$python compare_hashes.py ../../demo-out/plain ../../demo-out/results
 
-test:  ## run every test, on SQLite and a real PostgreSQL
+test:  ## run every test, with a real PostgreSQL, HTCondor pool and Slurm (root on Debian 12)
 	@tools/setup.sh dev
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
