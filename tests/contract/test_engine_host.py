@@ -369,7 +369,6 @@ def test_an_engine_that_wants_none_gets_no_series(api: Api) -> None:
     site = Site(api, duration=5.0)
     site.start(lambda engine: engine)
     site.engine.grouping = replace(site.engine.grouping, target=0.0)
-    site.host._grouping = site.engine.grouping
     site.api.submit(SHORT.format(jobs=50))
     site.until(site.is_done, seconds=5.0)
     assert all(not run.left for run in site.world.runs.values())

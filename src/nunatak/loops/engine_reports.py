@@ -1,4 +1,4 @@
-"""What an engine host says of ends: in the engine's words where the server takes them, else in words that it does take."""
+"""What an engine host says: what began, how it ended, and the logs; what the server does not take, in words that it does."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from dataclasses import replace
 import structlog
 
 from nunatak.client.engine import Begun, EngineClient, Key
-from nunatak.core.errors import Invalid
+from nunatak.core.errors import Invalid, NunatakError
 from nunatak.core.work import Outcome, Reason
-from nunatak.engines.protocol import Change
+from nunatak.engines.keys import key_of
+from nunatak.engines.protocol import Change, Changes, Handle, What
+from nunatak.loops.engine_holdings import Holdings
+from nunatak.loops.engine_logs import LogCarrier
+from nunatak.loops.engine_pace import Pace
 
 log = structlog.get_logger("nunatak.engine")
 
@@ -54,3 +58,83 @@ def _tell_plainly(server: EngineClient, ended: Sequence[Outcome], why: str) -> l
 def _not_understood(outcome: Outcome, why: str) -> Outcome:
     message = f"its outcome was not understood by the server: {why[:500]}"
     return Outcome(outcome.address, outcome.lease, Reason.INVALID, message)
+
+
+class Reports:
+    """Tells the server what it does not know yet, and lets the engine forget what is told with whole logs."""
+
+    def __init__(self, server: EngineClient, holdings: Holdings, logs: LogCarrier, pace: Pace) -> None:
+        """Begin with nothing told."""
+        self._server, self._holdings, self._logs, self._pace = server, holdings, logs, pace
+        self._told: set[tuple[Key, What]] = set()  # of what the engine does not forget yet
+        self._reported = self._logged = float("-inf")
+        self.cursor = ""
+        """What the engine may forget."""
+        self.pending = False
+        """Whether there is something to say."""
+
+    @property
+    def due(self) -> float:
+        """Return when something is to be said or looked at."""
+        looking = bool(self._holdings) or self._logs.behind
+        logs = self._logged + self._pace.logs if looking else float("inf")
+        return min(logs, self._reported + self._pace.report if self.pending else float("inf"))
+
+    @property
+    def ended(self) -> set[Key]:
+        """Return the attempts whose end was told and is not forgotten by the engine yet."""
+        return {key for key, what in self._told if what is What.ENDED}
+
+    def report(self, changes: Changes, most: int, now: float) -> bool:
+        """Tell what is new, at most `most` in a request; tell whether anything ended."""
+        fresh = [change for change in changes.changes if (key_of(change.handle), change.what) not in self._told]
+        refused = self._holdings.refused
+        self.pending = bool(fresh or refused)
+        if not self.pending or now - self._reported < self._pace.report:
+            return False
+        ended = [change.handle for change in fresh if change.what is What.ENDED]
+        self._finish_logs(ended, now)
+        for start in range(0, len(fresh), most):
+            self._tell(fresh[start : start + most])
+        while refused:
+            tell(self._server, [], refused[:most])
+            del refused[:most]
+        self._reported, self.pending = now, False
+        return bool(ended)
+
+    def _finish_logs(self, ended: Sequence[Handle], now: float) -> None:
+        """Send what attempts wrote before saying that they ended, so that whoever hears of the end can read it."""
+        self._logs.end(ended)
+        if not ended:
+            return
+        try:
+            self._logged = now if not self._logs.carry() else float("-inf")
+        except NunatakError as error:  # an end is worth more than a log, which is sent again later
+            log.warning("logs were not taken", error=error.message, code=error.code)
+
+    def _tell(self, fresh: Sequence[Change]) -> None:
+        started = [
+            Begun(change.handle.address, change.handle.lease, change.at, change.host)
+            for change in fresh
+            if change.what is What.RUNNING
+        ]
+        ends = [change for change in fresh if change.what is What.ENDED]
+        stale = tell(self._server, started, [outcome_of(change) for change in ends if not unbegun(change)])
+        back = [change for change in ends if unbegun(change)]
+        if back:
+            said = outcome_of(back[0]).message[:200]
+            self._holdings.give_back([key_of(change.handle) for change in back], said, unbegun=True)
+        self._told.update((key_of(change.handle), change.what) for change in fresh)
+        self._holdings.drop(key_of(change.handle) for change in ends)
+        self._holdings.cancel(stale)
+
+    def carry_logs(self, changes: Changes, now: float) -> None:
+        """Send logs, and let the engine forget the ends that are reported with whole logs."""
+        if now - self._logged >= self._pace.logs:
+            more = self._logs.carry()
+            self._logged = now if not more else float("-inf")
+        if self.pending or self._logs.behind or self.cursor == changes.cursor:
+            return
+        self.cursor = changes.cursor
+        self._told.clear()
+        self._logs.forget()

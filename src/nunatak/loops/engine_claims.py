@@ -1,0 +1,75 @@
+"""How an engine host gets work: it claims as much as the engine wants, works out the orders and hands them on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nunatak.client.engine import Claim, EngineClient, Registration, places
+from nunatak.core.clock import Clock
+from nunatak.core.errors import NunatakError, Unavailable
+from nunatak.core.work import Grouping
+from nunatak.engines.protocol import Engine
+from nunatak.loops.engine_holdings import Holdings
+from nunatak.loops.engine_pace import Pace
+from nunatak.loops.engine_specs import Specs
+
+
+class Claims:
+    """Claims for one engine. After a claim that found less than was wanted the next one waits, longer each time."""
+
+    def __init__(self, engine: Engine, server: EngineClient, holdings: Holdings, pace: Pace, clock: Clock) -> None:
+        """Begin with a claim that is due."""
+        self._engine, self._server, self._holdings = engine, server, holdings
+        self._pace, self._clock, self._specs = pace, clock, Specs(server)
+        self._most = 1  # the largest number of attempts the engine ever asked for
+        self._pause, self._at, self._room = 0.0, float("-inf"), False
+        self.closed = False
+        """Whether no more is claimed."""
+
+    @property
+    def due(self) -> float:
+        """Return when the next claim is due; never while the engine wants nothing."""
+        return self._at if self._room else float("inf")
+
+    def hurry(self, now: float) -> None:
+        """Let the next claim be due now: there is reason to think that it finds something."""
+        self._pause, self._at = 0.0, now
+
+    def claim(self, given: Registration, now: float) -> bool:
+        """Claim and submit as much as the engine wants; tell whether there was anything."""
+        want = self._engine.capacity().queue
+        self._most = max(self._most, want)
+        plenty = self._pause == 0.0 and 2 * want < self._most
+        self._room = want >= 1 and not plenty and not self.closed
+        if not self._room or now < self._at:
+            return False
+        want = min(want, given.claim_limit)
+        grouping: Grouping | None = getattr(self._engine, "grouping", None)  # of an engine that takes series
+        try:
+            claims = self._server.claim(self._engine.capacity().total, want, grouping)
+        except Unavailable:
+            self._holdings.doubtful = True  # the answer may have been lost, with leases in it
+            raise
+        least = max(self._pace.claim, 0.0 if claims else 2 * self._pause)
+        self._pause = min(least, self._pace.idle) if places(claims) < want else 0.0
+        self._at = now + self._pause
+        self._submit(claims, given)
+        self._holdings.pass_on_nodes()
+        return bool(claims)
+
+    def _submit(self, claims: Sequence[Claim], given: Registration) -> None:
+        holdings = self._holdings
+        try:
+            batch, refused = self._specs.batch(claims, given, self._clock())
+            holdings.refused += refused
+            nodes = holdings.nodes
+            handles = self._engine.submit(batch, nodes) if batch else []
+            if batch:
+                holdings.told(nodes)
+        except NunatakError as error:
+            holdings.doubtful = True  # in case what follows does not reach the server
+            lost = {(item.address, item.lease) for item in holdings.refused}
+            keys = [(claim.address, claim.lease) for claim in claims]
+            holdings.give_back([key for key in keys if key not in lost], error.message[:200])
+            raise
+        holdings.add(handles)

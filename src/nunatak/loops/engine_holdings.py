@@ -1,0 +1,93 @@
+"""What an engine has for a server: known to the host by handles, compared with what the server believes, given back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from nunatak.client.engine import EngineClient, Key
+from nunatak.core.work import Outcome
+from nunatak.engines.keys import key_of
+from nunatak.engines.protocol import ALL_FINE, Engine, Handle, Nodes
+from nunatak.loops.engine_logs import LogCarrier
+
+RETURNED = 1000
+"""Attempts given back in one request."""
+
+
+class Holdings:
+    """The attempts of an engine that have not ended as far as the host knows, and the ends of those it never had."""
+
+    def __init__(self, engine: Engine, server: EngineClient, logs: LogCarrier) -> None:
+        """Begin with nothing known."""
+        self._engine, self._server, self._logs = engine, server, logs
+        self._handles: dict[Key, Handle] = {}
+        self._nodes = ALL_FINE  # as the engine was told last
+        self.refused: list[Outcome] = []
+        """Ends of attempts that never reached the engine."""
+        self.doubtful = True
+        """Whether engine and server may disagree on what the engine has."""
+
+    def __len__(self) -> int:
+        """Return how many attempts there are."""
+        return len(self._handles)
+
+    def add(self, handles: Sequence[Handle]) -> None:
+        """Know attempts, and carry their logs from now on."""
+        self._handles.update({key_of(handle): handle for handle in handles})
+        self._logs.follow(handles)
+
+    def drop(self, keys: Iterable[Key]) -> None:
+        """Forget attempts that ended."""
+        for key in keys:
+            self._handles.pop(key, None)
+
+    def cancel(self, keys: Iterable[Key]) -> None:
+        """End those of some attempts that the engine has."""
+        self._engine.cancel([self._handles[key] for key in keys if key in self._handles])
+
+    def cancel_all(self) -> None:
+        """End all."""
+        self._engine.cancel(list(self._handles.values()))
+
+    def stop(self, keys: Sequence[Key]) -> None:
+        """End what the server wants ended, and tell it what the engine does not have."""
+        self.cancel(keys)
+        self.give_back([key for key in keys if key not in self._handles], "the engine does not have it")
+
+    def give_back(self, keys: Sequence[Key], reason: str, *, unbegun: bool = False) -> None:
+        """Let others have attempts, free of charge."""
+        for start in range(0, len(keys), RETURNED):
+            self._server.give_back(keys[start : start + RETURNED], reason, unbegun)
+
+    def adopt(self, ended: set[Key]) -> set[Key]:
+        """Know what the engine has now, but for what it reported as `ended`; return all that it has."""
+        ours = {key_of(handle): handle for handle in self._engine.adopt()}
+        self._handles = {key: handle for key, handle in ours.items() if key not in ended}
+        self._logs.follow(self._handles.values())
+        return set(ours)
+
+    def reconcile(self, ended: set[Key]) -> None:
+        """Compare what the server believes with what the engine has, and settle the differences."""
+        ours = self.adopt(ended)
+        theirs = set(self._server.leases())
+        refused = {(item.address, item.lease) for item in self.refused}
+        self.give_back(sorted(theirs - ours - refused), "the engine lost it")
+        self.cancel(ours - theirs)
+        self.doubtful = False
+
+    # ---- nodes that are not fine
+
+    @property
+    def nodes(self) -> Nodes:
+        """Return what the server said last of the nodes."""
+        return Nodes(self._server.drained, self._server.probed)
+
+    def told(self, nodes: Nodes) -> None:
+        """Remember what the engine was told."""
+        self._nodes = nodes
+
+    def pass_on_nodes(self) -> None:
+        """Tell the engine which of its nodes are not fine, if that changed."""
+        if self.nodes != self._nodes:
+            self._engine.submit([], self.nodes)
+            self._nodes = self.nodes

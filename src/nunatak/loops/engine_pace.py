@@ -1,0 +1,49 @@
+"""How often an engine host does what, and how long it may sleep until something is due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often what is done, in seconds, and how much at a time."""
+
+    report: float = 0.1  # between two reports while there is much to say; the first comes at once
+    logs: float = 0.5  # between two looks at logs
+    stops: float = 1.0  # between two heartbeats while there are attempts that could be stopped
+    claim: float = 0.05  # after a claim that found less than was wanted; doubles up to `idle`
+    idle: float = 1.0  # longest sleep
+    least: float = 0.01  # shortest sleep
+    slice: float = 0.25  # how late it notices at most that it has to stop
+    look: float = 0.2  # longest sleep while there are attempts, with an engine that cannot tell when one ends
+    away: float = 0.2  # first pause after the server did not answer; doubles up to `away_most`
+    away_most: float = 10.0
+    reconcile: float = 180.0
+
+
+@runtime_checkable
+class Waits(Protocol):
+    """An engine that can tell when a worker ends, so that nothing is lost by sleeping."""
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep until a worker ends, at most `seconds`; tell whether one did."""
+
+
+class Absence:
+    """For how long a server that does not go along is left alone: longer each time, up to a bound."""
+
+    def __init__(self, pace: Pace) -> None:
+        """Begin with a server that goes along."""
+        self._pace, self._pause, self.until = pace, 0.0, float("-inf")
+
+    def over(self) -> None:
+        """Begin anew with the short pause the next time."""
+        self._pause = 0.0
+
+    def longer(self, now: float) -> bool:
+        """Leave the server alone for a while from `now`; tell whether this is the first time in a row."""
+        self._pause = min(max(self._pace.away, 2 * self._pause), self._pace.away_most)
+        self.until = now + self._pause
+        return self._pause == self._pace.away
