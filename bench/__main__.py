@@ -16,6 +16,7 @@ ALL = (
     "lives",
     "scale",
     "simulate",
+    "iceprod",
 )
 
 if __name__ == "__main__":
