@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+import engines_page
+
 from nunatak.api import document
 from nunatak.api.app import bare_app
 from nunatak.cli import reference
@@ -44,6 +46,7 @@ def states_page() -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "api.md": lambda: document.page(bare_app()),
     "cli.md": reference.command_page,
+    "engines.md": engines_page.page,
     "exit-codes.md": reference.exit_page,
     "openapi.json": lambda: document.text(bare_app()),
     "recipe.schema.json": json_schema_text,

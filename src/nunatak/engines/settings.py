@@ -33,13 +33,23 @@ def _unit(read: Any) -> BeforeValidator:
     return BeforeValidator(checked)
 
 
-Memory = Annotated[int, _unit(units.memory)]
+BYTES, SECONDS = "bytes", "seconds"
+"""Marks of amounts, for whoever shows them."""
+Memory = Annotated[int, _unit(units.memory), BYTES]
 """Bytes, written as `2 GB` or a number."""
-Seconds = Annotated[float, _unit(units.seconds)]
+Seconds = Annotated[float, _unit(units.seconds), SECONDS]
 """Seconds, written as `10 min` or a number; above zero."""
-Duration = Annotated[float, _unit(lambda value: 0.0 if value in (0, "0") else units.seconds(value))]
+Duration = Annotated[float, _unit(lambda value: 0.0 if value in (0, "0") else units.seconds(value)), SECONDS]
 """Seconds, likewise, or 0."""
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def _listed(value: Any) -> Any:
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+"""Words: a list, or text with commas."""
 
 
 def here() -> str:
@@ -55,17 +65,26 @@ def machine_memory() -> int:
 class Resource(BaseModel):
     """What a resource has."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     cpu: Positive = Field(default_factory=lambda: os.cpu_count() or 1)
+    """Cores there are; without it, those of this machine."""
     gpu: Count = 0
+    """GPUs there are."""
     memory: Memory = Field(default_factory=machine_memory)
+    """Memory there is; without it, that of this machine."""
     disk: Memory = 10**12
+    """The most disk a task may ask for."""
     time: Seconds = 366 * 86400
+    """The longest time a task may ask for."""
     platform: str = Field(default_factory=here)
-    features: tuple[str, ...] = ()
+    """What tasks may ask for, like `linux/x86_64`; without it, what this machine is."""
+    features: Words = ()
+    """What tasks may ask for beside the platform."""
     queue: Count | None = None
+    """Attempts that may wait beside those that run; without it, the engine's own figure."""
     target: Duration = TARGET
+    """How long a worker goes on with short tasks, one after the other; 0: each task has its own."""
 
     def total(self) -> Shape:
         """Return it as a shape."""
@@ -76,11 +95,17 @@ class LocalSettings(Resource):
     """Options of `local`: what this machine gives, where sandboxes and cache are, and how a worker is started."""
 
     directory: Path
+    """Where sandboxes are; belongs to one engine process."""
     worker: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Words that start the worker."""
     cache: Path | None = None
+    """Where workers keep shared files; without it, `.cache` in `directory`."""
     keep: bool = False
+    """Whether sandboxes are kept after their end is recorded."""
     margin: Seconds = 120.0
+    """How long over its time an attempt is stopped."""
     grace: Seconds = 60.0
+    """How long after that it is killed."""
 
 
 class FaultSettings(BaseModel):
@@ -102,22 +127,39 @@ class SimulatedSettings(Resource):
     """Options of `simulated`: the size of the pool and how attempts behave in it."""
 
     cpu: Positive = 1000
+    """Cores of the pool."""
     memory: Memory = 4 * 10**12
+    """Memory of the pool."""
     disk: Memory = 10**14
+    """The most disk a task may ask for."""
     seed: int = 0
+    """What all draws come from."""
     duration: Seconds = 60.0
+    """Median of run times."""
     spread: Spread = 0.0
+    """Standard deviation of the logarithm of run times."""
     memory_used: Annotated[float, Field(gt=0)] = 0.5
+    """Median of the used fraction of the memory asked for."""
     memory_spread: Spread = 0.0
+    """Standard deviation of its logarithm."""
     failure_rate: Rate = 0.0
+    """Probability that an attempt fails."""
     eviction_rate: Rate = 0.0
+    """Probability that an attempt is evicted."""
     lost_rate: Rate = 0.0
+    """Probability that a report comes late or twice."""
     late: Seconds = 60.0
+    """How late such a report is."""
     submit_delay: Annotated[float, Field(ge=0)] = 0.0
+    """Longest time between submission and start, in seconds."""
     overhead: Annotated[float, Field(ge=0)] = 0.0
-    hosts: Annotated[tuple[str, ...], Field(min_length=1)] = ("sim-1", "sim-2", "sim-3")
+    """Seconds from getting a place to the first task, which a series pays once."""
+    hosts: Annotated[Words, Field(min_length=1)] = ("sim-1", "sim-2", "sim-3")
+    """Names of nodes."""
     slots_per_host: Count = 0
+    """Attempts that one node takes at a time; 0: as many as come."""
     faults: dict[str, FaultSettings] = Field(default_factory=dict)
+    """By node: `rate` of attempts that end `after` seconds with `reason` and `message`."""
 
 
 def read(model: type[Model], settings: Mapping[str, Any], kind: str) -> Model:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from nunatak.engines.settings import Count, Memory, Positive, Seconds
+from nunatak.engines.settings import Count, Memory, Positive, Seconds, Words
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _FEATURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+=-]*\Z")
@@ -27,10 +27,6 @@ def _pairs(value: Any) -> Any:
         name, equals, text = part.partition(" = ")
         found[name.strip()] = text.strip() if equals else ""
     return found
-
-
-def _listed(value: Any) -> Any:
-    return tuple(item.strip() for item in value.split(",") if item.strip()) if isinstance(value, str) else value
 
 
 def _one_line(value: str) -> str:
@@ -70,8 +66,6 @@ Line = Annotated[str, AfterValidator(_one_line)]
 """One line of text for a submission."""
 Pairs = Annotated[Mapping[str, str], BeforeValidator(_pairs)]
 """Names and ClassAd expressions: a mapping, or text as `Name = expression; Name = expression`."""
-Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-"""Texts: a list, or text with commas."""
 Keep = Callable[[str, Path, str], object]
 """Stores a local file under a `file:` URL, given its SHA-256. Raises `NunatakError` if that cannot be."""
 
@@ -79,34 +73,61 @@ Keep = Callable[[str, Path, str], object]
 class HTCondorSettings(BaseModel):
     """Options of `htcondor`. Times in seconds, memory in bytes; `directory`, `worker` and `keep` come from the host."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     directory: Path
+    """Sandboxes and event logs, on a file system that the schedd's machine sees under the same path."""
     worker: Path
+    """The worker as one file."""
     keep: Keep
+    """What stores a file that came back."""
 
     config: Path | None = None
+    """File with HTCondor's configuration; without it, `CONDOR_CONFIG`, or where HTCondor looks."""
     collector: Line = ""
+    """The pool's central manager; without it, `COLLECTOR_HOST` of the configuration."""
     schedd: Line = ""
+    """Name of the schedd; without it, that of this machine."""
     token_directory: Path | None = None
+    """Where IDTOKENS are; only these are used then."""
 
     group: Line = ""
+    """Accounting group."""
     user: Line = ""
+    """User of the accounting group."""
     requirements: Line = ""
+    """What else a machine must have."""
     rank: Line = ""
+    """What machines are liked better; those without GPUs come second for tasks that need none."""
     attributes: Annotated[Pairs, AfterValidator(_attributes)] = Field(default_factory=dict)
+    """Attributes of the jobs, as `+Name = expression` in a submit file."""
     features: Annotated[Pairs, AfterValidator(_features)] = Field(default_factory=dict)
+    """What tasks may ask for, and the expression by which a machine has it; an empty expression means the machine's
+    attribute of that name. `gpu_memory=16GB` and `gpu_capability=8.0` need none."""
     platform: Line = "linux/x86_64"
-    shared: Listed = ("/cvmfs",)
-    plugins: Annotated[Listed, AfterValidator(_schemes)] = ()
+    """The platform of the nodes."""
+    shared: Words = ("/cvmfs",)
+    """Paths that are on the nodes as they are here."""
+    plugins: Annotated[Words, AfterValidator(_schemes)] = ()
+    """URL schemes that HTCondor fetches on the node, like `osdf`."""
     cache: Line = ""
+    """Directory on the nodes where virtual environments are kept; without it, in the sandbox."""
 
     depth: Count = 1000
+    """Jobs that may wait in the queue."""
     time: Seconds = 366 * 86400
+    """Longest time that tasks may ask for."""
     lease: Seconds = 600.0
+    """How long a job goes on when its node and the schedd lose sight of each other (`job_lease_duration`)."""
     margin: Seconds = 120.0
+    """How long over its time a job is held."""
     overhead: Memory = 32 * 2**20
+    """Memory asked for beside the task's, for the worker."""
     busy: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """Part of its time that the schedd may be at work, above which it gets nothing new."""
     look: Seconds = 30.0
+    """Pause between two looks at the pool."""
     reconcile: Seconds = 300.0
+    """Pause between two comparisons with the queue."""
     log_size: Positive = 64 * 2**20
+    """Bytes after which new jobs get another event log; old ones are deleted when nobody needs them."""
