@@ -1,4 +1,4 @@
-"""Random orders of submit, claim, report, hold, retry, cancel, lease expiry: the invariants hold after each step."""
+"""Random orders of submit, claim, report, hold, retry, cancel, split, lease expiry: the invariants hold after each step."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from nunatak.datasets.plan import Plan
 from nunatak.db import migrate
 from nunatak.db.database import Database
 from nunatak.tasks import fleet
-from tests.contract.world import World, campaign, chain, diamond, key
+from tests.contract.world import World, campaign, chain, diamond, divisible, key
 
 REASONS = st.sampled_from([Reason.OK, Reason.OK, Reason.OK, Reason.EXIT, Reason.LOST, Reason.MEMORY, Reason.TERMINATED])
-PLANS = st.sampled_from([chain, diamond, campaign])
+PLANS = st.sampled_from([chain, diamond, campaign, divisible])
 
 
 class Lives(RuleBasedStateMachine):
@@ -92,6 +92,15 @@ class Lives(RuleBasedStateMachine):
         number, _ = data.draw(st.sampled_from(self.datasets))
         with suppress(Conflict):
             self.world.more(number, jobs)
+
+    @precondition(lambda self: 0 < len(self.datasets) < 5)
+    @rule(data=st.data(), into=st.integers(2, 3))
+    def split(self, data, into) -> None:
+        number, _ = data.draw(st.sampled_from(self.datasets))
+        with suppress(Conflict):
+            made = self.world.split(number, into).made
+            with self.database.read() as tx:
+                self.datasets.append((made, self.world.contexts.one(tx, made).plan))
 
     @rule(seconds=st.sampled_from([-3600.0, 5.0, 100.0, 4000.0]))
     def time_passes(self, seconds) -> None:

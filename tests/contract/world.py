@@ -20,6 +20,7 @@ from nunatak.tasks.claim import Claimed
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.lessons import Lessons
 from nunatak.tasks.sharing.fits import Offer
+from nunatak.tasks.split import Divided, split
 from nunatak.tasks.tables import attempts, tasks
 
 BIG = Shape(cpu=64, gpu=8, memory=10**12, disk=10**13, time=10**7, platform="linux/x86_64")
@@ -74,6 +75,12 @@ def campaign(jobs: int) -> Plan:
             task("analyze", "filter", "tables", once=True, inputs=["filter/l2.npz", "tables/tables.npz"]),
         ),
     )
+
+
+def divisible(jobs: int, events: int = 600) -> Plan:
+    """A task whose parameter may be divided, and one after it."""
+    first = replace(task("generate", splittable="events"), commands=(CommandPlan(("x", "{events}")),))
+    return Plan("divisible", jobs, (first, task("filter", "generate")), parameters={"events": events})
 
 
 class World:
@@ -161,6 +168,11 @@ class World:
     def more(self, dataset: int, jobs: int) -> int:
         return self.database.run(
             lambda tx: unfold.more(tx, self.contexts, self.contexts.one(tx, dataset), jobs, "alice", self.clock())
+        )
+
+    def split(self, dataset: int, into: int) -> Divided:
+        return self.database.run(
+            lambda tx: split(tx, self.contexts, self.contexts.one(tx, dataset), into, "alice", self.clock(), apply=True)
         )
 
     def status(self, address: str) -> dict:

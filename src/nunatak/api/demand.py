@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from nunatak.tasks import claim, rows
+from nunatak.datasets.progress import Moves
+from nunatak.tasks import claim
 from nunatak.tasks.choosing import Chooser, Places
 from nunatak.tasks.claim import Asked, Claimed
 from nunatak.tasks.context import Contexts
@@ -37,10 +37,10 @@ class DemandMemory:
                 return self._places, False
         return self.refresh(tx, contexts, now), True
 
-    def refresh(self, tx: Connection, contexts: Contexts, now: float) -> Places:
-        """Look anew."""
+    def refresh(self, tx: Connection, contexts: Contexts, now: float, moves: Moves | None = None) -> Places:
+        """Look anew; `moves` are changes of counts that this transaction has yet to write."""
         begin = self._timer()
-        places = self._chooser.look(tx, contexts, now)
+        places = self._chooser.look(tx, contexts, now, moves)
         with self._lock:
             self._places, self._read, self._ended = places, now, self._timer()
             self._took = self._ended - begin
@@ -58,14 +58,8 @@ class DemandMemory:
     def claim(self, tx: Connection, contexts: Contexts, asked: Sequence[Asked], now: float) -> list[list[Claimed]]:
         """Carry out claims; if an old look gave some fewer than they asked for, look once more."""
         places, fresh = self.get(tx, contexts, now)
-        taken = claim.claim_many(tx, contexts, asked, places, now, self._durations)
-        short = [n for n, item in enumerate(asked) if rows.places(taken[n]) < item.limit]
-        if short and not fresh and not self._dear():
-            again = [
-                replace(asked[n], limit=asked[n].limit - rows.places(taken[n]), rows=rows.series(taken[n]))
-                for n in short
-            ]
-            more = claim.claim_many(tx, contexts, again, self.refresh(tx, contexts, now), now, self._durations)
-            for n, items in zip(short, more, strict=True):
-                taken[n] += items
-        return taken
+
+        def again(moves: Moves) -> Places | None:
+            return None if self._dear() else self.refresh(tx, contexts, now, moves)
+
+        return claim.claim_many(tx, contexts, asked, places, now, self._durations, None if fresh else again)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -78,6 +78,14 @@ class Moves:
     def given(self, dataset: int) -> None:
         """Note that a dataset was given places, from which its waiting is counted."""
         self._given.add(dataset)
+
+    def of_tasks(self) -> Mapping[tuple[int, int, int], Mapping[str, int]]:
+        """Return the changes gathered so far: by dataset, task and shape, how many more are in each state."""
+        return self._tasks
+
+    def datasets_given(self) -> Collection[int]:
+        """Return the datasets that were given places."""
+        return self._given
 
     def spend(
         self, key: tuple[int, int, str], attempts: int, amounts: Sequence[float], kept: tuple[int, float, float]

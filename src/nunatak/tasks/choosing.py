@@ -8,10 +8,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import Connection
 
 from nunatak.core.work import Shape
+from nunatak.datasets.progress import LIVE, Moves
 from nunatak.db.statement import Row
 from nunatak.tasks import asking, look_store, store
 from nunatak.tasks.asking import Learnt
@@ -62,12 +64,15 @@ class Wanted:
     left: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
 
-def wanted(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Wanted:
+def wanted(tx: Connection, contexts: Contexts, rules: Rules, now: float, moves: Moves | None = None) -> Wanted:
     """Read what is ready of datasets that may be worked on, and what is with engines of any.
 
-    What is ready of a task beyond what may be tried at once is left out.
+    What is ready of a task beyond what may be tried at once is left out. `moves` are changes of counts that this
+    transaction has yet to write: all is as it will be then.
     """
     rows = look_store.DEMAND(tx)
+    if moves:
+        rows = foreseen(rows, moves, now)
     shapes = contexts.book.shapes(tx, {row.shape for row in rows})
     demand, members, untried = [], {}, set()
     left: dict[tuple[int, int], int] = defaultdict(int)
@@ -88,6 +93,23 @@ def wanted(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Want
         if dataset not in members:
             members[dataset] = Member(dataset, row.team, row.owner, row.priority, row.since)
     return Wanted(demand, list(members.values()), shapes, frozenset(untried), left)
+
+
+def foreseen(rows: Sequence[Row], moves: Moves, now: float) -> list[Row]:
+    """Return rows of demand as they will be when changes of counts are written that only lease tasks."""
+    changes, given = moves.of_tasks(), moves.datasets_given()
+    new = {key: row for row in rows for key in changes if key[:2] == (row.dataset, row.task)}
+    found: dict[tuple[int, int, int], Any] = {
+        **{key: row._replace(shape=key[2], ready=0, queued=0, running=0) for key, row in new.items()},
+        **{(row.dataset, row.task, row.shape): row for row in rows},
+    }
+    for key, counts in changes.items():
+        if key in found:
+            row = found[key]
+            found[key] = row._replace(**{name: max(0, getattr(row, name) + counts[name]) for name in LIVE})
+    after = [row._replace(since=now) if row.dataset in given else row for row in found.values()]
+    left = [row for row in after if row.ready or row.queued or row.running]
+    return sorted(left, key=lambda row: (row.dataset, -row.task, row.shape))
 
 
 def _rooms(rows: Sequence[Row], rules: Rules, now: float) -> dict[tuple[int, int], int]:
@@ -216,8 +238,8 @@ class Chooser:
         self._uses = Uses(self.rules)
         self._fits, self._memory, self._lock = Fits(), Memory(), threading.Lock()
 
-    def look(self, tx: Connection, contexts: Contexts, now: float) -> Places:
-        """Read who wants what, and say whose turn it is."""
-        wants = wanted(tx, contexts, self.rules, now)
+    def look(self, tx: Connection, contexts: Contexts, now: float, moves: Moves | None = None) -> Places:
+        """Read who wants what, and say whose turn it is; `moves` are changes of counts that are yet to be written."""
+        wants = wanted(tx, contexts, self.rules, now, moves)
         found = stand(tx, wants, self._uses.of(tx, now), self.rules, now)
         return Places(Turn(found, wants.shapes, self._fits, self._memory), wants, self._lock)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -70,7 +70,75 @@ class Asked:
     node: str = ""
     last: bool = False
     grouping: Grouping | None = None
-    rows: int = 0  # series it has been given already
+
+
+Again = Callable[[Moves], Places | None]
+"""Looks once more who wants what, as it will be once some changes of counts are written; None: that is not worth it."""
+
+
+class _Round:
+    """What the claims of one transaction have so far: written down task by task, but for the counts, which come last."""
+
+    def __init__(
+        self, tx: Connection, contexts: Contexts, asked: Sequence[Asked], durations: Durations | None, now: float
+    ) -> None:
+        self.tx, self.contexts, self.asked, self.durations, self.now = tx, contexts, asked, durations, now
+        self.known: dict[int, Context] = {}
+        self.moves = Moves()
+        self.raised: list[Shape] = []
+        self.begun: set[tuple[int, int]] = set()
+        self.taken: dict[int, list[Claimed]] = {item.lease: [] for item in asked}
+
+    @property
+    def short(self) -> bool:
+        """Tell whether anybody has fewer tasks than were asked for."""
+        return any(rows.places(self.taken[item.lease]) < item.limit for item in self.asked)
+
+    def take(self, places: Places) -> None:
+        """Take what `places` gives; where less is there than it says, choose anew."""
+        before = {lease: len(items) for lease, items in self.taken.items()}
+        for _ in range(ROUNDS):
+            if not self._once(places):
+                break
+        given = {(item.dataset, item.task) for lease, items in self.taken.items() for item in items[before[lease] :]}
+        self.begun |= given & places.untried
+        for dataset in {dataset for dataset, _ in given}:
+            if self.now - places.since(dataset) > GIVEN_AGE:
+                self.moves.given(dataset)
+
+    def _once(self, places: Places) -> bool:
+        """Take each allotment; tell whether one fell short."""
+        chosen: dict[Kind, list[tuple[Asked, Allotment]]] = defaultdict(list)
+        for item in self.asked:
+            for allotment in places.select(item.offer, item.limit - rows.places(self.taken[item.lease])):
+                kind = Kind(allotment.dataset, allotment.task, allotment.shape, allotment.asked)
+                chosen[kind].append((item, allotment))
+        known = self.known
+        known.update(_free(self.tx, self.contexts, {kind.dataset for kind in chosen} - known.keys()))
+        rules = _fill(self.tx, known, places, chosen, self.durations, self.now)
+        short = False
+        for kind, of_kind in chosen.items():
+            new = self._take(kind, of_kind) if kind.dataset in known else []
+            if new and kind.asked != kind.shape != known[kind.dataset].base[kind.task]:
+                self.raised.append(places.shapes[kind.asked])
+            _sort(self.taken, of_kind, new, rules)
+            short = _note_missing(places, of_kind, new) or short
+        return short
+
+    def _take(self, kind: Kind, of_kind: Sequence[tuple[Asked, Allotment]]) -> list[Claimed]:
+        seats = [Seats(item.engine, item.lease, allotment.n, _avoided(item)) for item, allotment in of_kind]
+        return _take(self.tx, self.contexts, self.known[kind.dataset], kind, seats, self.moves, self.now)
+
+    def write(self) -> None:
+        """Write what many transactions share: once, last, and in one order, so that none waits for another in a circle.
+
+        Of a task that is tried for the first time it is written when that was; that a dataset was given places, once a
+        minute at most.
+        """
+        self.contexts.book.enter(self.tx, self.raised)
+        if self.begun:
+            store.BEGIN_LESSONS(self.tx, v=sorted(self.begun), now=self.now)
+        self.moves.apply(self.tx, self.now)
 
 
 def claim_many(
@@ -80,40 +148,23 @@ def claim_many(
     places: Places,
     now: float,
     durations: Durations | None = None,
+    again: Again | None = None,
 ) -> list[list[Claimed]]:
     """Carry out several claims in one transaction; returns what each got, in order.
 
     Ready tasks that wait for their next try are counted as ready but cannot be had: where an allotment falls short, what
-    is missing is chosen anew, so that no place stays empty.
+    is missing is chosen anew, so that no place stays empty. If `places` did not have enough for all, those of `again` are
+    tried too.
     """
-    known: dict[int, Context] = {}
-    moves = Moves()
-    raised: list[Shape] = []
-    taken: dict[int, list[Claimed]] = {item.lease: [] for item in asked}
-    for _ in range(ROUNDS):
-        chosen: dict[Kind, list[tuple[Asked, Allotment]]] = defaultdict(list)
-        for item in asked:
-            for allotment in places.select(item.offer, item.limit - rows.places(taken[item.lease])):
-                kind = Kind(allotment.dataset, allotment.task, allotment.shape, allotment.asked)
-                chosen[kind].append((item, allotment))
-        known.update(_free(tx, contexts, {kind.dataset for kind in chosen} - known.keys()))
-        rules = _fill(tx, known, places, chosen, durations, now)
-        short = False
-        for kind, of_kind in chosen.items():
-            seats = [Seats(item.engine, item.lease, allotment.n, _avoided(item)) for item, allotment in of_kind]
-            new = _take(tx, contexts, known[kind.dataset], kind, seats, moves, now) if kind.dataset in known else []
-            if new and kind.asked != kind.shape != known[kind.dataset].base[kind.task]:
-                raised.append(places.shapes[kind.asked])
-            _sort(taken, of_kind, new, rules)
-            short = _note_missing(places, of_kind, new) or short
-        if not short:
-            break
-    contexts.book.enter(tx, raised)
-    _note_given(tx, places, taken.values(), moves, now)
-    moves.apply(tx, now)
-    every = with_inputs(tx, known, [got for item in asked for got in taken[item.lease]])
-    whole = iter(with_checkpoints(tx, known, every))
-    return [[next(whole) for _ in taken[item.lease]] for item in asked]
+    round_ = _Round(tx, contexts, asked, durations, now)
+    round_.take(places)
+    fresh = again(round_.moves) if again and round_.short else None
+    if fresh:
+        round_.take(fresh)
+    round_.write()
+    every = with_inputs(tx, round_.known, [got for item in asked for got in round_.taken[item.lease]])
+    whole = iter(with_checkpoints(tx, round_.known, every))
+    return [[next(whole) for _ in round_.taken[item.lease]] for item in asked]
 
 
 def _fill(
@@ -167,7 +218,7 @@ def _sort(
     for item, allotment in of_kind:
         kind, own = Kind(allotment.dataset, allotment.task, allotment.shape, allotment.asked), by_lease[item.lease]
         rule = rules.get((item.lease, kind))
-        first = item.rows + rows.series(taken[item.lease])
+        first = rows.series(taken[item.lease])
         taken[item.lease] += rows.in_rows(own, rule, first) if rule and rule.each > 1 else own
 
 
@@ -184,20 +235,6 @@ def _note_missing(places: Places, chosen: Sequence[tuple[Asked, Allotment]], got
     for item, allotment in short:
         places.missing(item.offer, allotment, counts[item.lease])
     return bool(short)
-
-
-def _note_given(tx: Connection, places: Places, taken: Iterable[Sequence[Claimed]], moves: Moves, now: float) -> None:
-    """Let waiting be counted anew for datasets that were given places, which is written once a minute at most.
-
-    Of a task that is tried for the first time it is written when that was.
-    """
-    given = {(item.dataset, item.task) for items in taken for item in items}
-    begun = sorted(given & places.untried)
-    if begun:
-        store.BEGIN_LESSONS(tx, v=begun, now=now)
-    for dataset in {dataset for dataset, _ in given}:
-        if now - places.since(dataset) > GIVEN_AGE:
-            moves.given(dataset)
 
 
 def _avoided(item: Asked) -> tuple[str, str]:

@@ -141,9 +141,9 @@ def enforce(tx: Connection, contexts: Contexts, now: float) -> int:
     Claims and reports do not wait for such orders, so one that is under way at the same moment may still make work of the
     dataset leased or ready. Nothing of it is claimed afterwards, and this ends what was.
     """
-    changed = 0
+    changed, moves = 0, Moves()
     for row in datasets_store.STOPPED_DATASETS(tx):
-        context, moves = contexts.one(tx, row.dataset), Moves()
+        context = contexts.one(tx, row.dataset)
         datasets_store.LOCK_FRONTIER(tx, dataset=row.dataset)
         if row.cancelled:
             order = Order("cancel", Address(row.dataset), "nunatak", row.reason or "")
@@ -152,7 +152,7 @@ def enforce(tx: Connection, contexts: Contexts, now: float) -> int:
             states = (S.QUEUED,) if row.gentle else LEASED_STATES
             changed += _requeue_leased(tx, contexts, context, row.reason or "held", moves, now, states)
         moves.settle(row.dataset)
-        moves.apply(tx, now)
+    moves.apply(tx, now)
     return changed
 
 

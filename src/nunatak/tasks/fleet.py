@@ -132,46 +132,49 @@ def give_back(
     """Take back attempts that the engine never started or that vanished: ready again, free of charge. Returns how many."""
     rows = store.OPEN_ATTEMPTS(tx, v=sorted(set(keys))) if keys else ()
     rows = [row for row in rows if row.engine == engine]
-    release(tx, contexts, rows, kind, reason or "the engine does not have it", now)
+    moves = Moves()
+    release(tx, contexts, rows, kind, reason or "the engine does not have it", moves, now)
+    moves.apply(tx, now)
     clear_stops(tx, engine, keys)
     return len(rows)
 
 
 def reap(tx: Connection, contexts: Contexts, now: float, limit: int = PAGE) -> int:
     """Take back the leases of engines that fell silent: their tasks are ready again, free of charge. Returns how many."""
-    taken = 0
+    taken, moves = 0, Moves()
     for engine in store.LOCK_LATE_ENGINES(tx, now=now):
         for row in store.LEASING_DATASETS(tx):
-            if taken >= limit:
-                return taken
-            held = store.LEASES_OF(tx, dataset=row.dataset, engine=engine.engine, n=limit - taken)
-            release(tx, contexts, held, Kind.LEASE_EXPIRED, f"engine {engine.name} was not heard of in time", now)
-            taken += len(held)
+            if taken < limit:
+                held = store.LEASES_OF(tx, dataset=row.dataset, engine=engine.engine, n=limit - taken)
+                said = f"engine {engine.name} was not heard of in time"
+                release(tx, contexts, held, Kind.LEASE_EXPIRED, said, moves, now)
+                taken += len(held)
+    moves.apply(tx, now)
     return taken
 
 
 def withdraw(tx: Connection, contexts: Contexts, engines: Collection[int], now: float, limit: int = PAGE) -> int:
     """Take back what waits at engines whose only node gets no work, so that others can have it. Returns how many."""
-    taken = 0
+    taken, moves = 0, Moves()
     for row in store.LEASING_DATASETS(tx) if engines else ():
         for engine in sorted(engines):
-            waiting = store.QUEUED_AT(tx, dataset=row.dataset, engine=engine, n=limit - taken)
-            release(tx, contexts, waiting, Kind.UNBEGUN, "the node gets no work for now", now)
-            taken += len(waiting)
-            if taken >= limit:
-                return taken
+            if taken < limit:
+                waiting = store.QUEUED_AT(tx, dataset=row.dataset, engine=engine, n=limit - taken)
+                release(tx, contexts, waiting, Kind.UNBEGUN, "the node gets no work for now", moves, now)
+                taken += len(waiting)
+    moves.apply(tx, now)
     return taken
 
 
-def release(tx: Connection, contexts: Contexts, rows: Sequence[Row], kind: Kind, message: str, now: float) -> None:
-    """Make leased tasks ready again, free of charge; their keys become void."""
+def release(
+    tx: Connection, contexts: Contexts, rows: Sequence[Row], kind: Kind, message: str, moves: Moves, now: float
+) -> None:
+    """Make leased tasks ready again, free of charge; their keys become void. The caller applies the moves, last of all."""
     if not rows:
         return
-    moves = Moves()
     ledger.close_open(tx, contexts, rows, Stop(kind, Action.AGAIN, message), moves, now)
     store.CHANGE(
         tx, v=[(row.dataset, row.job, row.task, S.READY, row.pending, row.tries, message) for row in rows], now=now
     )
     for row in rows:
         moves.task(row.dataset, row.task, row.shape, TaskState(row.state), S.READY)
-    moves.apply(tx, now)

@@ -65,10 +65,9 @@ def submit(
 
 
 def _add_lessons(tx: Connection, dataset: int, plan: Plan) -> None:
+    """Give every task its row: two reports that both add one could wait for each other, and one would be forgotten."""
     learnt = [(number, asking.begin(task, plan.jobs)) for number, task in enumerate(plan.tasks)]
-    rows = [(dataset, number, None, item.to_text()) for number, item in learnt if item]
-    if rows:
-        store.SET_LESSONS(tx, v=rows)
+    store.SET_LESSONS(tx, v=[(dataset, number, None, item.to_text() if item else None) for number, item in learnt])
 
 
 def _add_once(tx: Connection, contexts: Contexts, context: Context, jobs: int, moves: Moves, now: float) -> None:
