@@ -60,8 +60,9 @@ TAIL = """\
 
 | path | what |
 |---|---|
-| `42/17/propagate.2.9f3c/` | the [sandbox](worker.md#the-sandbox) of an attempt; beside the worker's files `script` as it was submitted, `stop.json` why it was ended, `ended.json` how it ended |
-| `.submissions/MARK/` | a submission: `tasks` (the sandboxes), `script`, `job` (the batch system's id) |
+| `42/17/propagate.2.9f3c/` | the [sandbox](worker.md#the-sandbox) of an attempt; beside the worker's files `script` as it was submitted (`nunatak why ADDRESS --script` shows it), `stop.json` why it was ended, `ended.json` how it ended |
+| `.submissions/MARK/` | a submission: `tasks` (the sandboxes, or orders of series), `script`, `job` (the batch system's id) |
+| `.series/000000000004/` | a series of short tasks that one job runs: `series.json` its order, `script` |
 | `.talk/MARK.INDEX.out` | what a job said beside its logs |
 | `.worker/` | the worker |
 

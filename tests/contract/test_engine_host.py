@@ -20,7 +20,7 @@ from nunatak.core.errors import Unavailable
 from nunatak.core.work import Outcome, Reason
 from nunatak.engines.behaviour import Behaviour
 from nunatak.engines.keys import key_of
-from nunatak.engines.protocol import ALL_FINE, Changes, Handle, LogPart, Nodes
+from nunatak.engines.protocol import ALL_FINE, Changes, Handle, LogPart, Nodes, Script
 from nunatak.engines.simulated import SimulatedEngine
 from nunatak.engines.world import SimulatedAttempt, World
 from nunatak.loops.engine import EngineHost
@@ -129,6 +129,33 @@ def test_logs_of_running_attempts_are_there_already(api: Api) -> None:
     site.until(lambda: site.status()["tasks"]["running"] == 5)
     site.until(lambda: api.get(f"/logs/{number}/0/first")["total"] > 0)
     assert not api.get(f"/logs/{number}/0/first")["complete"]
+
+
+class Showing(SimulatedEngine):
+    """An engine that shows what it submitted, once it has."""
+
+    shown = True
+
+    def scripts(self, handles: Sequence[Handle]) -> list[Script]:
+        return [Script("#!/bin/sh\n", tuple(handles))] if self.shown else []
+
+
+def test_what_was_submitted_can_be_read_at_the_server(site: Site) -> None:
+    def showing(engine: SimulatedEngine) -> SimulatedEngine:
+        engine.__class__ = Showing
+        return engine
+
+    site.start(showing)
+    Showing.shown = False
+    number = site.api.submit(RECIPE)
+    script = f"/logs/{number}/0/first?stream=script"
+    site.until(lambda: site.status()["tasks"]["running"] == 5)
+    assert site.api.get(script)["total"] == 0
+    site.start(showing)  # another engine knows
+    Showing.shown = True
+    site.until(site.is_done)
+    for job in range(5):
+        assert site.api.get(f"/logs/{number}/{job}/first?stream=script")["text"] == "#!/bin/sh\n"
 
 
 def test_nothing_is_lost_while_the_server_is_away(site: Site) -> None:

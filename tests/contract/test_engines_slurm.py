@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nunatak.core.work import Reason, Shape
+from nunatak.core.work import Reason, Series, Shape
 from nunatak.engines.protocol import Nodes, What
 from tests.contract import test_engines as suite
 from tests.contract.slurm_rig import MARGIN, MB, SlurmRig
@@ -36,6 +36,14 @@ ALIKE = (
     "test_the_order_of_the_line_survives_a_restart",
     "test_logs_come_in_increments_that_add_up",
     "test_logs_of_the_unknown_are_nothing",
+    "test_the_members_of_a_series_run_one_after_the_other_in_one_place",
+    "test_a_running_member_is_cancelled_alone",
+    "test_a_member_is_cancelled_before_its_turn",
+    "test_a_waiting_series_is_cancelled_by_and_by",
+    "test_a_series_submitted_again_is_not_started_twice",
+    "test_a_restarted_engine_adopts_a_series_whole",
+    "test_a_series_that_can_never_run_ends_with_reason_submit",
+    "test_members_have_logs_of_their_own",
 )
 """Those tests of the suite that hold for a batch system as they are; the others have their like below."""
 globals().update({name: getattr(suite, name) for name in ALIKE})
@@ -132,6 +140,30 @@ def test_attempts_of_one_shape_are_one_array_and_the_script_is_in_each_sandbox(
     host.step()
     host.step()
     assert list((tmp_path / "engine" / ".submissions").glob("n*")) == []
+
+
+def test_series_of_one_shape_are_one_array_with_a_job_each(host: Host, rig: SlurmRig) -> None:
+    before = rig.submissions()
+    batch = [Series(tuple(spec(f"7/{5 * n + k}/fit#1") for k in range(5)), suite.SMALL) for n in range(3)]
+    handles = host.engine.submit(batch)
+    assert rig.submissions() == before + 1
+    (script,) = rig.batch.scripts(handles)
+    assert script.handles == tuple(handles)
+    assert '#SBATCH --job-name="7/fit x15"' in script.text
+    assert "#SBATCH --array=1-3" in script.text
+    host.until(lambda: all(host.ended(handle.address) for handle in handles))
+    assert {host.ended(handle.address)[0].reason for handle in handles} == {Reason.OK}
+    assert rig.submissions() == before + 3  # the elements of the array
+    grouping = rig.batch.grouping
+    assert grouping
+    assert grouping.longest == TOTAL.time
+    host.until(lambda: not list((rig.batch._book.shelf.root / ".series").iterdir()))
+
+
+def test_a_member_that_fails_does_not_take_the_others(host: Host) -> None:
+    host.engine.submit([Series((spec("1/0/a#1"), spec("1/1/a#1", "false"), spec("1/2/a#1")), suite.SMALL)])
+    host.until(lambda: host.ended("1/2/a#1"))
+    assert [host.ended(f"1/{job}/a#1")[0].reason for job in range(3)] == [Reason.OK, Reason.EXIT, Reason.OK]
 
 
 def test_a_job_asks_for_gpus_and_finds_them(tmp_path: Path, worker: tuple[str, ...], slurm: Slurm) -> None:

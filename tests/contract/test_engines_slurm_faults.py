@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nunatak.core.work import Outcome, Reason, Shape, TaskSpec
+from nunatak.core.work import Outcome, Reason, Series, Shape, TaskSpec
 from nunatak.engines.batch.dialect import Answer, Command
 from nunatak.engines.protocol import What
 from nunatak.tasks.verdicts.judge import judge
@@ -195,6 +195,26 @@ def test_a_job_that_is_requeued_is_ended_and_tried_again_by_us(host: Host, slurm
     (ended,) = host.ended("1/0/a#1")
     assert ended.reason is Reason.TERMINATED
     assert verdict(ended) is Kind.EVICTED
+
+
+@pytest.mark.parametrize("how", ["scancel", "requeue"])
+def test_a_series_that_is_ended_from_outside_keeps_what_is_finished_and_returns_the_rest(
+    host: Host, slurm: Slurm, how: str
+) -> None:
+    members = (spec("1/0/a#1"), long("1/1/a#1"), spec("1/2/a#1"), spec("1/3/a#1"))
+    host.engine.submit([Series(members, suite.SMALL)])
+    host.until(lambda: host.begun("1/1/a#1"))
+    job = slurm.run("squeue", "--me", "-h", "-o", "%A").stdout.split()[0]
+    if how == "requeue":
+        slurm.run("scontrol", "update", f"JobId={job}", "Requeue=1")
+        slurm.run("scontrol", "requeue", job)
+    else:
+        slurm.run("scancel", job)
+    host.until(lambda: all(host.ended(member.address) for member in members))
+    reasons = [host.ended(member.address)[0].reason for member in members]
+    assert reasons == [Reason.OK, Reason.TERMINATED, Reason.UNBEGUN, Reason.UNBEGUN]
+    assert all(len(host.ended(member.address)) == 1 for member in members)
+    assert not host.begun("1/2/a#1")
 
 
 def verdict(outcome: Outcome, shape: Shape = suite.SMALL) -> Kind:

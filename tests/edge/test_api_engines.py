@@ -214,6 +214,19 @@ def test_logs_are_kept_read_and_followed(api: Api) -> None:
     assert api.get("/logs/1/0/none", 404)["code"] == "no-task"
 
 
+def test_what_was_submitted_is_shown_and_only_by_whose_it_is(api: Api) -> None:
+    api.submit()
+    api.engine()
+    one, two = api.claim(2)
+    strange = {**key(two), "lease": "f00"}
+    send = {"session": "s1", "scripts": [{"text": "#!/bin/sh\n", "tasks": [key(one), strange]}]}
+    assert api.post("/engines/local/scripts", send) == {"taken": 1}
+    found = api.get(f"/logs/{one['address'].replace('#', '%23')}?stream=script")
+    assert (found["text"], found["complete"]) == ("#!/bin/sh\n", True)
+    assert api.get(f"/logs/{two['address'].replace('#', '%23')}?stream=script")["text"] == ""
+    api.post("/engines/local/scripts", {**send, "session": "other"}, 409)
+
+
 def test_a_letter_cut_by_a_part_comes_whole_with_the_next(api: Api) -> None:
     api.submit()
     api.engine()

@@ -77,6 +77,7 @@ def test_a_dataset_can_be_looked_at_from_all_sides(cli: Run, tmp_path: Path) -> 
     assert json.loads(cli("logs", f"{number}/1/first", "--json").stdout)["text"] == "hi 1\n"
     assert "submit" in cli("history", number).stdout
     assert cli("why", number).stdout.strip()
+    assert "batch systems show it" in cli("why", f"{number}/0/first", "--script", code=3).stderr
     assert number in cli("ls", "--state", "done").stdout
     assert cli("errors", number).stdout == ""
     assert json.loads(cli("errors", number, "--json").stdout) == []

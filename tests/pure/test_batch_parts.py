@@ -138,6 +138,13 @@ def test_a_job_takes_the_sandbox_of_its_index(tmp_path: Path) -> None:
     assert run_script(tmp_path, "3").returncode == WITHDRAWN
 
 
+def test_a_job_takes_a_series_where_its_line_is_one(tmp_path: Path) -> None:
+    (tmp_path / ".submissions" / "n1").mkdir(parents=True)
+    (tmp_path / ".submissions" / "n1" / "tasks").write_text(".series/000000000004/series.json\n")
+    said = run_script(tmp_path, "1").stdout
+    assert said == f"hello\nworker of --series {tmp_path}/.series/000000000004/series.json --cache /c\n"
+
+
 def test_a_job_without_a_list_or_a_directory_does_nothing(tmp_path: Path) -> None:
     assert run_script(tmp_path, "1").returncode == WITHDRAWN
     gone = run_script(tmp_path, "1", tmp_path / "not mounted")

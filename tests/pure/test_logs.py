@@ -406,3 +406,27 @@ def test_whatever_is_sent_twice_and_whenever_it_is_compressed_the_log_is_the_sam
         if then == "finish":
             store.finish([ONE])
         assert whole(store, length=page) == capped(stream[:end])
+
+
+def test_a_script_is_one_file_for_all_it_was_submitted_for(store: LogStore, tmp_path: Path, clock: ManualClock) -> None:
+    others = [Address(42, job, "propagate", 1) for job in (1, 20_000)]
+    store.keep_script([ONE, *others], b"#!/bin/sh\n")
+    assert [whole(store, address, "script") for address in (ONE, *others)] == [b"#!/bin/sh\n"] * 3
+    assert len({path.stat().st_ino for path in tmp_path.rglob("*.script.gz")}) == 1
+    store.keep_script([ONE], b"again\n")
+    assert whole(store, ONE, "script") == b"again\n"
+    assert whole(store, others[0], "script") == b"#!/bin/sh\n"
+    store.append([(ONE, "stdout", 0, b"x")])
+    store.finish([ONE, *others])
+    assert store.expire(clock.now + 12 * HOUR) == 3
+    assert not list(tmp_path.rglob("*.gz"))
+
+
+def test_a_script_that_has_too_many_names_gets_another_file(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(os, "link", refuse)
+    other = Address(42, None, "merge", 1)
+    store.keep_script([ONE, other], b"text")
+    assert whole(store, other, "script") == whole(store, ONE, "script") == b"text"

@@ -99,6 +99,7 @@ RULES: Mapping[str, Rule] = {
     "claim": ENGINE,
     "report": ENGINE,
     "upload_logs": ENGINE,
+    "upload_scripts": ENGINE,
     "list_leases": ENGINE,
     "return_tasks": ENGINE,
 }

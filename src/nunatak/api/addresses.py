@@ -22,7 +22,7 @@ from nunatak.tasks.logs import LogSlice
 
 router = APIRouter(prefix="/api/v1", tags=["addresses"], route_class=GuardedRoute)
 
-Stream = Annotated[str, Query(pattern="^std(out|err)$", description="stdout or stderr")]
+Stream = Annotated[str, Query(pattern="^(stdout|stderr|script)$", description="stdout, stderr, or what was submitted")]
 Offset = Annotated[int, Query(ge=0, le=2**53)]
 Length = Annotated[int, Query(ge=1, le=4_000_000, description="bytes at most")]
 Tail = Annotated[int | None, Query(ge=1, le=4_000_000, description="only the last so many bytes")]
@@ -87,7 +87,7 @@ def get_errors(address: AddressText, services: Have) -> Response:
 
 
 @router.get(
-    "/logs/{address:path}", name="get_logs", response_model=views.LogText, summary="stdout and stderr",
+    "/logs/{address:path}", name="get_logs", response_model=views.LogText, summary="stdout, stderr, and what was submitted",
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )  # fmt: skip
 def get_logs(

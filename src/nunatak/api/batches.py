@@ -179,6 +179,22 @@ class LogsBody(TypedDict):
     finished: NotRequired[Annotated[list[Attempt], Field(max_length=BATCH)]]
 
 
+class ScriptBody(TypedDict):
+    """What was submitted for attempts, in the words of their computing resource."""
+
+    __pydantic_config__ = IGNORE  # type: ignore[misc]
+    text: Annotated[str, StringConstraints(max_length=262_144)]
+    tasks: Annotated[list[LeaseBody], Field(max_length=BATCH)]
+
+
+class ScriptsBody(TypedDict):
+    """What was submitted, and for which attempts."""
+
+    __pydantic_config__ = FORBID  # type: ignore[misc]
+    session: Session
+    scripts: Annotated[list[ScriptBody], Field(max_length=BATCH)]
+
+
 class LeasesBody(TypedDict):
     """Which page of leases is wanted."""
 
@@ -202,6 +218,7 @@ BEAT: TypeAdapter[Any] = TypeAdapter(BeatBody)
 CLAIM: TypeAdapter[Any] = TypeAdapter(ClaimBody)
 REPORT: TypeAdapter[Any] = TypeAdapter(ReportBody)
 LOGS: TypeAdapter[Any] = TypeAdapter(LogsBody)
+SCRIPTS: TypeAdapter[Any] = TypeAdapter(ScriptsBody)
 LEASES: TypeAdapter[Any] = TypeAdapter(LeasesBody)
 RETURN: TypeAdapter[Any] = TypeAdapter(ReturnBody)
 
@@ -238,6 +255,7 @@ BODIES: dict[str, tuple[TypeAdapter[Any], dict[str, Any]]] = {
             "finished": ["1/0/greet#1"],
         },
     ),
+    "ScriptsBody": (SCRIPTS, {"session": "a1b2", "scripts": [{"text": "#!/bin/sh\ntrue\n", "tasks": [ONE]}]}),
     "LeasesBody": (LEASES, {"session": "a1b2", "after": None}),
     "ReturnBody": (RETURN, {"session": "a1b2", "tasks": [ONE], "reason": "never started"}),
 }

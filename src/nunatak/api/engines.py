@@ -1,4 +1,4 @@
-"""Routes of engine hosts: register, heartbeat, claim, report, logs, leases, return. Every one takes a batch."""
+"""Routes of engine hosts: register, heartbeat, claim, report, logs, scripts, leases, return. Every one takes a batch."""
 
 from __future__ import annotations
 
@@ -145,6 +145,28 @@ def upload_logs(name: EngineName, services: Have, body: Body) -> Response:
     services.logs.append(parts)
     services.logs.finish([addresses[item["address"]] for key, item in found if "data" not in item and key[:4] in mine])
     return answer({"taken": len(parts)})
+
+
+@router.post(
+    "/{name}/scripts", name="upload_scripts", response_model=views.Taken, openapi_extra=body_of("ScriptsBody"),
+    summary="Show what was submitted",
+)  # fmt: skip
+def upload_scripts(name: EngineName, services: Have, body: Body) -> Response:
+    """Keep what was submitted for this engine's attempts; it is read as their log `script`. The last one counts."""
+    plain = batches.SCRIPTS.validate_json(body)
+    sent = [item for script in plain["scripts"] for item in script["tasks"]]
+    addresses = {item["address"]: address_of(item["address"], "attempt") for item in sent}
+    with services.database.read() as tx:
+        engine = fleet.number_of(tx, name, plain["session"])
+        attempts = keys.Attempts(tx, services.contexts, addresses)
+        known = {(item["address"], item["lease"]): key for item in sent if (key := attempts.key(item))}
+        own = fleet.attempts_of(tx, engine, [key[:4] for key in known.values()])
+    taken = 0
+    for script in plain["scripts"]:
+        mine = [item for item in script["tasks"] if known.get((item["address"], item["lease"])) in own]
+        services.logs.keep_script([addresses[item["address"]] for item in mine], script["text"].encode())
+        taken += len(mine)
+    return answer({"taken": taken})
 
 
 @router.post(

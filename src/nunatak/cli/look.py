@@ -137,8 +137,16 @@ def _more(row: Any) -> str:
 
 
 @app.command()
-def why(address: Where, as_json: AsJson = False) -> None:
+def why(
+    address: Where,
+    script: Annotated[bool, typer.Option("--script", help="Show what was submitted to the batch system.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Say in words why something is where it is."""
+    if script:
+        text = client().script(address)
+        out_json({"address": address, "script": text}) if as_json else sys.stdout.write(text)
+        return
     plain = client().why(address).plain
     if as_json:
         out_json(plain)

@@ -28,7 +28,7 @@ from nunatak.client.results import (
     status_of,
 )
 from nunatak.core.address import Address, parse
-from nunatak.core.errors import Invalid, Unavailable
+from nunatak.core.errors import Invalid, NotFound, Unavailable
 
 if TYPE_CHECKING:
     import httpx2
@@ -253,6 +253,17 @@ class Client:
     def why(self, where: Where) -> Why:
         """Return in words why something is where it is."""
         return Why.of(self._to.get(path_of("why", address_of(where))))
+
+    def script(self, where: Where) -> str:
+        """Return what its engine submitted for an attempt, or for the last one of a task. Raises `NotFound`."""
+        text = "".join(self.logs(where, stream="script"))
+        if not text:
+            raise NotFound(
+                f"nothing is known of what was submitted for {where}",
+                code="no-script",
+                hint="engines of batch systems show it once they have submitted; others have nothing to show",
+            )
+        return text
 
     def errors(self, where: Where, *, limit: int | None = None) -> Iterator[Failure]:
         """Yield failures, equal ones grouped."""

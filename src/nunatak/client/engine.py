@@ -137,6 +137,11 @@ class EngineClient:
         ]
         self._post("logs", parts=plain, finished=list(finished))
 
+    def scripts(self, text: str, keys: Sequence[Key]) -> None:
+        """Show what was submitted for attempts. May be repeated."""
+        tasks = [{"address": address, "lease": lease} for address, lease in keys]
+        self._post("scripts", scripts=[{"text": text, "tasks": tasks}])
+
     def leases(self) -> Iterator[Key]:
         """Yield what the server believes this engine has."""
         after: Any = None

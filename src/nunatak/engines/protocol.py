@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from nunatak.core.work import Outcome, Series, Shape, TaskSpec
 
@@ -79,6 +79,14 @@ class LogPart:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What was submitted for attempts, in the resource's own words: a batch script, a description of jobs."""
+
+    text: str
+    handles: tuple[Handle, ...]
+
+
 class Engine(Protocol):
     """One computing resource. Every method is bulk and may be repeated; one thread at a time calls."""
 
@@ -116,3 +124,11 @@ class Engine(Protocol):
 
         A call returns a bounded amount; ask again for more. Works until the end of the attempt is acknowledged.
         """
+
+
+@runtime_checkable
+class ShowsScripts(Protocol):
+    """Beside `Engine`: one that submits something a person could read."""
+
+    def scripts(self, handles: Sequence[Handle]) -> list[Script]:
+        """Return what was submitted for those of the attempts for which something was, equal ones together."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from nunatak.client.engine import EngineClient, Key, Part
 from nunatak.core.errors import Invalid
 from nunatak.engines.protocol import Engine, Handle, LogPart
+from nunatak.loops.engine_scripts import ScriptCarrier
 
 STREAMS = ("stdout", "stderr")
 MOST = 3_000_000
@@ -26,10 +27,13 @@ class LogCarrier:
         self._sent: dict[Key, dict[str, int]] = {}
         self._running: dict[Key, None] = {}
         self._ended: dict[Key, None] = {}
+        self._scripts = ScriptCarrier(engine, server)
         self._whole: set[Key] = set()  # complete, and not forgotten by the engine yet
 
     def follow(self, handles: Iterable[Handle]) -> None:
-        """Carry the logs of attempts from now on."""
+        """Carry the logs of attempts from now on, and once what was submitted for them."""
+        handles = list(handles)
+        self._scripts.follow(handles)
         for handle in handles:
             key = handle.address, handle.lease
             if key not in self._sent and key not in self._whole:
@@ -38,6 +42,8 @@ class LogCarrier:
 
     def end(self, handles: Iterable[Handle]) -> None:
         """Complete the logs of attempts: no more will be written to them."""
+        handles = list(handles)
+        self._scripts.end(handles)
         for handle in handles:
             key = handle.address, handle.lease
             if key in self._whole:
@@ -60,6 +66,7 @@ class LogCarrier:
 
         Raises `Unavailable`; then nothing is lost, and the same is sent again next time.
         """
+        self._scripts.carry()
         ending = list(self._ended)[:MOST_FINISHED]
         followed = self._turn()
         parts, rest = self._read(ending, followed)

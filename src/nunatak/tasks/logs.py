@@ -17,10 +17,10 @@ from typing import BinaryIO
 
 from nunatak.core.address import Address, parse
 from nunatak.core.clock import Clock, system_clock
-from nunatak.core.errors import Invalid, Unavailable
+from nunatak.core.errors import Invalid
 from nunatak.tasks.log_files import DAMAGE, SMALLEST_LIMIT, Extent, LiveLog, PackedLog, compress
+from nunatak.tasks.log_places import FILES, SCRIPT, STREAMS, disk, live_of, packed_of, path_of
 
-STREAMS = ("stdout", "stderr")
 LAST_OFFSET = 2**53
 """Offsets end here: beyond what any log can reach, within what JSON numbers hold exactly."""
 
@@ -75,25 +75,35 @@ class LogStore:
         """
         logs: dict[Path, tuple[Address, list[tuple[int, bytes]]]] = {}
         for address, stream, offset, data in parts:
-            path = _path(self.root, address, stream)
+            path = path_of(self.root, address, stream)
             if not 0 <= offset <= LAST_OFFSET:
                 raise Invalid(f"{address} {stream}: a log cannot begin at {offset}", code="bad-offset")
             if data:
                 logs.setdefault(path, (address, []))[1].append((offset, data))
-        with _disk():
+        with disk():
             for path, (address, pieces) in logs.items():
                 with self._locked(address):
                     self._append(path, pieces)
 
     def finish(self, addresses: Sequence[Address]) -> None:
         """Compress the logs of attempts that ended; from now on their retention counts."""
-        with _disk():
-            growing = [a for a in addresses if any(_live(_path(self.root, a, s)).exists() for s in STREAMS)]
+        with disk():
+            growing = [a for a in addresses if any(live_of(path_of(self.root, a, s)).exists() for s in STREAMS)
+                       or packed_of(path_of(self.root, a, SCRIPT)).exists()]  # fmt: skip
             self._remember(growing)
             for address in growing:
                 with self._locked(address):
                     for stream in STREAMS:
-                        self._pack(_path(self.root, address, stream))
+                        self._pack(path_of(self.root, address, stream))
+
+    def keep_script(self, addresses: Sequence[Address], text: bytes) -> None:
+        """Keep what was submitted for attempts: one file for all of them. It is read like a log, by the name `script`."""
+        source: Path | None = None
+        with disk():
+            for address in addresses:
+                path = path_of(self.root, address, SCRIPT)
+                with self._locked(address):
+                    source = self._keep(path, text, source)
 
     def read(self, address: Address, stream: str, offset: int = 0, length: int = 1 << 20) -> LogSlice:
         """Return at most `length` bytes from position `offset`; a log without bytes is empty and never `complete`."""
@@ -112,7 +122,7 @@ class LogStore:
 
         An attempt's logs go within an hour after their time. Ask again until the answer is 0.
         """
-        with _disk(), self._locked(None):
+        with disk(), self._locked(None):
             for segment in sorted(self._ended().glob("[0-9]*"), key=lambda path: int(path.name)):
                 if (int(segment.name) + 1) * _SEGMENT + self.retention > now:
                     break
@@ -123,45 +133,61 @@ class LogStore:
     def _append(self, path: Path, parts: Iterable[tuple[int, bytes]]) -> None:
         packed = self._packed(path)
         if packed is None:
-            with _open_live(_live(path), self._empty) as live:
+            with _open_live(live_of(path), self._empty) as live:
                 _add(live, parts)
             return
         parts = [(offset, data) for offset, data in parts if offset + len(data) > packed.extent.end]
         if not parts:
             return
         try:
-            with _open_live(_live(path), self._empty) as live:
+            with _open_live(live_of(path), self._empty) as live:
                 try:
                     packed.unpack(live)
                 except DAMAGE:
                     live.begin(self._empty)
                 _add(live, parts)
-                compress(live, _gz(path), self.clock())
+                compress(live, packed_of(path), self.clock())
         finally:
-            _live(path).unlink(missing_ok=True)
+            live_of(path).unlink(missing_ok=True)
+
+    def _keep(self, path: Path, text: bytes, source: Path | None) -> Path:
+        """Make a file of `text`, or give `source` another name; return where it is."""
+        target = packed_of(path)
+        target.unlink(missing_ok=True)
+        if source is not None:
+            with suppress(OSError):  # it has too many names already, or was deleted: another file will do
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.link(source, target)
+                return source
+        with _open_live(live_of(path), self._empty) as live:
+            live.begin(self._empty)
+            live.append(0, text)
+            compress(live, target, self.clock())
+        live_of(path).unlink()
+        return target
 
     def _pack(self, path: Path) -> None:
         if self._packed(path) is None:
-            with suppress(FileNotFoundError), LiveLog(_live(path), self._empty, create=False) as live:
-                compress(live, _gz(path), self.clock())
-        _live(path).unlink(missing_ok=True)
+            with suppress(FileNotFoundError), LiveLog(live_of(path), self._empty, create=False) as live:
+                compress(live, packed_of(path), self.clock())
+        live_of(path).unlink(missing_ok=True)
 
     def _packed(self, path: Path) -> PackedLog | None:
         """Return the compressed log. Where it exists, a live file is what a killed process left behind."""
         try:
-            return PackedLog(_gz(path))
+            return PackedLog(packed_of(path))
         except (FileNotFoundError, *DAMAGE):
             return None
 
     def _slice(self, address: Address, stream: str, offset: Callable[[Extent], int], length: int) -> LogSlice:
-        path = _path(self.root, address, stream)
-        with _disk(), ExitStack() as stack:
+        path = path_of(self.root, address, stream)
+        with disk(), ExitStack() as stack:
             stack.enter_context(self._locked(address, fcntl.LOCK_SH))
             log: LiveLog | PackedLog | None = self._packed(path)
             complete = log is not None
             if log is None:
                 with suppress(FileNotFoundError):
-                    log = stack.enter_context(LiveLog(_live(path), self._empty, create=False))
+                    log = stack.enter_context(LiveLog(live_of(path), self._empty, create=False))
             if log is None:
                 return LogSlice(b"", 0, 0, False)
             start = log.extent.seek(offset(log.extent))
@@ -197,12 +223,12 @@ class LogStore:
     def _delete(self, text: str) -> Iterator[Path]:
         try:
             address = parse(text)
-            paths = [_path(self.root, address, stream) for stream in STREAMS]
+            paths = [path_of(self.root, address, name) for name in FILES]
         except Invalid:
             return  # a line cut short by a crash: the attempt was noted again
         with self._locked(address):
             for path in paths:
-                for file in (_live(path), _gz(path), path.with_name(path.name + ".gz.part")):
+                for file in (live_of(path), packed_of(path), path.with_name(path.name + ".gz.part")):
                     file.unlink(missing_ok=True)
         yield paths[0].parent
 
@@ -224,28 +250,6 @@ class LogStore:
             yield
         finally:
             os.close(fd)
-
-
-def _path(root: Path, address: Address, stream: str) -> Path:
-    """Return where a log is, without its suffix; a directory has the logs of at most 100 jobs. Raises `Invalid`."""
-    checked = parse(str(address))
-    if checked.level != "attempt":
-        raise Invalid(f"{address} is not an attempt", code="bad-address", hint="write 42/17/propagate#2")
-    if stream not in STREAMS:
-        raise Invalid(f"{stream!r} is not a log", code="bad-stream", hint="stdout or stderr")
-    dataset = root / "logs" / str(checked.dataset // 1000) / str(checked.dataset)
-    if checked.job is None:
-        return dataset / "once" / f"{checked.task}.{checked.attempt}.{stream}"
-    group = dataset / str(checked.job // 10_000) / str(checked.job // 100 % 100)
-    return group / f"{checked.job}.{checked.task}.{checked.attempt}.{stream}"
-
-
-def _live(path: Path) -> Path:
-    return path.with_name(path.name + ".live")
-
-
-def _gz(path: Path) -> Path:
-    return path.with_name(path.name + ".gz")
 
 
 def _open_live(path: Path, empty: Extent) -> LiveLog:
@@ -283,17 +287,3 @@ def _prune(directories: set[Path], root: Path) -> None:
                 if path == root:
                     break
                 path.rmdir()
-
-
-@contextmanager
-def _disk() -> Iterator[None]:
-    """Raise what the operating system says as `Unavailable`: logs can be sent again."""
-    try:
-        yield
-    except (OSError, *DAMAGE) as error:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise Unavailable(
-            f"the log store failed: {getattr(error, 'strerror', None) or error}",
-            code="disk-full" if full else "log-store",
-            hint="free space, or lower the log limit or retention" if full else "look at the disk of the server",
-        ) from error

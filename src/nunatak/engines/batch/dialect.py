@@ -50,6 +50,7 @@ class Dialect(Protocol):
 
     name: str
     index: str  # shell text that gives the index of a job in its submission, from 1
+    series: bool  # it can signal the script of a job alone, which is how one member of a series is ended
 
     def submit(self, order: Order) -> Ask[Submitted]:
         """Submit; the first command's standard input is the whole script."""
@@ -62,6 +63,9 @@ class Dialect(Protocol):
 
     def cancel(self, jobs: Sequence[Job]) -> Ask[None]:
         """End jobs; one with index 0 stands for its whole submission."""
+
+    def skip(self, jobs: Sequence[Job]) -> Ask[None]:
+        """Send SIGUSR1 to the scripts of jobs, and to nothing they started; of use where `series` is true."""
 
     def avoid(self, ids: Sequence[str], nodes: Sequence[str], /) -> Ask[None]:
         """Keep what waits of submissions away from `nodes`, and from no others; may have no command."""

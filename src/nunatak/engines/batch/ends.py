@@ -36,7 +36,7 @@ _REASONS: Mapping[Cause, tuple[Reason, str]] = {
     Cause.NODE: (Reason.LOST, "its node failed"),
 }
 
-_OWN = frozenset({Reason.OK, Reason.MEMORY, Reason.DISK, Reason.TIME, Reason.INVALID, Reason.SUBMIT})
+_OWN = frozenset({Reason.OK, Reason.MEMORY, Reason.DISK, Reason.TIME, Reason.INVALID, Reason.SUBMIT, Reason.UNBEGUN})
 """Reasons of a worker that stand whatever the batch system says."""
 
 

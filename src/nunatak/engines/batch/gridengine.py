@@ -30,6 +30,7 @@ class GridEngine:
 
     name = "Grid Engine"
     index = "$SGE_TASK_ID"
+    series = False
 
     def __init__(
         self, most: Shape, *, queues: Sequence[str] = (), account: str = "", extra: str = "",
@@ -80,6 +81,10 @@ class GridEngine:
         """Delete jobs and elements of arrays."""
         names = sorted({f"{job.id}.{job.index}" if job.index else job.id for job in jobs})
         return Ask(tuple(Command(("qdel", *part)) for part in chunks(names, _TOGETHER)), nothing)
+
+    def skip(self, _jobs: Sequence[Job]) -> Ask[None]:
+        """It signals all processes of a job, so that no series are run."""
+        return Ask((), nothing)
 
     def avoid(self, _ids: Sequence[str], _nodes: Sequence[str]) -> Ask[None]:
         """What waits is left where it is."""

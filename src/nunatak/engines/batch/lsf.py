@@ -38,6 +38,7 @@ class Lsf:
 
     name = "LSF"
     index = "$LSB_JOBINDEX"
+    series = False
 
     def __init__(self, most: Shape, *, queues: Sequence[str] = (), account: str = "", extra: str = "") -> None:
         """Take what there is, by the installation's word, and what goes into every submission."""
@@ -76,6 +77,10 @@ class Lsf:
         """Kill jobs and elements of arrays."""
         names = sorted({f"{job.id}[{job.index}]" if job.index else job.id for job in jobs})
         return Ask(tuple(Command(("bkill", *part)) for part in chunks(names, _TOGETHER)), nothing)
+
+    def skip(self, _jobs: Sequence[Job]) -> Ask[None]:
+        """It signals all processes of a job, so that no series are run."""
+        return Ask((), nothing)
 
     def avoid(self, _ids: Sequence[str], _nodes: Sequence[str]) -> Ask[None]:
         """What waits is left where it is."""

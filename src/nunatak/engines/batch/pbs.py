@@ -37,6 +37,7 @@ class Pbs:
 
     name = "PBS"
     index = "${PBS_ARRAY_INDEX:-${PBS_ARRAYID:-1}}"
+    series = False
 
     def __init__(
         self,
@@ -91,6 +92,10 @@ class Pbs:
         """Delete jobs and elements of arrays."""
         names = sorted({job.id.replace("[]", f"[{job.index}]") if job.index else job.id for job in jobs})
         return Ask(tuple(Command(("qdel", *part)) for part in chunks(names, _TOGETHER)), nothing)
+
+    def skip(self, _jobs: Sequence[Job]) -> Ask[None]:
+        """It signals all processes of a job, so that no series are run."""
+        return Ask((), nothing)
 
     def avoid(self, _ids: Sequence[str], _nodes: Sequence[str]) -> Ask[None]:
         """PBS has no list of nodes not to use."""

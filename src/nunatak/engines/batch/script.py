@@ -1,4 +1,4 @@
-"""The script of a submission below its head: it picks the sandbox of its attempt and becomes the worker. Pure."""
+"""The script of a submission below its head: it picks its attempt or series and becomes the worker. Pure."""
 
 from __future__ import annotations
 
@@ -25,25 +25,30 @@ class Place:
 def body(place: Place, mark: str, index: str) -> str:
     """Return the script for the submission `mark`; `index` is shell text that gives a line of its list, from 1.
 
-    The list is a file of one sandbox a line. Where it is gone, the submission was withdrawn: such a job does nothing.
+    The list is a file of one sandbox, or of one order of a series, a line. Where it is gone, the submission was withdrawn:
+    such a job does nothing.
     """
     setup = f"\n{place.setup.strip()}\n" if place.setup.strip() else ""
     return f"""\
-# The sandboxes of this submission are the lines of a list; this job takes its own.
+# The lines of a list are the sandboxes of this submission, or orders of series of them; this job takes its own.
 here={shlex.quote(place.root)}
 list="$here"/.submissions/{mark}/tasks
 if [ ! -d "$here" ]; then
     echo "nunatak: there is no directory $here on $(uname -n)" >&2
     exit {NOT_THERE}
 fi
-sandbox=$(sed -n "{index}p" "$list")
-if [ -z "$sandbox" ]; then
+mine=$(sed -n "{index}p" "$list")
+case "$mine" in
+"")
     echo "nunatak: this submission was withdrawn" >&2
     exit {WITHDRAWN}
-fi
+    ;;
+*/series.json) set -- --series "$here/$mine" ;;
+*) set -- "$here/$mine" ;;
+esac
 {setup}
 # From here on this job is the worker, which gets every signal that the batch system sends.
-exec {shlex.join(place.worker)} "$here/$sandbox" --cache {shlex.quote(place.cache)}
+exec {shlex.join(place.worker)} "$@" --cache {shlex.quote(place.cache)}
 """
 
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from nunatak.core import units
 from nunatak.core.errors import Invalid
-from nunatak.engines.settings import BYTES, SECONDS, Count, Memory, Positive, Seconds, Words, here
+from nunatak.core.work import TARGET
+from nunatak.engines.settings import BYTES, SECONDS, Count, Duration, Memory, Positive, Seconds, Words, here
 
 
 def _typed(value: Any) -> Any:
@@ -57,7 +58,9 @@ class BatchSettings(BaseModel):
     ssh: Annotated[str, Field(pattern=r"^([^-\s]\S*)?$")] = ""
     """Host on which the batch system's commands are run; without it, this machine."""
     queue: Count = 100
-    """Attempts that may wait, beside one for each idle core."""
+    """Jobs that may wait, beside one for each idle core."""
+    target: Duration = TARGET
+    """How long a job goes on with short tasks, one after the other; 0: each task is a job of its own. Only Slurm runs series."""
     interval: Seconds = 10.0
     """Pause between two looks at the batch system."""
     settle: Seconds = 30.0

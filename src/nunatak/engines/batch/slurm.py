@@ -29,6 +29,7 @@ class Slurm:
 
     name = "Slurm"
     index = "${SLURM_ARRAY_TASK_ID:-1}"
+    series = True
 
     def __init__(
         self, *, account: str = "", qos: str = "", nice: int | None = None, extra: str = "", history: str = ""
@@ -92,8 +93,12 @@ class Slurm:
 
     def cancel(self, jobs: Sequence[Job]) -> Ask[None]:
         """Cancel jobs and elements of arrays; those that are over are ignored by scancel."""
-        names = sorted({f"{job.id}_{job.index}" if job.index else job.id for job in jobs})
-        return Ask(tuple(Command(("scancel", *part)) for part in chunks(names, _TOGETHER)), nothing)
+        return Ask(tuple(Command(("scancel", *part)) for part in chunks(_names(jobs), _TOGETHER)), nothing)
+
+    def skip(self, jobs: Sequence[Job]) -> Ask[None]:
+        """Signal the batch scripts alone."""
+        words = ("scancel", "--batch", "--signal=USR1")
+        return Ask(tuple(Command((*words, *part)) for part in chunks(_names(jobs), _TOGETHER)), nothing)
 
     def avoid(self, ids: Sequence[str], nodes: Sequence[str]) -> Ask[None]:
         """Change the excluded nodes of what waits."""
@@ -112,6 +117,10 @@ class Slurm:
         return Ask(
             tuple(map(Command, asked)), lambda answers: read.cluster(*(good(answer, "scontrol") for answer in answers))
         )
+
+
+def _names(jobs: Sequence[Job]) -> list[str]:
+    return sorted({f"{job.id}_{job.index}" if job.index else job.id for job in jobs})
 
 
 def submitted(answers: Sequence[Answer]) -> Submitted:

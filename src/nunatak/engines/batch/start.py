@@ -95,6 +95,7 @@ def _engine(
         interval=options.interval,
         settle=options.settle,
         keep=options.keep,
+        target=options.target,
         clock=clock,
     )
 

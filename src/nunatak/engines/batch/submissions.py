@@ -94,6 +94,10 @@ class Submissions:
                 file.unlink(missing_ok=True)
         return found
 
+    def script(self, submission: Submission) -> str:
+        """Return what was submitted; empty if that can no longer be read."""
+        return _text((self._withdrawn if submission.withdrawn else self.root) / submission.mark / "script")
+
     def link_script(self, submission: Submission, sandbox: Path) -> None:
         """Let the sandbox show the script too, for people. Raises `OSError`."""
         target = sandbox / "script"

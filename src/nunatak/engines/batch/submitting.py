@@ -3,113 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from nunatak.core.clock import Keys
+from nunatak.core.errors import Unavailable
 from nunatak.core.work import Series, Shape, TaskSpec
 from nunatak.engines.batch import fits
-from nunatak.engines.batch.dialect import Dialect, chunks
-from nunatak.engines.batch.model import Cluster, Job, Order, Submitted
-from nunatak.engines.batch.run import Run, ask
+from nunatak.engines.batch.attempts import Worker
+from nunatak.engines.batch.dialect import Ask, chunks
+from nunatak.engines.batch.model import Cluster, Order, Submitted
 from nunatak.engines.batch.script import Place, body, common
 from nunatak.engines.batch.submissions import Submission, Submissions
-from nunatak.engines.outcomes import Stop
-from nunatak.engines.sandbox import Sandbox
-
-
-@dataclass(slots=True)
-class Attempt:
-    """What the engine has in mind of one attempt; everything here can be found again on disk or in the batch system."""
-
-    box: Sandbox
-    shape: Shape
-    avoid: tuple[str, ...] = ()
-    submission: Submission | None = None
-    index: int = 1  # its line in the submission
-    host: str = ""  # where it runs
-    running: bool = False
-    ended: bool = False
-    stop: Stop | None = None  # we want it ended
-    asked: float = float("-inf")  # when the batch system was last asked to end it
-    over: Job | None = None  # the batch system says so, or no longer knows of it
-    since: float = 0.0  # when that was seen first
-
-    @property
-    def job(self) -> Job | None:
-        """Return how the batch system names it, if it is known to be there."""
-        if self.submission is None or not self.submission.id:
-            return None
-        return Job(self.submission.id, self.index if len(self.submission.places) > 1 else 0)
+from nunatak.engines.batch.system import System
+from nunatak.engines.batch.there import There
 
 
 class Sent(NamedTuple):
     """What came of one group: the record of its submission, unless it certainly was not made."""
 
-    attempts: Sequence[Attempt]
+    workers: Sequence[Worker]
     submission: Submission | None
     said: Submitted
 
 
 def singly(batch: Sequence[TaskSpec | Series]) -> list[TaskSpec]:
-    """Return the attempts of a batch; the members of a series are submitted as attempts of their own."""
+    """Return the attempts of a batch, those of a series as attempts of their own: for a system that takes no series."""
     return [spec for item in batch for spec in (item.members if isinstance(item, Series) else (item,))]
 
 
-def groups(attempts: Iterable[Attempt], most: int) -> list[Sequence[Attempt]]:
-    """Return attempts in groups that one submission can carry: same shape, lease and nodes to avoid; in order."""
-    found: dict[tuple[Shape, str, tuple[str, ...]], list[Attempt]] = {}
-    for attempt in attempts:
-        key = (attempt.shape, attempt.box.handle.lease, tuple(sorted(attempt.avoid)))
-        found.setdefault(key, []).append(attempt)
+def groups(workers: Iterable[Worker], most: int) -> list[Sequence[Worker]]:
+    """Return workers in groups that one submission can carry: same shape, lease and nodes to avoid; in order."""
+    found: dict[tuple[Shape, str, tuple[str, ...]], list[Worker]] = {}
+    for worker in workers:
+        key = (worker.shape, worker.attempts[0].box.handle.lease, worker.avoid)
+        found.setdefault(key, []).append(worker)
     return [part for group in found.values() for part in chunks(group, most)]
 
 
 class Sender:
     """Makes submissions. `tag` is in every mark, so that another engine's jobs are not taken for ours."""
 
-    def __init__(
-        self, dialect: Dialect, run: Run, records: Submissions, place: Place, terms: fits.Terms, tag: str, keys: Keys
-    ) -> None:
+    def __init__(self, system: System, records: Submissions, place: Place, there: There, tag: str, keys: Keys) -> None:
         """Prepare; nothing is asked yet."""
-        self._dialect, self._run, self._records = dialect, run, records
-        self._place, self._terms, self._tag, self._keys = place, terms, tag, keys
+        self._system, self._records, self._there = system, records, there
+        self._place, self._tag, self._keys = place, tag, keys
 
-    def send(self, attempts: Sequence[Attempt], cluster: Cluster, drained: Sequence[str]) -> Sent:
-        """Submit one group. Raises `OSError` if it cannot be written down; then nothing was asked."""
-        mark = f"n{self._tag}{self._keys() % 16**8:08x}"
-        request = self._terms.request(attempts[0].shape)
-        queues, avoid = fits.destination(request, cluster, self._terms, attempts[0].avoid, drained)
+    def send(self, workers: Sequence[Worker], cluster: Cluster, drained: Sequence[str]) -> Sent:
+        """Submit one group. Raises `OSError` or `Unavailable` if it cannot be made ready; then nothing was asked."""
+        mark, terms = f"n{self._tag}{self._keys() % 16**8:08x}", self._system.terms
+        request = terms.request(workers[0].shape)
+        queues, avoid = fits.destination(request, cluster, terms, workers[0].avoid, drained)
         if not queues:
-            return Sent(attempts, None, Submitted(away="every node that could take it is drained"))
+            return Sent(workers, None, Submitted(away="every node that could take it is drained"))
         shape = replace(request, features=fits.constraints(request, cluster))
-        question = self._dialect.submit(self._order(mark, attempts, shape, queues, avoid))
-        script = question.commands[0].text
-        submission = self._records.make(mark, [attempt.box.handle.external for attempt in attempts], script)
-        for attempt in attempts:
-            self._records.link_script(submission, attempt.box.path)
-        said = ask(self._run, question)
+        question = self._system.dialect.submit(self._order(mark, workers, shape, queues, avoid))
+        submission = self._records.make(mark, [worker.place for worker in workers], question.commands[0].text)
+        said = self._ask(submission, workers, question)
         if said.refused or said.away:
+            self._there.forget([], [mark])
             self._records.drop(submission)
-            return Sent(attempts, None, said)
-        for index, attempt in enumerate(attempts, 1):
-            attempt.submission, attempt.index = submission, index
-        submission.left = len(attempts)
+            return Sent(workers, None, said)
+        for index, worker in enumerate(workers, 1):
+            worker.submission, worker.index = submission, index
+        submission.left = len(workers)
         if said.id:
             self._records.record(submission, said.id)
-        return Sent(attempts, submission, said)
+        return Sent(workers, submission, said)
+
+    def _ask(self, submission: Submission, workers: Sequence[Worker], question: Ask[Submitted]) -> Submitted:
+        try:
+            for worker in workers:
+                self._records.link_script(submission, worker.folder.path)
+            self._there.bring(submission, workers)
+        except (OSError, Unavailable):
+            self._records.drop(submission)
+            raise
+        return self._system.ask(question)
 
     def _order(
-        self, mark: str, attempts: Sequence[Attempt], shape: Shape, queues: tuple[str, ...], avoid: tuple[str, ...]
+        self, mark: str, workers: Sequence[Worker], shape: Shape, queues: tuple[str, ...], avoid: tuple[str, ...]
     ) -> Order:
+        attempts = [attempt for worker in workers for attempt in worker.attempts]
         return Order(
             mark=mark,
             name=common([attempt.box.handle.address for attempt in attempts]),
             lease=attempts[0].box.handle.lease,
-            count=len(attempts),
+            count=len(workers),
             shape=shape,
             talk=f"{self._place.root}/.talk/{mark}",
-            body=body(self._place, mark, self._dialect.index),
+            body=body(self._place, mark, self._system.dialect.index),
             queues=queues,
             avoid=avoid,
         )

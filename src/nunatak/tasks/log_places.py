@@ -1,0 +1,55 @@
+"""Where the files of a log are, and what is said when the disk under them fails."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nunatak.core.address import Address, parse
+from nunatak.core.errors import Invalid, Unavailable
+from nunatak.tasks.log_files import DAMAGE
+
+STREAMS = ("stdout", "stderr")
+SCRIPT = "script"
+FILES = (*STREAMS, SCRIPT)
+"""What is kept of an attempt: what it wrote, and what was submitted for it."""
+
+
+def path_of(root: Path, address: Address, stream: str) -> Path:
+    """Return where a log is, without its suffix; a directory has the logs of at most 100 jobs. Raises `Invalid`."""
+    checked = parse(str(address))
+    if checked.level != "attempt":
+        raise Invalid(f"{address} is not an attempt", code="bad-address", hint="write 42/17/propagate#2")
+    if stream not in FILES:
+        raise Invalid(f"{stream!r} is not a log", code="bad-stream", hint="stdout, stderr or script")
+    dataset = root / "logs" / str(checked.dataset // 1000) / str(checked.dataset)
+    if checked.job is None:
+        return dataset / "once" / f"{checked.task}.{checked.attempt}.{stream}"
+    group = dataset / str(checked.job // 10_000) / str(checked.job // 100 % 100)
+    return group / f"{checked.job}.{checked.task}.{checked.attempt}.{stream}"
+
+
+def live_of(path: Path) -> Path:
+    """Return the file of a log that grows."""
+    return path.with_name(path.name + ".live")
+
+
+def packed_of(path: Path) -> Path:
+    """Return the file of a log that is compressed."""
+    return path.with_name(path.name + ".gz")
+
+
+@contextmanager
+def disk() -> Iterator[None]:
+    """Raise what the operating system says as `Unavailable`: logs can be sent again."""
+    try:
+        yield
+    except (OSError, *DAMAGE) as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise Unavailable(
+            f"the log store failed: {getattr(error, 'strerror', None) or error}",
+            code="disk-full" if full else "log-store",
+            hint="free space, or lower the log limit or retention" if full else "look at the disk of the server",
+        ) from error
