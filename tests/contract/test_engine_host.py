@@ -336,6 +336,47 @@ def test_stopping_with_its_tasks_reports_their_ends(api: Api) -> None:
     assert site.status()["tasks"]["running"] == 0
 
 
+def test_an_engine_whose_name_was_taken_while_it_was_cut_off_ends_what_it_has_and_takes_the_name_back(
+    api: Api,
+) -> None:
+    site = Site(api, duration=10_000.0)
+    api.submit(RECIPE)
+    site.until(lambda: site.status()["tasks"]["running"] == 5)
+    site.wire.cut = True
+    site.clock.advance(api.services.limits.lease + 1)
+    site.host.tick()
+    assert not any(attempt.end for attempt in site.world.attempts.values())  # nobody told it yet
+    api.engine("sim", "second")
+    theirs = api.post("/engines/sim/leases", {"session": "second"})["leases"]
+    api.post("/engines/sim/return", {"session": "second", "tasks": [{k: t[k] for k in KEY} for t in theirs]})
+    second = api.claim(name="sim", session="second")
+    site.wire.cut = False
+    site.until(lambda: all(attempt.end for attempt in site.world.attempts.values()))
+    assert not site.host.registered
+    for task in second:
+        body = {"address": task["address"], "lease": task["lease"], "reason": "ok"}
+        assert api.report("sim", "second", ended=[body]) == {"taken": 1, "stale": []}
+    assert api.post("/engines/sim/leave", {"session": "second"}) == {"free": True}
+    site.until(lambda: site.host.registered, seconds=5.0)
+    site.until(lambda: site.status()["tasks"]["running"] == 5)
+    assert site.status()["tasks"]["done"] == 5
+    assert api.faults() == []
+
+
+KEY = ("address", "lease")
+
+
+def test_an_engine_that_ends_with_nothing_left_frees_its_name(site: Site) -> None:
+    site.api.submit(RECIPE)
+    site.until(lambda: site.status()["tasks"]["running"] == 5)
+    site.host.leave()
+    assert "leave" not in site.wire.asked  # what runs goes on, and is this engine's
+    site.until(site.is_done)
+    site.host.leave()
+    assert site.wire.asked[-1] == "leave"
+    site.api.engine("sim", "another-session")
+
+
 SHORT = "name: short\njobs: {jobs}\nneeds: {{cpu: 1, memory: 1 GB, time: 10 min}}\ntasks:\n  a: {{run: 'true'}}\n"
 
 

@@ -277,6 +277,24 @@ def test_a_cancelled_worker_that_does_not_react_is_killed_after_the_grace(bench:
     bench.until_none_left()
 
 
+def test_what_waits_is_handed_back_as_never_begun_and_what_runs_goes_on(bench: Bench) -> None:
+    engine = bench.engine(HANGS)
+    runs = NODE.cpu
+    handles = engine.submit([spec(f"1/{job}/a#1") for job in range(runs + 3)])
+    engine.hand_back()
+    ends = [change for change in engine.poll("").changes if change.what is What.ENDED]
+    assert [change.handle for change in ends] == handles[runs:]
+    assert {change.outcome and change.outcome.reason for change in ends} == {Reason.UNBEGUN}
+    assert engine.capacity().free.cpu == 0
+    engine = bench.engine(HANGS)  # killed before that was told
+    ends = [change for change in engine.poll("").changes if change.what is What.ENDED]
+    assert {change.handle for change in ends} == set(handles[runs:])
+    engine.cancel(handles)
+    bench.boot.more = 6.0
+    bench.until(engine, lambda: len([c for c in engine.poll("").changes if c.what is What.ENDED]) == len(handles))
+    bench.until_none_left()
+
+
 ENGINE = """
 import sys
 from pathlib import Path

@@ -66,6 +66,30 @@ def test_a_silent_engine_loses_its_leases_and_its_logs_are_closed(
     assert world.faults() == []
 
 
+def test_engines_that_could_not_be_heard_get_a_moment_before_their_leases_are_taken_back(
+    database: Database, clock: ManualClock, tmp_path: Path
+) -> None:
+    world = World(database, clock)
+    world.submit(chain(3))
+    world.claim(2)
+    reaper = Reaper(database, world.contexts, LogStore(tmp_path / "logs", clock=clock), clock, grace=75.0)
+
+    def look(seconds: float) -> int:
+        """Look every ten seconds for a while; return how many tasks were taken back."""
+        for _ in range(round(seconds / 10)):
+            clock.advance(10.0)
+            reaper.tick()
+        return int(world.status("1")["tasks"]["ready"]) - 1
+
+    assert look(100) == 0
+    clock.advance(400)  # as if the server or its database had been away
+    assert look(70) == 0
+    world.register("local")
+    assert look(200) == 0
+    assert look(110) == 2
+    assert world.faults() == []
+
+
 def test_temporary_files_go_and_those_elsewhere_are_given_up(database: Database, tmp_path: Path) -> None:
     storage = PosixStorage([tmp_path / "store"])
     url = f"file://{tmp_path}/store/1/a.txt"

@@ -42,7 +42,43 @@ def test_a_second_process_of_the_same_name_is_refused(api: Api) -> None:
     )
 
 
-@pytest.mark.parametrize("call", ["heartbeat", "claim", "report", "logs", "leases", "return"])
+def test_a_second_process_takes_over_when_the_lease_of_the_first_is_over_and_the_first_is_refused_then(
+    api: Api,
+) -> None:
+    api.submit()
+    api.engine(session="first")
+    task, *_ = api.claim(1, session="first")
+    body = {"kind": "local", "site": "x", "session": "second", "capacity": CAPACITY}
+    api.clock.advance(api.services.limits.lease - 1)
+    refused = api.post("/engines/local/register", body, 409)
+    assert "in 1 s" in refused["hint"]
+    api.clock.advance(2)
+    api.post("/engines/local/register", body)
+    key = {"address": task["address"], "lease": task["lease"]}
+    end = {"session": "first", "ended": [{**key, "reason": "ok"}]}
+    assert api.post("/engines/local/report", end, 409)["code"] == "engine-session"
+    again = {**body, "session": "first"}
+    assert api.post("/engines/local/register", again, 409)["code"] == "engine-running"
+    assert api.get("/datasets/1")["tasks"]["done"] == 0
+
+
+def test_an_engine_that_leaves_with_nothing_frees_its_name_and_one_with_attempts_keeps_it(api: Api) -> None:
+    api.submit()
+    api.engine(session="first")
+    tasks = api.claim(session="first")
+    assert api.post("/engines/local/leave", {"session": "first"}) == {"free": False}
+    body = {"kind": "local", "site": "x", "session": "second", "capacity": CAPACITY}
+    api.post("/engines/local/register", body, 409)
+    for task in tasks:
+        api.report(session="first", ended=[{"address": task["address"], "lease": task["lease"], "reason": "exit"}])
+    assert api.post("/engines/local/leave", {"session": "first"}) == {"free": True}
+    assert [item["alive"] for item in api.get("/engines")["items"]] == [False]
+    api.post("/engines/local/register", body)
+    assert api.post("/engines/local/leave", {"session": "first"}, 409)["code"] == "engine-session"
+    assert api.faults() == []
+
+
+@pytest.mark.parametrize("call", ["heartbeat", "claim", "report", "logs", "leases", "return", "leave"])
 def test_an_engine_that_is_not_registered_is_told_so(api: Api, call: str) -> None:
     body: dict[str, Any] = {"session": "s1"}
     more = {"heartbeat": {"capacity": CAPACITY}, "claim": {"offer": WHOLE, "limit": 1}, "return": {"tasks": []}}

@@ -368,6 +368,39 @@ def test_a_login_is_saved_for_its_owner_alone_and_goes_to_its_server_alone(tmp_p
     )
 
 
+def test_a_token_may_be_in_a_file_and_is_read_again_when_the_server_does_not_take_it(
+    live: Live, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    environ = {"NUNATAK_URL": live.url, "NUNATAK_TOKEN_FILE": str(file), "XDG_CONFIG_HOME": str(tmp_path)}
+    with pytest.raises(Refused, match="there is no token in"):
+        Client(environ=environ)
+    file.write_text(live.make_token("read") + "\n")
+    with Client(environ=environ) as client, live.client() as admin:
+        assert client.whoami().name == "alice"
+        for token in list(admin.tokens()):
+            if token.principal == "alice":
+                admin.revoke_token(token.id)
+        with pytest.raises(Refused, match="revoked"):
+            client.whoami()
+        file.write_text(live.make_token("read", who="bob"))
+        assert client.whoami().name == "bob"
+        file.unlink()
+        assert client.whoami().name == "bob"  # nothing is read while the server takes the one we have
+
+
+def test_with_several_addresses_the_next_one_is_taken_when_one_is_away(live: Live) -> None:
+    nobody = "http://127.0.0.1:9"
+    with Client(f"{nobody}, {live.url}/", live.token, patience=5.0) as client:
+        assert client.whoami().name == "root"
+    with Client(f"{nobody},{nobody}", live.token, patience=0.0) as client, pytest.raises(Unavailable):
+        client.whoami()
+    with pytest.raises(Invalid, match="'somewhere' is not the address"):
+        Client(f"{live.url},somewhere", live.token)
+    with Client(f"{live.url},{nobody}", live.token, patience=0.0) as client:
+        assert [client.whoami().name for _ in range(3)] == ["root"] * 3
+
+
 def test_the_local_installation_is_found_last(tmp_path: Path) -> None:
     environ = {"XDG_CONFIG_HOME": str(tmp_path / "c"), "NUNATAK_DATA": str(tmp_path)}
     with pytest.raises(Refused, match="no server"):

@@ -99,7 +99,7 @@ def serve() -> None:
                 engine = _make(name, *arguments)
                 answer: Any = None
             elif name == "die_in":
-                answer = _die_in(*arguments)
+                answer = die_in(*arguments)
             else:
                 answer = getattr(engine, name)(*arguments)
             pickle.dump((True, answer), answers)
@@ -116,7 +116,8 @@ def _make(kind: str, settings: dict[str, Any]) -> Any:
     return load_engine(kind, {"keep": keeper(PosixStorage([Path("/")])), **settings})
 
 
-def _die_in(function: str) -> None:
+def die_in(function: str, call: int = 1) -> None:
+    """Have this process kill itself -9 at the nth call of `MODULE:CLASS.METHOD`, or with a + when that returned."""
     import importlib
     import signal
 
@@ -125,11 +126,14 @@ def _die_in(function: str) -> None:
     *owners, name = path.split(".")
     for part in owners:
         owner = getattr(owner, part)
-    real, after = getattr(owner, name), function.endswith("+")
+    real, after, calls = getattr(owner, name), function.endswith("+"), 0
 
-    def last(*arguments: Any, **named: Any) -> None:
-        if after:
-            real(*arguments, **named)
-        os.kill(os.getpid(), signal.SIGKILL)
+    def last(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        answer = real(*arguments, **named) if after or calls < call else None
+        if calls >= call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
 
     setattr(owner, name, last)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +45,7 @@ def until(condition: Callable[[], T], what: str, seconds: float = 120.0) -> T:
 
 @dataclass(frozen=True)
 class Proc:
-    """A process of an installation; role is one of up, api, engine, worker, inner, payload, other."""
+    """A process of an installation; role is one of up, api, loops, engine, worker, inner, payload, other."""
 
     pid: int
     parent: int
@@ -67,7 +67,7 @@ def _parent(pid: int) -> int:
 def _role(pid: int, words: list[bytes], variables: bytes, workers: set[int]) -> str:
     if pid in workers:
         return "inner" if _parent(pid) in workers else "worker"
-    for role in ("up", "api", "engine"):
+    for role in ("up", "api", "loops", "engine"):
         if b"nunatak.cli" in words and words[words.index(b"nunatak.cli") + 1 :][role != "up"] == role.encode():
             return role
     return "payload" if b"/engines/" in variables else "other"
@@ -83,6 +83,7 @@ class Installation:
     supervisor: subprocess.Popen[bytes] | None = None
     server: subprocess.Popen[bytes] | None = None
     port: int = 0
+    addresses: str = ""
     spawned: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     # ---- starting and ending
@@ -93,12 +94,17 @@ class Installation:
         return {**inherited, "XDG_CONFIG_HOME": str(self.data.parent / "config"), **self.variables}
 
     def spawn(
-        self, *words: str, log: str, data: Path | None = None, variables: dict[str, str] | None = None
+        self,
+        *words: str,
+        log: str,
+        data: Path | None = None,
+        variables: dict[str, str] | None = None,
+        command: Sequence[str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start a command of `nunatak` with its talk going to a file beside the data."""
+        """Start a command of `nunatak`, or of `command`, with its talk going to a file beside the data."""
         with (self.data.parent / f"{self.data.name}.{log}").open("ab") as out:
             started = subprocess.Popen(
-                (*NUNATAK, *words, "--data", str(data or self.data)), env={**self.environ, **(variables or {})},
+                (*(command or NUNATAK), *words, "--data", str(data or self.data)), env={**self.environ, **(variables or {})},
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
             )  # fmt: skip
         self.spawned.append(started)
@@ -161,7 +167,7 @@ class Installation:
 
     def power_cut(self) -> None:
         """Kill every process at once: stopped first, so that none reacts to the end of another."""
-        self.kill_all("up", "api", "engine", "worker", "inner", "payload", "other")
+        self.kill_all("up", "api", "loops", "engine", "worker", "inner", "payload", "other")
 
     def kill_all(self, *roles: str) -> None:
         """Kill every process of some roles at once, and wait until they are gone."""
@@ -211,7 +217,7 @@ class Installation:
     def client(self, patience: float = 60.0) -> Client:
         """Return a client of the local administrator."""
         environ = {**self.environ, "NUNATAK_DATA": str(self.data)}
-        if not self.port:
+        if not self.url:
             return Client(patience=patience, environ=environ)
         token = self.data / "token"
         return Client(
@@ -220,8 +226,8 @@ class Installation:
 
     @property
     def url(self) -> str:
-        """Where the server that was started alone answers."""
-        return f"http://127.0.0.1:{self.port}"
+        """Where the server that was started alone, or several of them, answer."""
+        return self.addresses or (f"http://127.0.0.1:{self.port}" if self.port else "")
 
     def submit(self, recipe: str) -> int:
         """Send a recipe."""

@@ -141,7 +141,7 @@ def test_tasks_of_an_engine_that_died_are_given_to_others_after_one_lease(server
     assert {task["address"].replace("#2", "#1") for task in again} == {task["address"] for task in tasks}
 
 
-def test_an_engine_that_took_the_place_of_a_dead_one_is_let_in_after_a_moment(server: Server) -> None:
+def test_an_engine_that_took_the_place_of_a_dead_one_is_let_in_after_one_lease(server: Server) -> None:
     server.submit(RECIPE)
     server.engine("twin", "first")
     server.set_back()
@@ -149,7 +149,7 @@ def test_an_engine_that_took_the_place_of_a_dead_one_is_let_in_after_a_moment(se
     body = {"kind": "simulated", "site": "here", "session": "second", "capacity": {}}
     refused = server.post("/engines/twin/register", body, 409)
     assert negative(refused) == []
-    server.pass_time(server.services.limits.lease / 4 + 5)
+    server.pass_time(server.services.limits.lease + 5)
     server.post("/engines/twin/register", body)
 
 

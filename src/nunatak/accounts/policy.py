@@ -102,6 +102,7 @@ RULES: Mapping[str, Rule] = {
     "upload_scripts": ENGINE,
     "list_leases": ENGINE,
     "return_tasks": ENGINE,
+    "leave_engine": ENGINE,
 }
 
 

@@ -203,6 +203,13 @@ class LeasesBody(TypedDict):
     after: NotRequired[Annotated[str, StringConstraints(max_length=64)] | None]
 
 
+class LeaveBody(TypedDict):
+    """An engine process that ends."""
+
+    __pydantic_config__ = FORBID  # type: ignore[misc]
+    session: Session
+
+
 class ReturnBody(TypedDict):
     """Attempts given back, free of charge: `unbegun` where their series ended before their turn, else they are lost."""
 
@@ -221,6 +228,7 @@ LOGS: TypeAdapter[Any] = TypeAdapter(LogsBody)
 SCRIPTS: TypeAdapter[Any] = TypeAdapter(ScriptsBody)
 LEASES: TypeAdapter[Any] = TypeAdapter(LeasesBody)
 RETURN: TypeAdapter[Any] = TypeAdapter(ReturnBody)
+LEAVE: TypeAdapter[Any] = TypeAdapter(LeaveBody)
 
 CAPACITY = {
     "total": {"cpu": 2, "memory": 4_000_000_000, "disk": 20_000_000_000, "time": 86_400},
@@ -258,6 +266,7 @@ BODIES: dict[str, tuple[TypeAdapter[Any], dict[str, Any]]] = {
     "ScriptsBody": (SCRIPTS, {"session": "a1b2", "scripts": [{"text": "#!/bin/sh\ntrue\n", "tasks": [ONE]}]}),
     "LeasesBody": (LEASES, {"session": "a1b2", "after": None}),
     "ReturnBody": (RETURN, {"session": "a1b2", "tasks": [ONE], "reason": "never started"}),
+    "LeaveBody": (LEAVE, {"session": "a1b2"}),
 }
 """Each body by name, with an example; `openapi_extra` of the routes refers to them."""
 

@@ -39,7 +39,7 @@ def list_engines(services: Have) -> Response:
     summary="Begin as an engine process",
 )  # fmt: skip
 def register_engine(name: EngineName, services: Have, body: Body) -> Response:
-    """Enter an engine process; refused (409) while another process of the same name is alive."""
+    """Enter an engine process; refused (409) while another process of the same name has a lease."""
     plain = batches.REGISTER.validate_json(body)
     capacity = _capacity(plain["capacity"])
     limits = services.limits
@@ -206,3 +206,13 @@ def return_tasks(name: EngineName, services: Have, body: Body) -> Response:
         return fleet.give_back(tx, services.contexts, engine, found, plain.get("reason", ""), now, kind)
 
     return answer({"taken": services.database.run(work)})
+
+
+@router.post(
+    "/{name}/leave", name="leave_engine", response_model=views.Left, openapi_extra=body_of("LeaveBody"),
+    summary="End as an engine process",
+)  # fmt: skip
+def leave_engine(name: EngineName, services: Have, body: Body) -> Response:
+    """Free the name of an engine that holds nothing, so that another process can have it before the lease is over."""
+    session, now = batches.LEAVE.validate_json(body)["session"], services.clock()
+    return answer({"free": services.database.run(lambda tx: fleet.leave(tx, name, session, now))})

@@ -383,6 +383,12 @@ class Taken(View):
     taken: int
 
 
+class Left(View):
+    """Whether the name of the engine is free for another process at once."""
+
+    free: bool
+
+
 class HeldLease(LeaseView):
     """An attempt that the server believes the engine has."""
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -136,7 +137,9 @@ def serve_engine(
 ) -> None:
     """Start an engine and carry tasks to it.
 
-    The server is NUNATAK_URL, the token NUNATAK_TOKEN, or those of the local installation.
+    The server is NUNATAK_URL, the token NUNATAK_TOKEN or what is in the file NUNATAK_TOKEN_FILE, else those of the local
+    installation. Several addresses of the server are separated by commas: the next one is taken when one is away. A token
+    in a file may be replaced at any time.
     """
     from nunatak.loops.parent import end_with_parent
 
@@ -150,25 +153,25 @@ def serve_engine(
     run_engine(settings, name, kind, parameters_of(options), url, token, stop_tasks=stop_tasks)
 
 
-def _engine_login(settings: Settings) -> tuple[str, str]:
-    """Return the server and the token of an engine; a fresh local installation is given a moment to write it."""
+def _engine_login(settings: Settings) -> tuple[str, Callable[[], str]]:
+    """Return the server and what reads the token of an engine; a fresh local installation is given a moment to write it."""
     import time
 
-    from nunatak.client.login import local
+    from nunatak.client.login import given_token, kept, local
 
     environ = {**os.environ, "NUNATAK_DATA": str(settings.data)}
     known = local(environ)
     url = os.environ.get("NUNATAK_URL") or (known.url if known else "")
     if not url:
-        raise Invalid("no server is given", code="no-server", hint="set NUNATAK_URL and NUNATAK_TOKEN")
-    if os.environ.get("NUNATAK_TOKEN"):
-        return url, os.environ["NUNATAK_TOKEN"]
+        raise Invalid("no server is given", code="no-server", hint="set NUNATAK_URL and NUNATAK_TOKEN_FILE")
+    if given_token(os.environ):
+        return url, lambda: given_token(os.environ)
     file, until = settings.data / "engine.token", time.monotonic() + 60.0
     while not file.exists() and time.monotonic() < until:
         time.sleep(0.02)
     if not file.exists():
-        raise Refused("there is no token for the engine", code="no-token", hint="set NUNATAK_TOKEN")
-    return url, file.read_text("ascii").strip()
+        raise Refused("there is no token for the engine", code="no-token", hint="set NUNATAK_TOKEN_FILE")
+    return url, lambda: kept(file)
 
 
 @app.command()

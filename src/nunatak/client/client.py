@@ -67,10 +67,14 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Choose the server; nothing is sent yet. `patience`: for how many seconds an absent server is tried again."""
-        found = login.find(url, token, os.environ if environ is None else environ)
+        environ = os.environ if environ is None else environ
+        found = login.find(url, token, environ)
         self.url = found.url.rstrip("/")
         self._sleep = sleep
-        self._to = Connection(found.url, found.token, patience=patience, transport=transport, sleep=sleep)
+        self._to = Connection(
+            found.url, found.token, patience=patience, transport=transport, sleep=sleep,
+            renew=None if token else lambda: login.find(found.url, None, environ).token,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         """Say which server."""

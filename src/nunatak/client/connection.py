@@ -1,9 +1,8 @@
-"""One connection to a server: requests, their errors, tries again where that is safe, pages and event streams."""
+"""One connection to a server, at one address or at the next of several: requests, their errors, tries again where that
+is safe, pages and event streams."""
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -12,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from nunatak import __version__
-from nunatak.client.brief import Brief, suits
-from nunatak.client.problems import Answer, succeeded
+from nunatak.client.problems import TOKEN_CODES, Answer, succeeded
+from nunatak.client.ways import Ways
 from nunatak.core.address import Address
-from nunatak.core.errors import Invalid, Unavailable
+from nunatak.core.errors import Invalid, NunatakError, Refused, Unavailable
 
 if TYPE_CHECKING:
     import httpx2
-
-    from nunatak.client.full import Full
 
 API = "/api/v1"
 PAGE = 1000
@@ -41,8 +38,10 @@ def fresh_key() -> str:
 class Connection:
     """Speaks JSON with one server; safe to use from several threads.
 
+    `url` may name several addresses of it, separated by commas: the next one is taken when one cannot be reached.
     `patience` is for how many seconds a request that may be repeated is tried again while the server cannot be
-    reached or says it is unavailable. `transport` stands in for the network in tests.
+    reached or says it is unavailable. `renew` returns the token as it is now: it is asked when the server does not take
+    the one it was shown. `transport` stands in for the network in tests.
     """
 
     def __init__(
@@ -54,42 +53,24 @@ class Connection:
         timeout: float = 60.0,
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        renew: Callable[[], str] | None = None,
     ) -> None:
         """Prepare; nothing is sent yet. Raises `Invalid` for what is no URL of a server, or no token."""
-        self.url = url.rstrip("/")
-        if not self.url.startswith(("http://", "https://")):
-            raise Invalid(
-                f"{url!r} is not the address of a server", code="bad-url", hint="write it as http://HOST:PORT"
-            )
-        if not (token.isascii() and token.isprintable()):
-            raise Invalid("the token has letters that no token has", code="bad-token", hint="`nunatak login` saves one")
-        self.patience, self._sleep = patience, sleep
-        self._timeout, self._transport = timeout, transport
-        self._headers = {"User-Agent": f"nunatak/{__version__}", "Accept": "application/json"}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
-        self._made: Full | None = None
-        self._making = threading.Lock()
-        self._brief: Brief | None = None
-        if transport is None and suits(self.url, os.environ):
-            self._brief = Brief(self.url, self._headers, CONNECT_SECONDS, timeout)
-        else:
-            self._full()
+        self.patience, self._sleep, self._renew = patience, sleep, renew
+        self._token = _checked(token)
+        headers = {"User-Agent": f"nunatak/{__version__}", "Accept": "application/json"}
+        self._ways = [Ways(one, headers, CONNECT_SECONDS, timeout, transport) for one in addresses(url)]
+        self._at = 0
 
-    def _full(self) -> Full:
-        """Return the way for everything; httpx2 is loaded when it is first gone, as it takes longer than a command."""
-        with self._making:
-            if self._made is None:
-                from nunatak.client.full import Full
-
-                self._made = Full(self.url, self._headers, CONNECT_SECONDS, self._timeout, self._transport)
-            return self._made
+    @property
+    def url(self) -> str:
+        """Return the address in use."""
+        return self._ways[self._at].url
 
     def close(self) -> None:
         """Close the connections."""
-        for way in (self._brief, self._made):
-            if way:
-                way.close()
+        for ways in self._ways:
+            ways.close()
 
     # ---- requests
 
@@ -117,18 +98,43 @@ class Connection:
         given = _given(query or {})
 
         def once() -> Answer:
-            if self._brief and content is None:
-                return succeeded(self._brief.send(method, path, given, json, headers))
-            return succeeded(self._full().send(method, path, given, json, headers, content))
+            at = self._at
+            try:
+                more = {**self._shown(), **(headers or {})}
+                return succeeded(self._ways[at].send(method, path, given, json, more, content))
+            except Unavailable:
+                self._at = (at + 1) % len(self._ways)
+                raise
 
-        return self._tried(once, again)
+        return self._tried(lambda: self._known(once), again)
 
-    def _tried(self, action: Callable[[], Answer], again: bool) -> Answer:
+    def _shown(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+
+    def _known(self, action: Callable[[], Answer]) -> Answer:
+        """Do something; once more if the server does not take the token and there is another by now."""
         try:
             return action()
-        except Unavailable:
-            if not again or self.patience <= 0:
+        except Refused as error:
+            token = self._fresh_token() if error.code in TOKEN_CODES else ""
+            if not token or token == self._token:
                 raise
+            self._token = _checked(token)
+        return action()
+
+    def _fresh_token(self) -> str:
+        try:
+            return self._renew() if self._renew else ""
+        except NunatakError:
+            return ""  # what the server said of the one before is more to the point
+
+    def _tried(self, action: Callable[[], Answer], again: bool) -> Answer:
+        for _ in self._ways:
+            try:
+                return action()
+            except Unavailable:
+                if not again or self.patience <= 0:
+                    raise
         # Imported here since it costs a third of the time a command takes, and is rarely needed.
         from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
@@ -158,11 +164,33 @@ class Connection:
         self, path: str, *, headers: Mapping[str, str] | None = None, **query: Any
     ) -> AbstractContextManager[httpx2.Response]:
         """Open an answer whose bytes are read bit by bit. Raises the errors of `core.errors`, also while reading."""
-        return self._full().stream(path, _given(query), headers)
+        return self._ways[self._at].full().stream(path, _given(query), {**self._shown(), **(headers or {})})
 
     def events(self, path: str) -> Iterator[tuple[str, Any]]:
         """Yield (event, data) of an event stream until it ends. Raises `Unavailable` if it breaks off."""
-        return self._full().events(path)
+        at = self._at
+        try:
+            yield from self._ways[at].full().events(path, self._shown())
+        except Unavailable:
+            self._at = (at + 1) % len(self._ways)
+            raise
+
+
+def addresses(url: str) -> list[str]:
+    """Return the addresses that a text names, separated by commas. Raises `Invalid` for what is none."""
+    found = [part.strip().rstrip("/") for part in url.split(",")]
+    for one in found:
+        if not one.startswith(("http://", "https://")):
+            raise Invalid(
+                f"{one!r} is not the address of a server", code="bad-url", hint="write it as http://HOST:PORT"
+            )
+    return found
+
+
+def _checked(token: str) -> str:
+    if not (token.isascii() and token.isprintable()):
+        raise Invalid("the token has letters that no token has", code="bad-token", hint="`nunatak login` saves one")
+    return token
 
 
 def _given(query: Mapping[str, Any]) -> dict[str, Any]:

@@ -157,6 +157,10 @@ class EngineClient:
         tasks = [{"address": address, "lease": lease} for address, lease in keys]
         self._post("return", tasks=tasks, reason=reason, **({"unbegun": True} if unbegun else {}))
 
+    def leave(self) -> bool:
+        """Say that this process ends; tell whether its name is free at once, because it holds nothing."""
+        return bool(self._post("leave")["free"])
+
     def recipe(self, digest: str) -> Mapping[str, Any]:
         """Return a plan by its content hash."""
         plan: Mapping[str, Any] = self._to.get(f"{API}/recipes/{digest}")["plan"]

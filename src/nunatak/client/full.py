@@ -65,9 +65,9 @@ class Full:
                 succeeded(Answer(response.status_code, response.read()))
             yield response
 
-    def events(self, path: str) -> Iterator[tuple[str, Any]]:
+    def events(self, path: str, headers: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
         """Yield (event, data) of an event stream until it ends. Raises `Unavailable` if it breaks off."""
-        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+        headers = {**headers, "Accept": "text/event-stream", "Cache-Control": "no-store"}
         with self.stream(path, {}, headers) as response:
             for event in httpx2.EventSource(response):
                 yield event.event, event.json() if event.data else None

@@ -74,12 +74,27 @@ def local(environ: Mapping[str, str]) -> Login | None:
     return Login(running.url if running else LOCAL_URL, token)
 
 
+def given_token(environ: Mapping[str, str]) -> str:
+    """Return the token that the environment gives, itself or in a file; "" for none. Raises `Refused` for an unreadable file."""
+    file = environ.get("NUNATAK_TOKEN_FILE", "")
+    return environ.get("NUNATAK_TOKEN", "") or (kept(Path(file)) if file else "")
+
+
+def kept(file: Path) -> str:
+    """Return the token in a file. Raises `Refused` if it cannot be read."""
+    try:
+        return file.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "it holds no token"
+        raise Refused(f"there is no token in {file}: {said}", code="no-token", hint="put one there") from None
+
+
 def find(url: str | None, token: str | None, environ: Mapping[str, str]) -> Login:
     """Choose a server and its token. Raises `Refused` if there is no token for it.
 
     A saved token goes to the server it was saved for and to no other.
     """
-    url, token = url or environ.get("NUNATAK_URL"), token or environ.get("NUNATAK_TOKEN")
+    url, token = url or environ.get("NUNATAK_URL"), token or given_token(environ)
     if url and token:
         return Login(url, token)
     for known in (saved(environ), local(environ)):
@@ -90,7 +105,7 @@ def find(url: str | None, token: str | None, environ: Mapping[str, str]) -> Logi
     raise Refused(
         f"there is no token for {url}" if url else "no server is known here",
         code="no-login",
-        hint=f"`nunatak login {url or 'URL'}`, or set NUNATAK_URL and NUNATAK_TOKEN"
+        hint=f"`nunatak login {url or 'URL'}`, or set NUNATAK_URL and NUNATAK_TOKEN or NUNATAK_TOKEN_FILE"
         + ("" if url else "; `nunatak up` starts a server on this machine"),
     )
 

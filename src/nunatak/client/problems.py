@@ -13,6 +13,8 @@ _CLASSES: Mapping[int, type[NunatakError]] = {
     401: Refused, 403: Refused, 404: NotFound, 409: Conflict, 410: NotFound, 412: Conflict, 428: Conflict,
     429: Unavailable, 502: Unavailable, 503: Unavailable, 504: Unavailable,
 }  # fmt: skip
+TOKEN_CODES = frozenset({"no-token", "bad-token", "revoked-token", "expired-token"})
+"""Codes of a refusal that another token may overcome."""
 _PLACES = frozenset(item.name for item in fields(Problem))
 
 

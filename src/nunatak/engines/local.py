@@ -153,6 +153,13 @@ class LocalEngine:
         """Sleep until a worker ends, at most `seconds`; tell whether one did. A host that waits here loses no time."""
         return self._workers.wait(seconds)
 
+    def hand_back(self) -> None:
+        """End what waits, as never begun, so that others can have it while no engine is here; what runs goes on."""
+        for worker in self._places.line():
+            for attempt in worker.unended():
+                self._say(attempt, Reason.UNBEGUN, "its engine was stopped before it began")
+            self._leave_line(worker)
+
     def close(self) -> None:
         """Let go of the directory and leave everything running, exactly as a killed engine would."""
         self._workers.close()

@@ -37,6 +37,10 @@ class Places:
         """Tell whether a worker waits."""
         return worker.key in self._waiting
 
+    def line(self) -> list[Worker]:
+        """Return the workers that wait."""
+        return list(self._waiting.values())
+
     def join(self, worker: Worker, *, first: bool = False) -> None:
         """Let a worker wait, at the end, or at the front if it could not be started after all."""
         (self._line.put_back if first else self._line.add)(worker.key, worker.shape)

@@ -9,22 +9,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
 
 from nunatak.client.engine import EngineClient, Registration
+from nunatak.client.problems import TOKEN_CODES
 from nunatak.core.clock import Clock, system_clock
 from nunatak.core.errors import Conflict, NunatakError
 from nunatak.engines.protocol import Capacity, Changes, Engine
 from nunatak.loops.engine_claims import Claims
 from nunatak.loops.engine_holdings import Holdings
 from nunatak.loops.engine_logs import LogCarrier
-from nunatak.loops.engine_pace import Absence, Pace, Waits
+from nunatak.loops.engine_pace import Absence, HandsBack, Pace, Waits
 from nunatak.loops.engine_reports import Reports
 
 __all__ = ["EngineHost", "Pace"]
 
+ANOTHER = "put a new token into the file of this one: it is read again, attempts go on meanwhile"
 log = structlog.get_logger("nunatak.engine")
 
 
@@ -53,6 +56,7 @@ class EngineHost:
         self._given: Registration | None = None
         self._beaten = self._reconciled = float("-inf")
         self._nap = self._pace.least
+        self._void = False  # what runs here was ended, as another process has the name
 
     # ---- the rhythm
 
@@ -65,8 +69,23 @@ class EngineHost:
                 told = True
                 ready()
             self._sleep(stop, moved)
+        self._end()
+
+    def _end(self, seconds: float = 5.0) -> None:
+        """Claim no more, give back what waits in this process, and say what there is to say, within `seconds`."""
         self._claims.closed = True
+        if isinstance(self._engine, HandsBack):
+            self._engine.hand_back()
+        until, never = self._monotonic() + seconds, threading.Event()
         self.tick()
+        while self.registered and self._reports.pending and not self._absent and self._monotonic() < until:
+            self._sleep(never, self.tick())
+
+    def leave(self) -> None:
+        """Free the name for another process if nothing is left here; else this one keeps it until its lease is over."""
+        if self.registered and not self._holdings and not self._absent:
+            with suppress(NunatakError):
+                self._server.leave()
 
     def end_all(self, seconds: float = 100.0) -> None:
         """End every attempt and report it; gives up after `seconds`."""
@@ -75,6 +94,10 @@ class EngineHost:
         until, never = self._monotonic() + seconds, threading.Event()
         while (self._holdings or self._logs.behind) and self._monotonic() < until:
             self._sleep(never, self.tick())
+
+    @property
+    def _absent(self) -> bool:
+        return self._monotonic() < self._absence.until
 
     @property
     def registered(self) -> bool:
@@ -132,8 +155,23 @@ class EngineHost:
         """Leave the server alone for a while; one that does not know this process is told again who it is."""
         if isinstance(error, Conflict):
             self._given = None
+        if error.code == "engine-running" and not self._void:
+            self._yield()
         if self._absence.longer(now):
-            log.warning("the server does not go along", error=error.message, code=error.code)
+            hint = ANOTHER if error.code in TOKEN_CODES else error.hint
+            log.warning("the server does not go along", error=error.message, code=error.code, hint=hint)
+
+    def _yield(self) -> None:
+        """End what runs here: another process has the name, which it could take only after our leases were void."""
+        try:
+            self._holdings.adopt(self._reports.ended)
+            self._holdings.cancel_all()
+        except NunatakError as error:  # the next refusal comes soon
+            log.warning("void attempts could not be ended", error=error.message, code=error.code)
+            return
+        self._void = True
+        if self._holdings:
+            log.error("another process took the name of this engine: its attempts end", attempts=len(self._holdings))
 
     # ---- being known
 
@@ -141,6 +179,7 @@ class EngineHost:
         node = str(getattr(self._engine, "node", ""))  # of an engine that has only one
         given = self._server.register(self._kind, self._site, _plain(self._engine.capacity()), node)
         self._given, self._beaten, self._holdings.doubtful = given, now, True
+        self._void = False
         self._claims.hurry(now)
         log.info("registered", engine=self._server.name)
         return given

@@ -31,6 +31,14 @@ class Waits(Protocol):
         """Sleep until a worker ends, at most `seconds`; tell whether one did."""
 
 
+@runtime_checkable
+class HandsBack(Protocol):
+    """An engine in whose own process attempts wait, which nobody would start while it is away."""
+
+    def hand_back(self) -> None:
+        """End what waits, as never begun; it is told by `poll`."""
+
+
 class Absence:
     """For how long a server that does not go along is left alone: longer each time, up to a bound."""
 

@@ -53,11 +53,11 @@ def run_engine(
     kind: str,
     options: Mapping[str, Any],
     url: str,
-    token: str,
+    token: Callable[[], str],
     *,
     stop_tasks: bool = False,
 ) -> None:
-    """Run an engine host until SIGINT or SIGTERM; its attempts go on unless `stop_tasks`.
+    """Run an engine host until SIGINT or SIGTERM; its attempts go on unless `stop_tasks`. `token` reads the token as it is now.
 
     Raises `NotFound` for an unknown kind, `Invalid` for wrong options, `Unavailable` if another process has the engine.
     """
@@ -66,7 +66,7 @@ def run_engine(
     forward_signals(stop)
     directory = settings.data / "engines" / name
     engine = load_engine(kind, {**_given(settings, kind, directory, options), **options})
-    connection = Connection(url, token, patience=0.0, timeout=ANSWER_SECONDS)
+    connection = Connection(url, token(), patience=0.0, timeout=ANSWER_SECONDS, renew=token)
     host = EngineHost(
         engine,
         EngineClient(connection, name, session_of(directory)),
@@ -77,6 +77,7 @@ def run_engine(
     host.run(stop)
     if stop_tasks:
         host.end_all()
+    host.leave()
     close = getattr(engine, "close", None)
     if close:
         close()

@@ -30,6 +30,8 @@ log = structlog.get_logger("nunatak.loops")
 
 LEAD_SECONDS = 30.0
 LONGEST_BACK_OFF = 60.0
+LONGEST_GAP = 10.0
+"""Seconds between two looks for silent engines which are nothing remarkable on a busy machine."""
 FILES = 500
 ANSWERS = 1000
 
@@ -44,17 +46,32 @@ class Loop:
 
 
 class Reaper:
-    """Takes back the leases of engines that fell silent, and closes the logs of what they ran."""
+    """Takes back the leases of engines that fell silent, and closes the logs of what they ran.
 
-    def __init__(self, database: Database, contexts: Contexts, logs: LogStore, clock: Clock) -> None:
+    An engine cannot be heard while the server is away: after a start, or a gap in which nothing worked here, all get
+    `grace` seconds to say that they are alive.
+    """
+
+    def __init__(
+        self, database: Database, contexts: Contexts, logs: LogStore, clock: Clock, grace: float = 0.0
+    ) -> None:
         """Use these."""
         self.database, self.contexts, self.logs, self.clock = database, contexts, logs, clock
         self._watch = ClockWatch(database, clock)
+        self._grace, self._gap = grace, max(LONGEST_GAP, 2 * grace)
+        self._since = self._last = float("-inf")
 
     def tick(self) -> bool:
         """Look without a write first: there is seldom anything to take back."""
         self._watch.look()
         now = self.clock()
+        if not 0 <= now - self._last <= self._gap:
+            self._since = now
+        more = now - self._since >= self._grace and self._reap(now)
+        self._last = now
+        return more
+
+    def _reap(self, now: float) -> bool:
         with self.database.read() as tx:
             if not cleanup.late_attempts(tx, self.contexts, now, 1):
                 return False
@@ -159,7 +176,7 @@ def loops_of(
     chance: Callable[[], float] = random.random,
 ) -> list[Loop]:
     """Return every loop of a server; `store` is a URL prefix, `interval` and `lease` are seconds, as in the settings."""
-    reaper = Reaper(database, contexts, logs, clock)
+    reaper = Reaper(database, contexts, logs, clock, grace=lease / 4)
     cleaner = FileCleaner(database, storage, store.rstrip("/"))
     scoreboard = Scoreboard(database, contexts, clock, chance, uuid.uuid4().hex)
     return [

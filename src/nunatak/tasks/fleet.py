@@ -21,6 +21,8 @@ from nunatak.tasks.verdicts.kinds import Action, Kind
 
 S = TaskState
 PAGE = 5000
+NOBODY = ""
+"""The session of an engine whose name is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def register(
 ) -> Registration:
     """Enter an engine process; `node` is its only one, or "" if it has several.
 
-    Raises `Conflict` while another process of the same name is alive.
+    Raises `Conflict` while another process of the same name has a lease: what that one runs is void only after it.
     """
     rows = store.ENGINE(tx, name=name)
     values = {"kind": kind, "site": site, "node": node, "session": session, "capacity": json.dumps(capacity)}
@@ -52,14 +54,24 @@ def register(
         number = store.ADD_ENGINE(tx, name=name, now=now, until=now + lease, **values)[0].engine
         return Registration(number, now + lease)
     row = rows[0]
-    if row.session != session and now - row.seen < lease / 4:
+    if session != row.session != NOBODY and now < row.lease_until:
         raise Conflict(
-            f"engine {name} is already running: it was heard of {max(0.0, now - row.seen):.0f} s ago",
+            f"engine {name} is already running: another process of this name was heard of"
+            f" {max(0.0, now - row.seen):.0f} s ago",
             code="engine-running",
-            hint=f"stop the other process, or wait {lease / 4:.0f} s after its end",
+            hint=f"give this one another name; else it takes over when the lease is over, in {row.lease_until - now:.0f} s",
         )
     store.RENEW_ENGINE(tx, engine=row.engine, now=now, until=now + lease, **values)
     return Registration(row.engine, now + lease)
+
+
+def leave(tx: Connection, name: str, session: str, now: float) -> bool:
+    """Free the name of an engine that holds nothing, so that another process need not wait; tells whether it did.
+
+    Raises `Conflict` if it is not registered with this session.
+    """
+    engine = number_of(tx, name, session)
+    return not holds(tx, engine) and bool(store.FREE_ENGINE(tx, engine=engine, session=session, nobody=NOBODY, now=now))
 
 
 def beat(tx: Connection, name: str, session: str, capacity: dict[str, Any], lease: float, now: float) -> Row:

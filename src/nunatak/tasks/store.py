@@ -232,6 +232,9 @@ BEAT = Statement(
     "UPDATE engines SET capacity = :capacity, seen = :now, lease_until = :until"
     " WHERE name = :name AND session = :session RETURNING engine, site, node"
 )
+FREE_ENGINE = Statement(
+    "UPDATE engines SET session = :nobody, lease_until = :now WHERE engine = :engine AND session = :session RETURNING engine"
+)
 LIVE_ENGINES = Statement("SELECT COUNT(*) AS n FROM engines WHERE lease_until > :now")
 LATE_ENGINES = Statement("SELECT engine, name FROM engines WHERE lease_until < :now")
 LOCK_LATE_ENGINES = Statement("SELECT engine, name FROM engines WHERE lease_until < :now {lock}")
