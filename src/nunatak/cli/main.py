@@ -18,6 +18,7 @@ VERBS = (
     Verb("try", "recipes", "Run one job of a recipe here in the foreground, without a server."),
     Verb("simulate", "simulate", "Say when a recipe would be done on given engines, without a server."),
     Verb("submit", "recipes", "Send a recipe and make it a dataset."),
+    Verb("import", "imports", "Make a recipe of what another system runs."),
     Verb("run", "analyse", "Run a script once for each file of a pattern."),
     Verb("get", "analyse", "Bring the outputs of a dataset, job or task."),
     Verb("ls", "look", "List datasets, the newest first."),

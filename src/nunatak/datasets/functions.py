@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nunatak.core.errors import Invalid
+from nunatak.iceprod.levels import expand_levels
 
 MOST_BITS = 1024
 """Whole numbers have at most this many bits."""
@@ -211,6 +212,21 @@ def _choice(scope: Mapping[str, Any], items: Any, salt: Any = "") -> Any:
     return items[_draw(scope, ["choice", salt]) % len(items)]
 
 
+def _iceprod(scope: Mapping[str, Any], text: Any, names: Any) -> Any:
+    """Return a text of an IceProd configuration worked out for a job; `names` is what it refers to, as its importer wrote it."""
+    options = {"dataset": scope["dataset"], "dataset_id": scope["dataset"], "jobs_submitted": scope["jobs"]}
+    if "job" in scope:
+        options["job"] = scope["job"]
+    found = expand_levels(_text(text, "iceprod"), _plain(names), options, scope["task"])
+    return found if isinstance(found, str | int | float | bool | list) else str(found)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function with how many values it takes; `drawn` ones are given the scope, for their seed."""
@@ -234,6 +250,9 @@ FUNCTIONS: Mapping[str, Function] = {
         lambda value: math.floor(_numbers([value], "floor")[0]), 1, 1, "floor(x): the whole number below"
     ),
     "format": Function(lambda value, spec: formatted(value, _text(spec, "format")), 2, 2, 'format(x, "06d")'),
+    "iceprod": Function(
+        _iceprod, 2, 2, "iceprod(text, names): a text of an IceProd configuration; its importer writes these", True
+    ),
     "int": Function(_int, 1, 1, "int(x)"),
     "join": Function(_join, 1, 2, 'join(list, ","): one text'),
     "json": Function(_json, 1, 1, "json(x): as JSON"),

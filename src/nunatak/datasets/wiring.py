@@ -45,7 +45,8 @@ def read_input(split: Split, tasks: Set[str], addresses: Set[str]) -> InputPlan:
     first, _, rest = left.partition("/")
     if left in ("{input}", "{path}"):
         return InputPlan(right or "{name}", file="{path}", optional=split.optional)
-    if "://" in left or first == "{store}" or (first[:1] == "{" and first[1:-1] in addresses):
+    worked_out = left.startswith("{iceprod(")  # by the language of an IceProd configuration, in which only URLs are
+    if worked_out or "://" in left or first == "{store}" or (first[:1] == "{" and first[1:-1] in addresses):
         return InputPlan(right or _basename(left), url=left, optional=split.optional)
     elsewhere = _ELSEWHERE.match(left)
     if elsewhere:

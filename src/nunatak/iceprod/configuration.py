@@ -1,0 +1,184 @@
+"""A configuration's JSON to one form: defaults filled in, older spellings translated, every key known or noted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from nunatak.core.errors import Invalid
+from nunatak.iceprod.findings import Findings, Path
+from nunatak.iceprod.nearest import nearest
+
+MOST_BYTES = 4_000_000
+"""Size of a configuration."""
+
+_TOP: Mapping[str, Any] = {
+    "version": 3.1,
+    "description": "",
+    "tasks": [],
+    "options": {},
+    "steering": {},
+    "difplus": {},
+    "categories": [],
+}
+_STEERING: Mapping[str, Any] = {"parameters": {}, "batchsys": {}, "data": [], "resources": []}
+_TASK: Mapping[str, Any] = {
+    "name": "", "trays": [], "depends": [], "task_files": False, "data": [], "parameters": {}, "batchsys": {},
+    "requirements": {}, "container": "", "token_scopes": {}, "resources": [],
+}  # fmt: skip
+_TRAY: Mapping[str, Any] = {"name": "", "iterations": 1, "parameters": {}, "modules": [], "data": [], "resources": []}
+_MODULE: Mapping[str, Any] = {
+    "name": "", "parameters": {}, "src": "", "running_class": "", "args": "", "env_shell": "", "env_clear": True,
+    "configs": {}, "data": [], "resources": [],
+}  # fmt: skip
+_DATA: Mapping[str, Any] = {"remote": "", "local": "", "type": "permanent", "movement": "input", "transfer": True}
+_REQUIREMENTS: Mapping[str, Any] = {"cpu": 1, "gpu": 0, "memory": 1.0, "disk": 1.0, "time": 1.0, "os": [], "site": ""}
+
+_OLD: Mapping[str, Mapping[str, str]] = {
+    "the configuration": {
+        "dataset": "the dataset gets a number of its own", "parent_id": "not kept: name the other dataset in `depends`",
+    },
+    "a task": {"classes": "", "projects": "", "plugins": ""},
+    "steering": {"classes": "", "projects": "", "system": "kept for $system(...)"},
+    "a tray": {"classes": "", "projects": ""},
+    "a module": {"classes": "", "projects": ""},
+    "data": {"compression": "", "size": "", "filecatalog": ""},
+}  # fmt: skip
+"""Keys of older versions that have no meaning of their own here, and what becomes of them."""
+_SOFTWARE = "software is not downloaded: name an env_shell or a container that has it"
+
+
+def load(text: str | bytes, filename: str) -> dict[str, Any]:
+    """Return a configuration as it is written. Raises `Invalid` (code `bad-configuration`) for what is no JSON object."""
+    if len(text) > MOST_BYTES:
+        raise Invalid(f"{filename} is over {MOST_BYTES:,} bytes", code="bad-configuration")
+    try:
+        plain = json.loads(text, object_pairs_hook=_pairs)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise Invalid(f"{filename} is no JSON: {error.msg} at {place}", code="bad-configuration") from None
+    except (UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise Invalid(f"{filename} is no JSON: {error}", code="bad-configuration") from None
+    if not isinstance(plain, dict):
+        raise Invalid(f"{filename} is no configuration: it holds no JSON object", code="bad-configuration")
+    return plain
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for number, (key, _) in enumerate(pairs) if key in [other for other, _ in pairs[:number]])
+        raise ValueError(f'the key "{twice}" stands twice in one object')
+    return found
+
+
+def complete(plain: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
+    """Return the configuration with all defaults, of one form whatever its version; note what is unknown or of no use."""
+    whole = _filled(plain, _TOP, (), "the configuration", findings, strangers=True)
+    version = plain.get("version")
+    if version is not None and str(version) not in ("3", "3.0", "3.1", "3.2"):
+        findings.wrong(("version",), f"{json.dumps(version)} is not a version that is known", "3.1 and 3.2 are")
+    whole["options"] = _table(whole["options"], ("options",), findings)
+    steering = _table(whole["steering"], ("steering",), findings)
+    whole["steering"] = _filled(steering, _STEERING, ("steering",), "steering", findings)
+    _files(whole["steering"], ("steering",), findings)
+    whole["tasks"] = [
+        _task(task, ("tasks", number), findings) for number, task in _items(whole["tasks"], ("tasks",), findings)
+    ]
+    return whole
+
+
+def _task(plain: Any, path: Path, findings: Findings) -> dict[str, Any]:
+    task = _filled(plain, _TASK, path, "a task", findings)
+    needs = _table(task["requirements"], (*path, "requirements"), findings)
+    task["requirements"] = _filled(needs, _REQUIREMENTS, (*path, "requirements"), "requirements", findings)
+    task["given"] = needs
+    _files(task, path, findings)
+    task["trays"] = [
+        _tray(tray, (*path, "trays", number), findings)
+        for number, tray in _items(task["trays"], (*path, "trays"), findings)
+    ]
+    return task
+
+
+def _tray(plain: Any, path: Path, findings: Findings) -> dict[str, Any]:
+    tray = _filled(plain, _TRAY, path, "a tray", findings)
+    _files(tray, path, findings)
+    modules = []
+    for number, plain_module in _items(tray["modules"], (*path, "modules"), findings):
+        place = (*path, "modules", number)
+        module = _filled(plain_module, _MODULE, place, "a module", findings)
+        _files(module, place, findings)
+        modules.append(module)
+    tray["modules"] = modules
+    return tray
+
+
+def _files(level: dict[str, Any], path: Path, findings: Findings) -> None:
+    """Bring `data` into one form, `resources` of older versions among them, and `parameters` to a table."""
+    data = []
+    for key in ("resources", "data"):
+        for number, plain in _items(level[key], (*path, key), findings):
+            place = (*path, key, number)
+            entry = _filled(plain, _DATA, place, "data", findings)
+            entry["path"] = place
+            if key == "resources":
+                entry["type"] = "resource"
+                findings.add("translated", place, "a resource is an input, from options.resource_url")
+            data.append(entry)
+    level["data"] = data
+    del level["resources"]
+    level["parameters"] = _table(level["parameters"], (*path, "parameters"), findings)
+
+
+def _filled(
+    plain: Any, defaults: Mapping[str, Any], path: Path, what: str, findings: Findings, *, strangers: bool = False
+) -> dict[str, Any]:
+    table = _table(plain, path, findings)
+    known = {**defaults, **_OLD.get(what, {})}
+    for key in table:
+        if key not in known:
+            _stranger(key, defaults, (*path, key), what, findings, strangers)
+        elif key not in defaults:
+            said = _OLD[what][key] or (_SOFTWARE if table[key] else "it is empty")
+            findings.add(
+                "translated" if said.startswith("kept") else "dropped", (*path, key), f"of an older version: {said}"
+            )
+    found = {key: table[key] if table.get(key) is not None else _fresh(default) for key, default in defaults.items()}
+    for key in table:
+        if table[key] is None and key in defaults:
+            findings.add("translated", (*path, key), "null is taken as if it were not there")
+    return found | {key: value for key, value in table.items() if key not in defaults}
+
+
+def _stranger(
+    key: str, defaults: Mapping[str, Any], path: Path, what: str, findings: Findings, strangers: bool
+) -> None:
+    hint = nearest(key, defaults)
+    if hint.startswith("did you mean"):
+        findings.wrong(path, f'"{key}" is no key of {what}', hint)
+    elif strangers:
+        findings.add("translated", path, f"kept for $({key}); it has no meaning of its own")
+    else:
+        findings.add("dropped", path, f'"{key}" is no key of {what}, and has no meaning')
+
+
+def _fresh(default: Any) -> Any:
+    return type(default)() if isinstance(default, dict | list) else default
+
+
+def _table(value: Any, path: Path, findings: Findings) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        findings.wrong(path, f"{json.dumps(value)[:60]} is no table", "write { ... }")
+        return {}
+    return value
+
+
+def _items(value: Any, path: Path, findings: Findings) -> list[tuple[int, Any]]:
+    if not isinstance(value, list):
+        findings.wrong(path, f"{json.dumps(value)[:60]} is no list", "write [ ... ]")
+        return []
+    return list(enumerate(value))

@@ -1,0 +1,78 @@
+"""What there is to say about a configuration: what is wrong, what was translated or dropped, where the two modes differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nunatak.core.errors import Invalid, Problem
+
+Path = tuple[str | int, ...]
+"""Where a value is: keys and list positions from the top of the configuration."""
+KINDS = ("wrong", "differs", "dropped", "translated", "asks", "shell")
+"""`wrong` stops the import; `differs`: exact and strict give different values; `asks`: a feature a machine must have;
+`shell`: only a shell can do this."""
+
+
+def spelled(path: Path) -> str:
+    """Return a place as people write it: `tasks[0].trays[1].modules[0].args`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to say, with its place in the configuration."""
+
+    kind: str
+    path: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """One line."""
+        tail = f" ({self.hint})" if self.hint else ""
+        return f"{self.path}: {self.message}{tail}" if self.path else f"{self.message}{tail}"
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects findings, each once."""
+
+    found: dict[Finding, None] = field(default_factory=dict)
+
+    def add(self, kind: str, path: Path, message: str, hint: str = "") -> None:
+        """Note one."""
+        self.found[Finding(kind, spelled(path), message, hint)] = None
+
+    def wrong(self, path: Path, message: str, hint: str = "") -> None:
+        """Note what stops the import."""
+        self.add("wrong", path, message, hint)
+
+    def guarded(self, path: Path, work: Callable[[], Any], instead: Any) -> Any:
+        """Return what `work` gives; where it raises `Invalid`, note that as wrong and return `instead`."""
+        try:
+            return work()
+        except Invalid as error:
+            phrase = error.data.get("phrase")
+            self.wrong(
+                path,
+                f"{phrase}: {error.message}" if phrase and phrase not in error.message else error.message,
+                error.hint,
+            )
+            return instead
+
+    def of(self, kind: str) -> list[Finding]:
+        """Return those of a kind."""
+        return [finding for finding in self.found if finding.kind == kind]
+
+    def raise_if_wrong(self, filename: str) -> None:
+        """Raise `Invalid` (code `bad-configuration`) with everything that is wrong."""
+        wrong = self.of("wrong")
+        if wrong:
+            problems = [Problem(item.message, item.path, item.hint, filename) for item in wrong]
+            some = f"{len(wrong)} problems" if len(wrong) > 1 else "one problem"
+            raise Invalid(f"{filename} has {some}", code="bad-configuration", problems=problems)

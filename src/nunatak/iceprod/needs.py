@@ -1,0 +1,105 @@
+"""What a task asks of a machine: requirements, container and batch system of a configuration to `needs` of a recipe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from nunatak.core.errors import Invalid
+from nunatak.iceprod.deferred import Deferred, depends, template
+from nunatak.iceprod.findings import Path
+from nunatak.iceprod.scope import Scope
+from nunatak.iceprod.strict import number
+
+UNITS = {"memory": "GB", "disk": "GB", "time": "h"}
+"""What IceProd counts in."""
+OS_IMAGE = "/cvmfs/singularity.opensciencegrid.org/opensciencegrid/osgvo-el{}:latest"
+"""The image that IceProd takes for an operating system such as RHEL_7_x86_64."""
+
+_OS = re.compile(r"(?:RHEL|SL|CentOS|Alma|Rocky)_(\d+)(?:\.\d+)?_(x86_64|aarch64)\Z", re.IGNORECASE)
+
+
+def needs(task: Mapping[str, Any], path: Path, scope: Scope) -> tuple[dict[str, Any], list[str]]:
+    """Return `needs` without features, and the features."""
+    found: dict[str, Any] = {}
+    for key in task["given"]:
+        if key in ("cpu", "gpu", *UNITS):
+            value = _amount(key, scope.text(task["requirements"][key], (*path, "requirements", key)), path, scope)
+            if value is not None:
+                found[key] = value
+    features = _system(task, path, scope, found)
+    site = task["requirements"]["site"]
+    if site:
+        name = re.sub(r"[^A-Za-z0-9_.:+=-]", "-", str(scope.text(site, (*path, "requirements", "site"))))
+        features.append(f"site:{name}")
+        scope.whole.findings.add("asks", (*path, "requirements", "site"), f"the site {name}: the feature site:{name}")
+    return found, features
+
+
+def _amount(key: str, value: Any, path: Path, scope: Scope) -> Any:
+    place = (*path, "requirements", key)
+    unit = f" {UNITS[key]}" if key in UNITS else ""
+    if depends(value):
+        code = scope.whole.findings.guarded(place, lambda: _code(value), None)
+        return None if code is None else f"{{{code}}}{unit}"
+    amount = number(value)
+    least = {"cpu": 1, "gpu": 0}.get(key, 0)
+    if amount is None:
+        if value != "":
+            scope.whole.findings.wrong(place, f'"{value}" is no number', f"a number{' of' + unit if unit else ''}")
+        return None
+    if amount < least or (key in UNITS and amount <= 0):
+        scope.whole.findings.wrong(
+            place, f"{amount} is too little", f"at least {least}" if not unit else f"more than 0{unit}"
+        )
+        return None
+    if not unit:
+        if amount != int(amount):
+            scope.whole.findings.wrong(place, f"{amount} is no whole number")
+            return None
+        return int(amount)
+    return f"{amount:.12g}{unit}"
+
+
+def _code(value: Any) -> str:
+    if isinstance(value, Deferred):
+        return value.numeric
+    raise Invalid(f"{template(value)} is no number", code="bad-expansion")
+
+
+def _system(task: Mapping[str, Any], path: Path, scope: Scope, found: dict[str, Any]) -> list[str]:
+    """Note the image and platform that `container` and `os` stand for; return the features they need."""
+    wanted = task["requirements"]["os"]
+    names = [wanted] if isinstance(wanted, str) and wanted else wanted if isinstance(wanted, list) else []
+    matched = next((match for match in map(_OS.match, map(str, names)) if match), None)
+    if matched:
+        found["platform"] = f"linux/{matched[2].lower()}"
+    elif names:
+        scope.whole.findings.add(
+            "dropped", (*path, "requirements", "os"), f"{names[0]} is not known", "like RHEL_7_x86_64"
+        )
+    image = scope.text(task["container"], (*path, "container")) if task["container"] else ""
+    if not image and matched:
+        image = OS_IMAGE.format(matched[1])
+        scope.whole.findings.add("translated", (*path, "requirements", "os"), f"runs in the container {image}")
+    if image:
+        found["image"] = template(image)
+    return []
+
+
+def batch_system(table: Any, path: Path, scope: Scope) -> None:
+    """Note what a configuration asks of HTCondor by hand: an engine's options hold that here."""
+    for name, attributes in table.items() if isinstance(table, dict) else ():
+        if not attributes:
+            continue
+        for key, value in attributes.items() if isinstance(attributes, dict) else [("", attributes)]:
+            place = (*path, "batchsys", name, key)
+            if name != "condor":
+                scope.whole.findings.add("dropped", place, f"{name} is not known to IceProd either")
+            elif key.lower() == "requirements":
+                scope.whole.findings.add(
+                    "dropped", place, f"{value}", "give it to the engine: `requirements`, or ask for a feature"
+                )
+            else:
+                scope.whole.findings.add("dropped", place, f"+{key} = {value}", "give it to the engine: `attributes`")

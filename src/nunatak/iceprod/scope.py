@@ -1,0 +1,232 @@
+"""What surrounds a text of a configuration, from steering to module, and how the text is worked out there."""
+
+from __future__ import annotations
+
+import json
+import keyword
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nunatak.core.errors import Invalid
+from nunatak.iceprod.bounds import Meter
+from nunatak.iceprod.deferred import UNKNOWN, Deferred, Mixed, Partial, depends
+from nunatak.iceprod.expansion import EXACT, STRICT
+from nunatak.iceprod.findings import Findings, Path
+from nunatak.iceprod.levels import ENVIRONMENT, worked_out
+from nunatak.iceprod.names import Names
+
+SAMPLES = (0, 1, 7, 123)
+"""Jobs for which the two modes are compared, beside the last."""
+SAMPLE_DATASET = 20_042
+RESERVED = frozenset((
+    "dataset", "job", "jobs", "task", "attempt", "store", "input", "inputs", "output", "outputs", "path", "name", "stem",
+    "suffix", "item", "repetition", "true", "false", "null",
+))  # fmt: skip
+"""Names that mean something of their own in a recipe."""
+LATER = {
+    "dataset": Deferred("dataset", kind="int"), "job": Deferred("job", kind="int"),
+    "jobs_submitted": Deferred("jobs", kind="int"), "dataset_id": Deferred("dataset", kind="int"),
+}  # fmt: skip
+"""Options that are known when a job is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A parameter that was worked out already."""
+
+    value: Any
+
+
+@dataclass(slots=True)
+class Whole:
+    """What all texts of one import share."""
+
+    config: Mapping[str, Any]
+    mode: str
+    jobs: int
+    findings: Findings
+    used: dict[str, tuple[Deferred, Any]] = field(default_factory=dict)  # steering parameters that the recipe needs
+    samples: Mapping[str, str] = field(default_factory=dict)  # names of `foreach`, as they are in the first job
+    tables: list[Mapping[str, Any]] = field(default_factory=list)  # what texts that are worked out later refer to
+
+
+class _Parameters(Partial):
+    """Lets parameters that were worked out stand as they are."""
+
+    def value(self, value: Any, depth: int = 0) -> Any:
+        return value.value if isinstance(value, Known) else super().value(value, depth)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A place in the configuration. `levels` are the tables of parameters around it, outermost first."""
+
+    whole: Whole
+    options: Mapping[str, Any]
+    levels: tuple[Mapping[str, Any], ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def inside(self, own: Mapping[str, Any]) -> Scope:
+        """Return the scope of what stands inside, with its own parameters."""
+        values = dict(self.parameters)
+        for key, raw in own.items():
+            around = {**self.parameters, **own}
+            if key in self.parameters:
+                around[key] = self.parameters[key]  # a name in its own value is that of outside
+            else:
+                around.pop(key)
+            try:
+                values[key] = Known(self._worker(around).value(raw))
+            except Invalid:
+                values[key] = raw  # said where it is used, if it is
+        return replace(self, levels=(*self.levels, own), parameters=values)
+
+    def with_options(self, **more: Any) -> Scope:
+        """Return the scope with more options."""
+        return replace(self, options={**self.options, **more})
+
+    def _worker(self, parameters: Mapping[str, Any]) -> Partial:
+        config = self.whole.config
+        names = Names({**config, "options": self.options}, {"parameters": parameters, "environment": ENVIRONMENT})
+        return _Parameters(names, Meter(), lambda table, key: self._later(parameters, table, key))
+
+    def _later(self, parameters: Mapping[str, Any], table: str, key: str) -> Deferred | None:
+        """Return what stays a name in the recipe: the options known when a job is, and steering parameters."""
+        plain = not table and key not in self._top()
+        if (table in ("options", "args") or (plain and key not in parameters)) and self._is_later(key):
+            return LATER[key]
+        outermost = key in parameters and not any(key in level for level in self.levels[1:])
+        if table == "steering" or (plain and (outermost or key not in {**parameters, **self.options})):
+            return self._exported(key)
+        return None
+
+    def _is_later(self, key: str) -> bool:
+        return key in LATER and key not in self.whole.config["options"]
+
+    def _top(self) -> set[str]:
+        return {key for key, value in self.whole.config.items() if not isinstance(value, dict)}
+
+    def _exported(self, key: str) -> Deferred | None:
+        """Return a steering parameter as a parameter of the recipe; None where it has to be written out."""
+        steering = self.whole.config["steering"]["parameters"]
+        if key not in steering or not _IDENTIFIER.match(key) or key in RESERVED or keyword.iskeyword(key):
+            return None
+        inner = {name for level in self.levels[1:] for name in level}
+        if inner and any(f"$({name})" in json.dumps(steering) for name in inner) and "$(" in json.dumps(steering[key]):
+            return None  # what it stands for depends on where it is used
+        if key not in self.whole.used:
+            try:
+                value = Scope(self.whole, self.whole.config["options"])._worker({}).value(steering[key])
+            except Invalid:
+                return None
+            if depends(value) and not isinstance(value, Deferred | Mixed):
+                return None
+            if isinstance(value, Deferred):
+                found = Deferred(key, value.known, value.kind)
+            else:
+                found = Deferred(key, UNKNOWN if isinstance(value, Mixed) else value)
+            self.whole.used[key] = (found, value)
+        return self.whole.used[key][0]
+
+    def text(self, raw: Any, path: Path) -> Any:
+        """Return a value worked out as far as it can be; what is wrong is noted, and gives ""."""
+        if self.whole.mode == EXACT:
+            return self.whole.findings.guarded(path, lambda: self._exact(raw, path), "")
+        value = self.whole.findings.guarded(path, lambda: self._strict(raw), "")
+        if value != "":
+            self._compare(raw, path)
+        return value
+
+    def _strict(self, raw: Any) -> Any:
+        try:
+            return self._worker(self.parameters).value(raw)
+        except Invalid as error:
+            try:
+                for job in self._jobs():
+                    self.concrete(raw, job, STRICT)
+            except Invalid as meant:
+                raise meant from None
+            return self._by_function(raw, STRICT, error)
+
+    def _exact(self, raw: Any, path: Path) -> Any:
+        found = [self.concrete(raw, job, EXACT) for job in self._jobs()]
+        meant: list[Any] = []
+        try:
+            meant = [self.concrete(raw, job, STRICT) for job in self._jobs()]
+        except Invalid as error:
+            self.whole.findings.add("differs", path, f"exact: {_shown(found[0])}; strict: an error, {error.message}")
+        if meant and list(map(_shown, found)) == list(map(_shown, meant)):
+            try:
+                return self._worker(self.parameters).value(raw)
+            except Invalid:
+                pass
+        elif meant:
+            self._say_difference(path, found, meant)
+        if all(_shown(value) == _shown(found[0]) for value in found):
+            return found[0]
+        return self._by_function(raw, EXACT, None)
+
+    def _by_function(self, raw: Any, mode: str, error: Invalid | None) -> Any:
+        """Return a text that is worked out when a job is known, by the function `iceprod` of the recipe language."""
+        if not isinstance(raw, str):
+            raise error or Invalid("a list or a table depends on the job", code="bad-expansion")
+        table = {
+            "mode": mode,
+            "options": {key: value for key, value in self.options.items() if key not in (*LATER, "task_id")},
+            "steering": self.whole.config["steering"]["parameters"],
+            "levels": [level for level in self.levels if level],
+        }
+        if table not in self.whole.tables:
+            self.whole.tables.append(table)
+        return Deferred(f"iceprod({json.dumps(raw, ensure_ascii=False)}, {table_name(self.whole.tables.index(table))})")
+
+    def _compare(self, raw: Any, path: Path) -> None:
+        try:
+            found = [self.concrete(raw, job, EXACT) for job in self._jobs()]
+            meant = [self.concrete(raw, job, STRICT) for job in self._jobs()]
+        except Invalid:
+            return
+        if list(map(_shown, found)) != list(map(_shown, meant)):
+            self._say_difference(path, found, meant)
+
+    def _say_difference(self, path: Path, found: list[Any], meant: list[Any]) -> None:
+        number = next(at for at in range(len(found)) if _shown(found[at]) != _shown(meant[at]))
+        job = f"job {self._jobs()[number]}: " if len({_shown(value) for value in meant}) > 1 else ""
+        self.whole.findings.add(
+            "differs", path, f"{job}exact: {_shown(found[number])}; strict: {_shown(meant[number])}",
+            "import with --mode exact to have it as IceProd has",
+        )  # fmt: skip
+
+    def first(self, raw: Any) -> str:
+        """Return a text as it is in the first job; "" if it cannot be worked out."""
+        if depends(raw):
+            return self.whole.samples.get(raw.code, "") if isinstance(raw, Deferred) else ""
+        try:
+            return str(self.concrete(raw, 0, self.whole.mode))
+        except Invalid:
+            return ""
+
+    def _jobs(self) -> list[int]:
+        last = max(0, self.whole.jobs - 1)
+        return sorted({job for job in (*SAMPLES, last) if job <= last})
+
+    def concrete(self, raw: Any, job: int, mode: str) -> Any:
+        """Return what a value stands for in one job."""
+        later = {"dataset": SAMPLE_DATASET, "dataset_id": SAMPLE_DATASET, "job": job, "jobs_submitted": self.whole.jobs}
+        known = {key: f"<{key}>" if depends(value) else value for key, value in self.options.items()}
+        options = {**known, **{key: later[key] for key in LATER if key not in self.whole.config["options"]}}
+        return worked_out({**self.whole.config, "options": options}, self.levels, raw, mode)
+
+
+def table_name(number: int) -> str:
+    """Return the recipe's parameter for a table that texts worked out later refer to."""
+    return f"iceprod_names_{number}" if number else "iceprod_names"
+
+
+def _shown(value: Any) -> str:
+    return str(value)
+
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,50}\Z")

@@ -1,0 +1,89 @@
+"""Files attached to single tasks (IceProd's `task_files`): a list of them becomes a row of the recipe for each job."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nunatak.core.errors import Invalid
+from nunatak.iceprod.deferred import Deferred
+from nunatak.iceprod.findings import Findings, Path
+
+
+@dataclass(slots=True)
+class TaskFiles:
+    """The files of each task, by job; `rows` is the recipe's `foreach`, a table a job."""
+
+    jobs: int = 0
+    rows: list[dict[str, str]] = field(default_factory=list)
+    columns: dict[str, list[tuple[str, dict[str, Any]]]] = field(default_factory=dict)
+
+    def data(self, task: Mapping[str, Any], path: Path, findings: Findings) -> list[dict[str, Any]]:
+        """Return a task's files as `data`, its addresses being names of the row."""
+        columns = self.columns.get(task["name"], [])
+        if task["task_files"] and not columns:
+            findings.wrong((*path, "task_files"), "no files are given for this task", "--task-files FILES.json")
+        if columns and not task["task_files"]:
+            findings.wrong((*path, "task_files"), "files are given for this task, but task_files is not true")
+        return [
+            {
+                "path": (*path, "task_files", number), "remote": Deferred(column), "local": Deferred(f"{column}_name"),
+                "type": "permanent", "movement": entry["movement"], "transfer": entry["transfer"],
+            }
+            for number, (column, entry) in enumerate(columns)
+        ]  # fmt: skip
+
+
+def read_task_files(text: str | bytes | None, filename: str) -> TaskFiles:
+    """Read a JSON list of files as IceProd's API takes them: `filename`, `task_name`, `job_index`, `movement`, `local`.
+
+    Raises `Invalid` (code `bad-task-files`).
+    """
+    if not text:
+        return TaskFiles()
+    try:
+        entries = json.loads(text)
+        listed = [_entry(entry, number) for number, entry in enumerate(entries)]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _bad(f"{filename} is no list of files: {error}") from None
+    jobs = 1 + max((entry["job_index"] for entry in listed), default=-1)
+    found = TaskFiles(jobs, [{} for _ in range(jobs)])
+    counts: dict[tuple[str, int], int] = {}
+    for entry in listed:
+        task, job = entry["task_name"], entry["job_index"]
+        number = counts[task, job] = counts.get((task, job), -1) + 1
+        columns = found.columns.setdefault(task, [])
+        if number == len(columns):
+            columns.append((f"file_{list(found.columns).index(task)}_{number}", entry))
+        column, first = columns[number]
+        if (entry["movement"], entry["transfer"]) != (first["movement"], first["transfer"]):
+            raise _bad(f"file {number} of {task} is moved otherwise in job {job} than in other jobs")
+        found.rows[job][column] = entry["filename"]
+        found.rows[job][f"{column}_name"] = entry["local"]
+    for job, row in enumerate(found.rows):
+        missing = [column for columns in found.columns.values() for column, _ in columns if column not in row]
+        if missing:
+            raise _bad(f"job {job} has fewer files than others", "give every job the same number of files for a task")
+    return found
+
+
+def _entry(entry: Any, number: int) -> dict[str, Any]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str) or not entry["filename"]:
+        raise _bad(f"file {number} has no filename")
+    job = entry.get("job_index")
+    if not isinstance(job, int) or not 0 <= job < 100_000 or not isinstance(entry.get("task_name"), str):
+        raise _bad(f"file {number} needs a job_index from 0 and a task_name")
+    movement = entry.get("movement", "input")
+    if movement not in ("input", "output", "both"):
+        raise _bad(f'file {number}: "{movement}" is no movement', "input, output or both")
+    return {
+        "filename": entry["filename"], "task_name": entry["task_name"], "job_index": job, "movement": movement,
+        "local": entry.get("local") or posixpath.basename(entry["filename"]), "transfer": entry.get("transfer", True),
+    }  # fmt: skip
+
+
+def _bad(message: str, hint: str = "") -> Invalid:
+    return Invalid(message, code="bad-task-files", hint=hint)

@@ -1,0 +1,217 @@
+"""The `data` of a task to inputs and outputs of a recipe, and to commands where only a tool of the node can move a file."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nunatak.iceprod.commands import quoted
+from nunatak.iceprod.deferred import Deferred, Mixed, depends, template
+from nunatak.iceprod.findings import Findings, Path
+from nunatak.iceprod.scope import Scope
+
+TOOL = "iceprod_transfer.py"
+"""The file that moves a file with whichever tool for its scheme a node has."""
+OURS = ("file", "http", "https")
+"""Schemes that the worker moves itself."""
+TOOLS = {"gsiftp": "gsiftp", "osdf": "pelican", "pelican": "pelican", "stash": "pelican", "s3": "s3", "root": "xrootd",
+         "davs": "davs", "srm": "srm"}  # fmt: skip
+"""Schemes that a tool of the node moves, and the feature that says that a node has one."""
+TYPES = ("permanent", "job_temp", "dataset_temp", "site_temp", "resource")
+
+_YES, _NO, _MAYBE = ("y", "yes", "t", "true", "1"), ("n", "no", "not", "f", "false", "0"), ("maybe", "exists")
+_TEMP = {"job_temp": "temp", "dataset_temp": "dataset_temp", "site_temp": "site_temp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One file: `name` in the sandbox; `url` where it is, or goes to ("" for a temporary file that Nunatak keeps)."""
+
+    path: Path
+    name: Any
+    url: Any
+    kind: str
+    optional: bool
+    seen: str = ""  # the URL in the first job
+
+
+@dataclass(slots=True)
+class Files:
+    """What a task reads and makes. Names that were seen, so that nothing is named twice."""
+
+    inputs: dict[str, Move] = field(default_factory=dict)
+    outputs: dict[str, Move] = field(default_factory=dict)
+
+    def take(self, data: Sequence[Mapping[str, Any]], scope: Scope) -> None:
+        """Add the `data` of one level."""
+        for entry in data:
+            movement = entry["movement"]
+            if movement not in ("input", "output", "both"):
+                scope.whole.findings.wrong(
+                    (*entry["path"], "movement"), f'"{movement}" is no movement', "input, output or both"
+                )
+                continue
+            move = _move(entry, scope)
+            if move is None:
+                continue
+            if movement in ("input", "both"):
+                self._keep(self.inputs, move, scope.whole.findings)
+            if movement in ("output", "both"):
+                self._keep(self.outputs, move, scope.whole.findings)
+
+    @staticmethod
+    def _keep(known: dict[str, Move], move: Move, findings: Findings) -> None:
+        name = template(move.name)
+        before = known.get(name)
+        if before is not None and (template(before.url), before.kind) != (template(move.url), move.kind):
+            findings.wrong(
+                move.path, f'the file "{name}" is named twice, for different places', "give one of them another `local`"
+            )
+        known.setdefault(name, move)
+
+    def names(self, which: str) -> str | Mixed:
+        """Return the names of all inputs or outputs as `$(input)` and `$(output)` have them."""
+        moves = (self.inputs if which == "input" else self.outputs).values()
+        parts: list[Any] = []
+        for number, move in enumerate(moves):
+            parts += [" "] if number else []
+            parts += (
+                move.name.parts
+                if isinstance(move.name, Mixed)
+                else [(move.name, "")]
+                if depends(move.name)
+                else [str(move.name)]
+            )
+        return Mixed(tuple(parts)) if any(not isinstance(part, str) for part in parts) else "".join(parts)
+
+
+def _move(entry: Mapping[str, Any], scope: Scope) -> Move | None:
+    path, findings = entry["path"], scope.whole.findings
+    kind = str(scope.text(entry["type"], (*path, "type"))).lower()
+    if kind not in TYPES:
+        findings.wrong((*path, "type"), f'"{kind}" is no type of data', f"known: {', '.join(TYPES[:4])}")
+        return None
+    wanted = _transfer(scope.text(entry["transfer"], (*path, "transfer")), (*path, "transfer"), findings)
+    if wanted == "no":
+        findings.add("dropped", path, "transfer is false: the file is not moved, and has to be there")
+        return None
+    remote = _whole(scope.text(entry["remote"], (*path, "remote")))
+    local = _whole(scope.text(entry["local"], (*path, "local")))
+    if remote == "" and local == "":
+        findings.wrong(path, "neither remote nor local is given")
+        return None
+    name = local if local != "" else _last(remote)
+    if _escapes(name):
+        findings.wrong(
+            (*path, "local"),
+            f'"{template(name)}" leads out of the directory the task runs in',
+            "give a name in `local`",
+        )
+        return None
+    url, seen = _url(entry, kind, remote, name, scope)
+    return Move(path, name, url, kind, wanted == "maybe", seen)
+
+
+def _whole(value: Any) -> Any:
+    return value if isinstance(value, str | Deferred | Mixed) else "" if value is None else str(value)
+
+
+def _transfer(value: Any, path: Path, findings: Findings) -> str:
+    text = str(value).lower()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "no" if value == 0 else "yes"
+    for answer, words in (("yes", _YES), ("no", _NO), ("maybe", _MAYBE)):
+        if text in words:
+            return answer
+    findings.wrong(path, f'"{text}" is not known', "true, false or maybe")
+    return "no"
+
+
+def _last(remote: Any) -> Any:
+    """Return the last part of a path or URL."""
+    if not isinstance(remote, Mixed):
+        return remote if isinstance(remote, Deferred) else posixpath.basename(remote)
+    parts: list[Any] = []
+    for part in reversed(remote.parts):
+        if isinstance(part, str) and "/" in part:
+            parts.append(part.rpartition("/")[2])
+            break
+        parts.append(part)
+    kept = tuple(part for part in reversed(parts) if part != "")
+    return kept[0] if len(kept) == 1 and isinstance(kept[0], str) else Mixed(kept)
+
+
+def _escapes(name: Any) -> bool:
+    text = template(name)
+    return text.startswith("/") or text == "" or ".." in text.split("/") or text.endswith("/")
+
+
+def _url(entry: Mapping[str, Any], kind: str, remote: Any, name: Any, scope: Scope) -> tuple[Any, str]:
+    """Return the URL of a file, and what it is in the first job: `remote` if it is one, else below the place of its type.
+
+    Both are "" for a temporary file that Nunatak keeps.
+    """
+    seen = scope.first(entry["remote"])
+    if "://" in seen:
+        return remote, seen
+    usual = {"permanent": "data_url", "resource": "resource_url"}.get(kind, kind)
+    option = kind if kind in scope.options else usual
+    raw = scope.options.get(option, "")
+    base = _whole(scope.text(raw, ("options", option))) if raw else ""
+    if base == "":
+        if kind not in _TEMP:
+            hint = f"--option {option}=URL"
+            scope.whole.findings.wrong(
+                entry["path"], f"options.{option} is not given, below which this file would be", hint
+            )
+        return "", ""
+    whole = _below(base, remote if remote != "" else name)
+    return whole, scope.first(raw)
+
+
+def _below(base: Any, rest: Any) -> Any:
+    """Join a base and a path as `os.path.join` does."""
+    if template(rest).startswith("/"):
+        base_text = template(base)
+        root = base_text[: base_text.find("/", base_text.find("://") + 3)] if "://" in base_text else ""
+        return _put_together(root or base, rest)
+    return _put_together(base, "" if template(base).endswith("/") else "/", rest)
+
+
+def _put_together(*values: Any) -> Any:
+    parts: list[Any] = []
+    for value in values:
+        parts += value.parts if isinstance(value, Mixed) else [(value, "")] if isinstance(value, Deferred) else [value]
+    joined: list[Any] = []
+    for part in parts:
+        if isinstance(part, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += part
+        elif part != "":
+            joined.append(part)
+    return Mixed(tuple(joined)) if any(not isinstance(part, str) for part in joined) else "".join(joined)
+
+
+def scheme(move: Move) -> str:
+    """Return the scheme of a file's URL, "" if it has none."""
+    head, separator, _ = move.seen.partition("://")
+    return head.lower() if separator else ""
+
+
+def by_tool(move: Move, findings: Findings) -> str:
+    """Return the feature a node must have to move a file, "" if the worker can; note schemes that nothing here moves."""
+    kind = scheme(move)
+    if kind in OURS or not kind:
+        return ""
+    if kind not in TOOLS:
+        findings.wrong(move.path, f'nothing here moves files by "{kind}://"', f"known: {', '.join((*OURS, *TOOLS))}")
+        return ""
+    findings.add("asks", move.path, f"a tool for {kind}:// on the machine: the feature {TOOLS[kind]}")
+    return TOOLS[kind]
+
+
+def moving(verb: str, move: Move) -> dict[str, Any]:
+    """Return the command that moves a file with a tool of the node; `verb` is get or put."""
+    words: list[Any] = ["python", TOOL, verb, *(["--maybe"] if move.optional else []), move.url, move.name]
+    return {"run": " ".join(map(quoted, words))}
