@@ -11,7 +11,7 @@ from typing import Any
 from nunatak.iceprod.bounds import Meter, refuse
 from nunatak.iceprod.names import Names
 from nunatak.iceprod.printing import STRICT_CONVERSION, print_strict
-from nunatak.iceprod.reading import Literal, LookUp, Phrase, Text, split
+from nunatak.iceprod.reading import Literal, LookUp, Phrase, Text, inner, split
 from nunatak.iceprod.strict import Strict, number, structure, whole
 
 UNKNOWN = object()
@@ -61,7 +61,7 @@ class Mixed:
     def code(self) -> str:
         """The text as one expression."""
         pieces = [
-            json.dumps(part, ensure_ascii=False)
+            literal(part)
             if isinstance(part, str)
             else f"format({part[0].code}, {json.dumps(part[1])})" if part[1] else f"str({part[0].code})"
             for part in self.parts
@@ -97,6 +97,15 @@ def depends(value: Any) -> bool:
     return isinstance(value, Deferred | Mixed)
 
 
+def literal(text: str) -> str:
+    """Return a text as an expression; a quote in it is never escaped, since templates end at the next one."""
+    pieces = [json.dumps(piece, ensure_ascii=False) for piece in text.split('"')]
+    if len(pieces) == 1:
+        return pieces[0]
+    joined = " + '\"' + ".join(pieces)
+    return f"({joined})"
+
+
 def code(value: Any) -> str:
     """Return a worked out value as an expression of the recipe language. Raises `Invalid` for a table."""
     if isinstance(value, Deferred | Mixed):
@@ -105,7 +114,7 @@ def code(value: Any) -> str:
         return f"[{', '.join(map(code, value))}]"
     if isinstance(value, dict):
         raise refuse("a table cannot be part of an expression")
-    return json.dumps(value, ensure_ascii=False)
+    return literal(value) if isinstance(value, str) else json.dumps(value)
 
 
 class Partial(Strict):
@@ -206,6 +215,8 @@ class Partial(Strict):
         value = self.text(phrase.value)
         if isinstance(value, Deferred) and isinstance(value.known, list):
             return [Deferred(f"{value.code}[{index}]", item) for index, item in enumerate(value.known)]
+        if depends(value):
+            return [self.text(piece) for piece in split(inner(phrase.value), quotes=False)]
         return super()._values(phrase)
 
     def _reduced(self, function: Callable[[Any], Any]) -> Callable[[Phrase], Any]:
@@ -223,6 +234,15 @@ class Partial(Strict):
             return Deferred(f"{function.__name__}([{', '.join(items)}])", kind="number")
 
         return reduced
+
+
+def _numeric(value: Any) -> str:
+    if isinstance(value, Deferred):
+        return value.numeric
+    found = None if isinstance(value, Mixed) else number(value)
+    if found is None:
+        raise refuse(f'"{template(value)}" is no number')
+    return code(found)
 
 
 def _pieces(value: Any) -> list[str | tuple[Deferred, str]]:

@@ -151,6 +151,23 @@ def split(value: Text, *, quotes: bool) -> list[Text]:
     return [_stripped(piece) for piece in pieces]
 
 
+def inner(value: Text) -> Text:
+    """Return what a list written as `[a, b]` has in its brackets; a text that is no such list as it is."""
+    parts = list(value.parts)
+    first, last = (parts[0], parts[-1]) if parts else (None, None)
+    if not (
+        isinstance(first, Literal)
+        and isinstance(last, Literal)
+        and first.text.startswith("[")
+        and last.text.endswith("]")
+    ):
+        return value
+    parts[0] = Literal(first.text[1:])
+    end = parts[-1]
+    parts[-1] = Literal(end.text[:-1]) if isinstance(end, Literal) else end
+    return Text(tuple(parts))
+
+
 def _piece(parts: list[Part], text: str) -> None:
     if text:
         parts.append(Literal(text))

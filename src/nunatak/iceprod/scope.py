@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nunatak.core.errors import Invalid
-from nunatak.iceprod.bounds import Meter
-from nunatak.iceprod.deferred import UNKNOWN, Deferred, Mixed, Partial, depends
+from nunatak.iceprod.bounds import Meter, refuse
+from nunatak.iceprod.deferred import UNKNOWN, Deferred, Mixed, Partial, depends, literal
 from nunatak.iceprod.expansion import EXACT, STRICT
 from nunatak.iceprod.findings import Findings, Path
 from nunatak.iceprod.levels import ENVIRONMENT, worked_out
@@ -19,7 +19,7 @@ from nunatak.iceprod.names import Names
 
 SAMPLES = (0, 1, 7, 123)
 """Jobs for which the two modes are compared, beside the last."""
-SAMPLE_DATASET = 20_042
+SAMPLE_DATASETS = (20_042, 31)
 RESERVED = frozenset((
     "dataset", "job", "jobs", "task", "attempt", "store", "input", "inputs", "output", "outputs", "path", "name", "stem",
     "suffix", "item", "repetition", "true", "false", "null",
@@ -144,17 +144,23 @@ class Scope:
             return self._worker(self.parameters).value(raw)
         except Invalid as error:
             try:
-                for job in self._jobs():
-                    self.concrete(raw, job, STRICT)
+                for where in self._samples():
+                    self.concrete(raw, where, STRICT)
             except Invalid as meant:
                 raise meant from None
             return self._by_function(raw, STRICT, error)
 
     def _exact(self, raw: Any, path: Path) -> Any:
-        found = [self.concrete(raw, job, EXACT) for job in self._jobs()]
+        found = [self.concrete(raw, where, EXACT) for where in self._samples()]
+        left = next((match for match in map(_PHRASE.search, map(_shown, found)) if match), None)
+        if left:
+            raise refuse(
+                f'"{left.group()}...)" is left as it is',
+                "write \\$ for the sign itself; strict mode says what is wrong with it",
+            )
         meant: list[Any] = []
         try:
-            meant = [self.concrete(raw, job, STRICT) for job in self._jobs()]
+            meant = [self.concrete(raw, where, STRICT) for where in self._samples()]
         except Invalid as error:
             self.whole.findings.add("differs", path, f"exact: {_shown(found[0])}; strict: an error, {error.message}")
         if meant and list(map(_shown, found)) == list(map(_shown, meant)):
@@ -180,12 +186,12 @@ class Scope:
         }
         if table not in self.whole.tables:
             self.whole.tables.append(table)
-        return Deferred(f"iceprod({json.dumps(raw, ensure_ascii=False)}, {table_name(self.whole.tables.index(table))})")
+        return Deferred(f"iceprod({literal(raw)}, {table_name(self.whole.tables.index(table))})")
 
     def _compare(self, raw: Any, path: Path) -> None:
         try:
-            found = [self.concrete(raw, job, EXACT) for job in self._jobs()]
-            meant = [self.concrete(raw, job, STRICT) for job in self._jobs()]
+            found = [self.concrete(raw, where, EXACT) for where in self._samples()]
+            meant = [self.concrete(raw, where, STRICT) for where in self._samples()]
         except Invalid:
             return
         if list(map(_shown, found)) != list(map(_shown, meant)):
@@ -193,7 +199,7 @@ class Scope:
 
     def _say_difference(self, path: Path, found: list[Any], meant: list[Any]) -> None:
         number = next(at for at in range(len(found)) if _shown(found[at]) != _shown(meant[at]))
-        job = f"job {self._jobs()[number]}: " if len({_shown(value) for value in meant}) > 1 else ""
+        job = f"job {self._samples()[number][1]}: " if len({_shown(value) for value in meant}) > 1 else ""
         self.whole.findings.add(
             "differs", path, f"{job}exact: {_shown(found[number])}; strict: {_shown(meant[number])}",
             "import with --mode exact to have it as IceProd has",
@@ -204,17 +210,20 @@ class Scope:
         if depends(raw):
             return self.whole.samples.get(raw.code, "") if isinstance(raw, Deferred) else ""
         try:
-            return str(self.concrete(raw, 0, self.whole.mode))
+            return str(self.concrete(raw, self._samples()[0], self.whole.mode))
         except Invalid:
             return ""
 
-    def _jobs(self) -> list[int]:
+    def _samples(self) -> list[tuple[int, int]]:
+        """Return datasets and jobs for which texts are worked out: what is the same in all of them depends on neither."""
         last = max(0, self.whole.jobs - 1)
-        return sorted({job for job in (*SAMPLES, last) if job <= last})
+        jobs = sorted({job for job in (*SAMPLES, last) if job <= last})
+        return [*((SAMPLE_DATASETS[0], job) for job in jobs), (SAMPLE_DATASETS[1], 0)]
 
-    def concrete(self, raw: Any, job: int, mode: str) -> Any:
-        """Return what a value stands for in one job."""
-        later = {"dataset": SAMPLE_DATASET, "dataset_id": SAMPLE_DATASET, "job": job, "jobs_submitted": self.whole.jobs}
+    def concrete(self, raw: Any, where: tuple[int, int], mode: str) -> Any:
+        """Return what a value stands for in one job of a dataset."""
+        dataset, job = where
+        later = {"dataset": dataset, "dataset_id": dataset, "job": job, "jobs_submitted": self.whole.jobs}
         known = {key: f"<{key}>" if depends(value) else value for key, value in self.options.items()}
         options = {**known, **{key: later[key] for key in LATER if key not in self.whole.config["options"]}}
         return worked_out({**self.whole.config, "options": options}, self.levels, raw, mode)
@@ -229,4 +238,5 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
+_PHRASE = re.compile(r"\$[A-Za-z_]*\([^)]{0,60}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,50}\Z")

@@ -1,0 +1,87 @@
+"""IceProd configurations as recipes: what a job does is what the configuration says of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nunatak.core.errors import Invalid
+from nunatak.datasets.expand import dry_run
+from nunatak.datasets.manifest import Manifest
+from nunatak.datasets.plan import Plan, StoredFile
+from nunatak.datasets.recipe import compile_recipe
+from nunatak.iceprod.importing import Imported, import_config
+from nunatak.iceprod.levels import worked_out
+from tests.pure.test_iceprod_expand import PLAIN
+
+STEERING = {
+    "a": "x", "n": 5, "f": 2.5, "l": [1, 2, 3], "ls": ["p", "q"], "d": {"k": "v"}, "s": "k", "p": "$(n)",
+    "nest": "$steering(a)$(n)", "text": "7", "pad": "$sprintf('%03d',$(job))", "seed": "$eval($(dataset)*1000+$(job))",
+}  # fmt: skip
+
+
+def configuration(args: Any, **task: Any) -> dict[str, Any]:
+    module = {"src": "/sw/run.py", "args": args}
+    return {
+        "version": 3.2,
+        "description": "test",
+        "options": {},
+        "steering": {"parameters": STEERING},
+        "tasks": [{"name": "t", "trays": [{"modules": [module]}], **task}],
+    }
+
+
+def imported(config: dict[str, Any], jobs: int = 20, mode: str = "strict", **more: Any) -> Imported:
+    return import_config(json.dumps(config), jobs=jobs, mode=mode, **more)
+
+
+def compiled(made: Imported) -> Plan:
+    names = [*made.files, *made.sources]
+    manifest = Manifest({name: StoredFile("0" * 64, 1) for name in names})
+    return compile_recipe(made.text, filename="r.yaml", manifest=manifest)
+
+
+def argv(made: Imported, job: int, command: int = 0) -> list[str]:
+    return list(dry_run(compiled(made), job)[0]["commands"][command]["argv"])
+
+
+def meant(text: str, job: int, mode: str, jobs: int = 20) -> Any:
+    options = {"dataset": 1, "dataset_id": 1, "job": job, "jobs_submitted": jobs, "task": "t"}
+    whole = {"options": options, "steering": {"parameters": STEERING}}
+    return worked_out(whole, [STEERING], text, mode)
+
+
+LATER = st.sampled_from(
+    [
+        "$(job)", "$sprintf('%06d',$(job))", "$eval($(job)*2+1)", "$(pad)", "$steering(pad)", "$(seed)",
+        "$steering(l)[$eval($(job)%3)]",
+        "$steering(text)", "$eval($steering(text)*$(job))", "$sprintf('%s_%05.1f',$(a),$eval($(job)/4))", 
+        "$(dataset)", "$(jobs_submitted)",
+        "$eval($(job)//7)", "$sprintf('%d-%d',$(n),$(job))", "$max([$(job),3])", "$sum($steering(l))", 
+        "$(task)", "$eval($(job)^3)",
+    ]
+)  # fmt: skip
+TEXTS = st.lists(
+    PLAIN | LATER | st.sampled_from(["{", "}}", "'", '"', ";", "a b", "{job}", "*", "~", "#"]), min_size=1, max_size=4
+)
+
+
+@pytest.mark.parametrize("mode", ["strict", "exact"])
+@given(texts=TEXTS, job=st.integers(0, 19))
+@settings(max_examples=120, deadline=None)
+def test_a_job_is_called_with_what_the_configuration_says(texts: list[str], job: int, mode: str) -> None:
+    text = "".join(texts)
+    try:
+        expected = meant(text, job, mode)
+    except Invalid:
+        expected = "$(of no use)"
+    if "$" in str(expected):
+        with pytest.raises(Invalid):
+            imported(configuration([text]), mode=mode)
+        return
+    found = argv(imported(configuration([text]), mode=mode), job)
+    assert found == ["python", "/sw/run.py", str(expected)], text
