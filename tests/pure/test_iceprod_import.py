@@ -59,9 +59,9 @@ LATER = st.sampled_from(
     [
         "$(job)", "$sprintf('%06d',$(job))", "$eval($(job)*2+1)", "$(pad)", "$steering(pad)", "$(seed)",
         "$steering(l)[$eval($(job)%3)]",
-        "$steering(text)", "$eval($steering(text)*$(job))", "$sprintf('%s_%05.1f',$(a),$eval($(job)/4))", 
+        "$steering(text)", "$eval($steering(text)*$(job))", "$sprintf('%s_%05.1f',$(a),$eval($(job)/4))",
         "$(dataset)", "$(jobs_submitted)",
-        "$eval($(job)//7)", "$sprintf('%d-%d',$(n),$(job))", "$max([$(job),3])", "$sum($steering(l))", 
+        "$eval($(job)//7)", "$sprintf('%d-%d',$(n),$(job))", "$max([$(job),3])", "$sum($steering(l))",
         "$(task)", "$eval($(job)^3)",
     ]
 )  # fmt: skip
