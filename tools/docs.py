@@ -12,7 +12,7 @@ import engines_page
 from nunatak.api import document
 from nunatak.api.app import bare_app
 from nunatak.cli import reference
-from nunatak.core import settings, states
+from nunatak.core import settings_page, states
 from nunatak.datasets.schema import json_schema_text
 from nunatak.tasks.verdicts import catalogue
 
@@ -50,7 +50,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "exit-codes.md": reference.exit_page,
     "openapi.json": lambda: document.text(bare_app()),
     "recipe.schema.json": json_schema_text,
-    "settings.md": settings.page,
+    "settings.md": settings_page.page,
     "states.md": states_page,
     **{f"verdicts/{name}": partial(str, text) for name, text in catalogue.pages().items()},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -30,6 +31,7 @@ from nunatak.db.database import Database
 from nunatak.loops import logging
 from nunatak.loops.maintenance import Maintenance, loops_of
 from nunatak.loops.signals import forward_signals
+from nunatak.loops.wellness import Wellness
 from nunatak.storage.content import ContentStore
 from nunatak.storage.posix import PosixStorage
 from nunatak.tasks.choosing import Rules
@@ -53,7 +55,8 @@ __all__ = [
     "run_loops",
 ]
 
-GRACE_SECONDS = 5
+ROUND_SECONDS = 300.0
+"""A loop whose round takes longer is not well."""
 BACKLOG = 2048
 
 
@@ -140,9 +143,11 @@ def listen(settings: Settings) -> socket.socket:
 class ApiServer(uvicorn.Server):
     """One server on a socket: `serve` blocks until `stop`, SIGINT or SIGTERM; streams are ended, requests finished."""
 
-    def __init__(self, services: Services, sock: socket.socket) -> None:
-        """Prepare the application."""
-        self.services, self.sock = services, sock
+    def __init__(
+        self, services: Services, sock: socket.socket, *, grace: float = 5.0, wellness: Wellness | None = None
+    ) -> None:
+        """Prepare the application; requests have `grace` seconds to end, and `wellness` hears how it is."""
+        self.services, self.sock, self.wellness = services, sock, wellness
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else answers wait 40 ms for an acknowledgement
         super().__init__(
             uvicorn.Config(
@@ -153,7 +158,7 @@ class ApiServer(uvicorn.Server):
                 ws="none",
                 lifespan="on",
                 proxy_headers=False,
-                timeout_graceful_shutdown=GRACE_SECONDS,
+                timeout_graceful_shutdown=math.ceil(grace),
                 timeout_keep_alive=75,
                 backlog=BACKLOG,
             )
@@ -171,10 +176,24 @@ class ApiServer(uvicorn.Server):
         if not self.started:
             raise Unavailable("the server could not start", code="no-start", hint="its log says why")
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        if self.wellness:
+            self.wellness.ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Give a sign of life: as long as this is called, requests are answered."""
+        if self.wellness:
+            self.wellness.alive()
+        return await super().on_tick(counter)
+
     def stop(self) -> None:
         """End streams and idle connections, let requests finish."""
         self.services.stopping.set()
         self.should_exit = True
+        if self.wellness:
+            self.wellness.stopping()
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -200,11 +219,12 @@ def run_api(settings: Settings, sock: socket.socket | None = None, *, loops: boo
     With `local` an administrator's token is in the data directory before the first answer.
     """
     logging.configure()
+    wellness = Wellness(os.environ, settings.alive)
     services = build(settings)
     if local:
         local_token(services, settings.data / "token", "local")
     house = maintenance(services, settings) if loops else None
-    server = ApiServer(services, sock or listen(settings))
+    server = ApiServer(services, sock or listen(settings), grace=settings.grace, wellness=wellness)
     try:
         if house:
             house.start()
@@ -218,12 +238,17 @@ def run_api(settings: Settings, sock: socket.socket | None = None, *, loops: boo
 def run_loops(settings: Settings) -> None:
     """Run the maintenance loops alone until a signal."""
     logging.configure()
+    wellness = Wellness(os.environ, settings.alive)
     services = build(settings)
     house = maintenance(services, settings)
     stop = threading.Event()
     forward_signals(stop)
     house.start()
-    stop.wait()
+    wellness.ready()
+    while not stop.wait(1.0):
+        if house.longest() < ROUND_SECONDS:
+            wellness.alive()
+    wellness.stopping()
     house.stop()
     services.database.close()
 

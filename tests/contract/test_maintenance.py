@@ -163,11 +163,30 @@ def test_a_loop_that_fails_waits_longer_each_time_and_recovers(database: Databas
     assert one.step() == 1.0
 
 
+def test_a_round_that_does_not_end_is_known(database: Database, clock: ManualClock) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def tick() -> bool:
+        inside.set()
+        return not go_on.wait(60)
+
+    house = Maintenance([Loop("stuck", 60.0, tick)], database, clock, "me")
+    assert house.longest() == 0.0
+    house.start()
+    assert inside.wait(30)
+    assert house.longest() > 0.0
+    go_on.set()
+    assert house.stop(30)
+    assert house.longest() == 0.0
+
+
 def test_all_loops_start_tick_and_stop_promptly(database: Database, clock: ManualClock, tmp_path: Path) -> None:
     world = World(database, clock)
     storage, logs = PosixStorage([tmp_path]), LogStore(tmp_path / "logs", clock=clock)
     loops = loops_of(database, world.contexts, storage, logs, clock, store="file:///s", interval=0.01, lease=300.0)
     assert {loop.name for loop in loops} == {"reap", "stops", "withdraw", "health", "files", "logs", "answers"}
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    assert [loop.name for loop in loops if f"\n| `{loop.name}` | " not in page] == []
     ticked = {loop.name: threading.Event() for loop in loops}
 
     def watched(loop: Loop) -> Loop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -11,6 +12,7 @@ from sqlalchemy import inspect
 import nunatak.accounts.tables
 import nunatak.datasets.tables
 import nunatak.tasks.tables  # noqa: F401 - tables join the metadata when they are imported
+from nunatak.core.errors import Conflict
 from nunatak.db import migrate
 from nunatak.db.database import Database
 from nunatak.db.schema import metadata
@@ -24,6 +26,13 @@ def test_the_newest_revision_is_what_the_tables_declare(database: Database) -> N
 
 def test_upgrading_again_changes_nothing(database: Database) -> None:
     assert migrate.upgrade(database) == []
+
+
+def test_a_database_that_a_later_version_migrated_is_left_alone(database: Database) -> None:
+    with database.write() as tx:
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(Conflict, match="the database is at 9999, this version of Nunatak knows only"):
+        migrate.upgrade(database)
 
 
 def test_every_partial_index_is_there(database: Database) -> None:

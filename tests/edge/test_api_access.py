@@ -89,6 +89,13 @@ def test_readiness_tells_when_the_database_is_of_another_version(api: Api) -> No
     assert api.http.get("/healthz").status_code == 200
 
 
+def test_a_server_on_its_way_out_is_alive_and_not_ready(api: Api) -> None:
+    api.services.stopping.set()
+    found = api.http.get("/readyz")
+    assert (found.status_code, found.json()["code"]) == (503, "stopping")
+    assert api.http.get("/healthz").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("value", "code"), [("Bearer nun_wrong", "bad-token"), ("Basic abc", "no-token"), ("Bearer ", "no-token")]
 )

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from nunatak.core.errors import Invalid, NotFound
-from nunatak.core.settings import Settings, describe, load, page
+from nunatak.core.settings import Settings, load, load_all, without_secrets
+from nunatak.core.settings_page import describe, page
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 
@@ -35,9 +36,7 @@ def complaint(tmp_path: Path, text: str = "", **arguments: object) -> str:
 
 
 def test_every_setting_is_documented_as_it_is() -> None:
-    assert DOCUMENT.read_text("utf-8") == page(), (
-        "write `python -m nunatak.core.settings` into docs/reference/settings.md"
-    )
+    assert DOCUMENT.read_text("utf-8") == page(), "python tools/docs.py writes it anew"
 
 
 def test_every_setting_says_what_it_is_and_every_number_has_a_unit() -> None:
@@ -124,9 +123,9 @@ def test_every_wrong_value_is_told_at_once_with_where_it_came_from(
     monkeypatch.setenv("NUNATAK_CLAIM_LIMIT", "many")
     said = complaint(tmp_path, 'body_limit = "8 GX"\nmetrics = "perhaps"', port=70_000)
     assert "NUNATAK_CLAIM_LIMIT: " in said
-    assert "some.toml body_limit: '8 GX' is not an amount of memory" in said
+    assert "some.toml:1 body_limit: '8 GX' is not an amount of memory" in said
     assert "did you mean" in said
-    assert "some.toml metrics: " in said
+    assert "some.toml:2 metrics: " in said
     assert "port: Input should be less than or equal to 65535" in said
 
 
@@ -156,3 +155,87 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 def test_settings_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load().port = 1  # type: ignore[misc]
+
+
+ENGINES = """\
+port = 9000
+lease = "10 min"
+
+[engines.cluster]
+kind = "slurm"
+token_file = "/etc/nunatak/cluster.token"
+[engines.cluster.options]
+partitions = [
+  "cpu",
+]
+"""
+
+
+def test_engines_are_tables_of_the_file(tmp_path: Path) -> None:
+    found = load_all(written(tmp_path, ENGINES))
+    assert list(found.engines) == ["cluster"]
+    engine = found.engines["cluster"]
+    assert (engine.kind, engine.token_file) == ("slurm", Path("/etc/nunatak/cluster.token"))
+    assert engine.options == {"partitions": ["cpu"]}
+
+
+def test_where_each_setting_comes_from_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUNATAK_HOST", "::1")
+    file = written(tmp_path, ENGINES)
+    found = load_all(file, cores=3).origins
+    assert (found["port"], found["lease"]) == (f"{file}:1", f"{file}:2")
+    assert (found["host"], found["cores"], found["metrics"]) == ("NUNATAK_HOST", "argument", "default")
+    assert list(found) == list(Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("port = 1\n\nprot = 2", 'some.toml:3 prot: there is no such setting (did you mean "port"?)'),
+        ("lease = [1]", 'some.toml:1 lease: Input should be a valid number (a number of seconds, as 300 or "5 min")'),
+        ("[engines.a]\nkind = 3", "some.toml:2 engines.a.kind: Input should be a valid string"),
+        ("[engines.a]\n\ntoken-file = 3", 'some.toml:3 engines.a.token-file: there is no such key of an engine (did you'),
+        ('[engines.a]\nqos = "x"', "some.toml:2 engines.a.qos: there is no such key of an engine (options of the engine"),
+        ('[engines.a]\nurl = "ftp://x"', "some.toml:2 engines.a.url: "),
+        ('[engines."a b"]', "some.toml:1 engines.a b: this cannot be the name of an engine"),
+        ("engines = 3", "some.toml:1 engines: it has to be tables"),
+        ("engine = 3", 'did you mean "engines"?'),
+        ("port = 1\nport = 2\nhost = 'x'", "some.toml:2:9: not valid TOML: Cannot overwrite a value"),
+        ("[engines.a\n", "some.toml:1:11: not valid TOML"),
+        ("port = 1\nport = ", "some.toml:2: not valid TOML: Invalid value"),
+    ],
+)  # fmt: skip
+def test_each_mistake_is_told_with_its_line_and_what_was_expected(tmp_path: Path, text: str, said: str) -> None:
+    assert said in complaint(tmp_path, text)
+
+
+def test_mistakes_of_settings_and_of_engines_are_told_together(tmp_path: Path) -> None:
+    said = complaint(tmp_path, "prot = 1\nlease = -1\n[engines.a]\nkin = 'x'")
+    assert all(f"some.toml:{line} " in said for line in (1, 2, 4))
+
+
+@pytest.mark.parametrize(
+    "header", ["[engines.a]", '[ engines . "a" ]', "engines.a.kind = 'local' # x\n[engines.a.options]"]
+)
+def test_lines_are_found_however_toml_is_written(tmp_path: Path, header: str) -> None:
+    text = f'data = """\\\nx\nport = 1\n"""\n\n{header}\nnone = [\n 1,\n 2]\n'
+    found = load_all(written(tmp_path, text)) if "options" in header else None
+    line = text[: text.index("none")].count("\n") + 1
+    if found:
+        assert found.written.lines["engines", "a", "options", "none"] == line
+        assert "port" not in {key[0] for key in found.written.lines}
+    else:
+        assert f"some.toml:{line} engines.a.none" in complaint(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://me:s3cret@db/x", "postgresql://me:***@db/x"),
+        ("postgresql://me@db/x?password=s3cret&sslmode=require", "postgresql://me@db/x?password=***&sslmode=require"),
+        ("postgresql://me@db/x?passfile=/etc/pgpass", "postgresql://me@db/x?passfile=/etc/pgpass"),
+        ("sqlite:////srv/a:b@c.db", "sqlite:////srv/a:b@c.db"),
+    ],
+)
+def test_passwords_are_not_shown(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown

@@ -33,7 +33,9 @@ async def healthz() -> Response:
 
 @router.get("/readyz", name="readyz", response_model=views.Health, summary="Ready")
 def readyz(services: Have) -> Response:
-    """Answer 200 when the database is there and of this version."""
+    """Answer 200 when the database is there and of this version, and this server is not on its way out."""
+    if services.stopping.is_set():
+        raise Unavailable("this server is stopping", code="stopping", hint="ask another")
     with services.database.read() as tx:
         tx.execute(text("SELECT 1"))
         present = migrate.current(tx)

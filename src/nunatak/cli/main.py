@@ -13,6 +13,7 @@ VERBS = (
     Verb("up", "operate", "Start everything on this machine: server, loops, local engine."),
     Verb("serve", "operate", "Start one part of an installation: api, loops or an engine."),
     Verb("migrate", "operate", "Bring the database to the form this version needs."),
+    Verb("config", "config", "Check and show the settings of an installation."),
     Verb("doctor", "operate", "Check that states, counts and history agree."),
     Verb("check", "recipes", "Check a recipe file, without a server."),
     Verb("try", "recipes", "Run one job of a recipe here in the foreground, without a server."),

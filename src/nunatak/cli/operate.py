@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nunatak.cli.config import Config
 from nunatak.cli.group import WORK_FAILED, importing
 from nunatak.cli.talk import AsJson, out, out_json, say
-from nunatak.core.errors import Invalid, Refused
+from nunatak.core.errors import Invalid, NotFound, Refused
 
 if TYPE_CHECKING:
-    from nunatak.core.settings import Settings
+    from nunatak.core.settings import Loaded, Settings
+    from nunatak.core.settings_file import EngineTable
 
 app = typer.Typer(rich_markup_mode=None)
 serve = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Start one part of an installation.")
@@ -30,18 +32,24 @@ Host = Annotated[
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 Cores = Annotated[int | None, typer.Option(min=1, help="Cores the local engine may use.")]
 Memory = Annotated[str | None, typer.Option(help="Memory the local engine may use, as '8 GB'.")]
+MAKE_ONE = "nunatak token create NAME --scope engine > FILE"
 StopTasks = Annotated[bool, typer.Option("--stop-tasks", help="End running tasks on the way out, too.")]
 
 
-def _settings(**arguments: Any) -> Settings:
+def _loaded(config: Path | None, **arguments: Any) -> Loaded:
     with importing():
-        from nunatak.core.settings import load
+        from nunatak.core.settings import load_all
 
-    return load(None, **arguments)
+    return load_all(config, **arguments)
+
+
+def _settings(config: Path | None, **arguments: Any) -> Settings:
+    return _loaded(config, **arguments).settings
 
 
 @app.command()
 def up(
+    config: Config = None,
     data: Data = None,
     host: Host = None,
     port: Port = None,
@@ -57,9 +65,10 @@ def up(
     from nunatak.loops.signals import forward_signals
     from nunatak.loops.up import Supervisor
 
-    settings = _settings(data=data, host=host, port=port, cores=cores, memory=memory)
+    settings = _settings(config, data=data, host=host, port=port, cores=cores, memory=memory)
     given = {"DATA": settings.data, "HOST": settings.host, "PORT": settings.port}
     given |= {"CORES": settings.cores, "MEMORY": settings.memory}
+    given |= {"CONFIG": config.absolute()} if config else {}
     environ = {**os.environ, **{f"NUNATAK_{name}": str(value) for name, value in given.items()}}
     supervisor = Supervisor(settings.data, settings.host, settings.port, environ=environ, stop_tasks=stop_tasks)
     forward_signals(supervisor.stop, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -92,6 +101,7 @@ def _welcome(url: str, settings: Settings) -> None:
 
 @serve.command("api")
 def serve_api(
+    config: Config = None,
     data: Data = None,
     host: Host = None,
     port: Port = None,
@@ -108,25 +118,29 @@ def serve_api(
     with importing():
         from nunatak import assembly
 
-    settings = _settings(data=data, host=host, port=port)
+    settings = _settings(config, data=data, host=host, port=port)
     given = None if fd is None else socket.socket(fileno=fd)
     assembly.run_api(settings, given, loops=with_loops, local=local)
 
 
 @serve.command("loops")
-def serve_loops(data: Data = None) -> None:
+def serve_loops(config: Config = None, data: Data = None) -> None:
     """Start the maintenance loops alone, for an installation with several servers."""
     from nunatak import assembly
 
-    assembly.run_loops(_settings(data=data))
+    assembly.run_loops(_settings(config, data=data))
 
 
 @serve.command("engine")
 def serve_engine(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the server calls this engine.")],
+    config: Config = None,
     kind: Annotated[
-        str, typer.Option(help="Which engine: local, slurm, simulated, or another that is installed.")
-    ] = "local",
+        str | None,
+        typer.Option(
+            help="Which engine: local, htcondor, slurm, or another that is installed; else as the settings file says, else local."
+        ),
+    ] = None,
     options: Annotated[
         list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="An option of the engine; repeatable.")
     ] = None,
@@ -135,11 +149,11 @@ def serve_engine(
     memory: Memory = None,
     stop_tasks: StopTasks = False,
 ) -> None:
-    """Start an engine and carry tasks to it.
+    """Start an engine and carry tasks to it: the one that the settings file describes by this name, if it describes any.
 
-    The server is NUNATAK_URL, the token NUNATAK_TOKEN or what is in the file NUNATAK_TOKEN_FILE, else those of the local
-    installation. Several addresses of the server are separated by commas: the next one is taken when one is away. A token
-    in a file may be replaced at any time.
+    The server is NUNATAK_URL, the token NUNATAK_TOKEN or what is in the file NUNATAK_TOKEN_FILE; else those of the settings
+    file, else those of the local installation. Several addresses of the server are separated by commas: the next one is
+    taken when one is away. A token in a file may be replaced at any time.
     """
     from nunatak.loops.parent import end_with_parent
 
@@ -148,12 +162,24 @@ def serve_engine(
         from nunatak.cli.recipes import parameters_of
         from nunatak.loops.engine_start import run_engine
 
-    settings = _settings(data=data, cores=cores, memory=memory)
-    url, token = _engine_login(settings)
-    run_engine(settings, name, kind, parameters_of(options), url, token, stop_tasks=stop_tasks)
+    loaded = _loaded(config, data=data, cores=cores, memory=memory)
+    table = _engine_table(loaded, name, described=kind is None)
+    url, token = _engine_login(loaded.settings, table)
+    merged = {**(table.options if kind in (None, table.kind) else {}), **parameters_of(options)}
+    run_engine(loaded.settings, name, kind or table.kind, merged, url, token, stop_tasks=stop_tasks)
 
 
-def _engine_login(settings: Settings) -> tuple[str, Callable[[], str]]:
+def _engine_table(loaded: Loaded, name: str, *, described: bool) -> EngineTable:
+    """Return what the settings file says of an engine. Raises `NotFound` if it says nothing of one that has to be `described`."""
+    from nunatak.core.settings_file import EngineTable, nearest
+
+    if name not in loaded.engines and loaded.engines and described:
+        hint = nearest(name, loaded.engines) or f"it has {', '.join(loaded.engines)}; or say what it is with --kind"
+        raise NotFound(f"{loaded.written.path} describes no engine {name!r}", code="no-such-engine", hint=hint)
+    return loaded.engines.get(name) or EngineTable()
+
+
+def _engine_login(settings: Settings, table: EngineTable) -> tuple[str, Callable[[], str]]:
     """Return the server and what reads the token of an engine; a fresh local installation is given a moment to write it."""
     import time
 
@@ -161,11 +187,18 @@ def _engine_login(settings: Settings) -> tuple[str, Callable[[], str]]:
 
     environ = {**os.environ, "NUNATAK_DATA": str(settings.data)}
     known = local(environ)
-    url = os.environ.get("NUNATAK_URL") or (known.url if known else "")
+    url = os.environ.get("NUNATAK_URL") or table.url or (known.url if known else "")
+    if not url and table.token_file:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+        url = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
     if not url:
         raise Invalid("no server is given", code="no-server", hint="set NUNATAK_URL and NUNATAK_TOKEN_FILE")
     if given_token(os.environ):
         return url, lambda: given_token(os.environ)
+    if table.token_file:
+        place = table.token_file
+        _look_at_token(place)
+        return url, lambda: kept(place)
     file, until = settings.data / "engine.token", time.monotonic() + 60.0
     while not file.exists() and time.monotonic() < until:
         time.sleep(0.02)
@@ -174,12 +207,23 @@ def _engine_login(settings: Settings) -> tuple[str, Callable[[], str]]:
     return url, lambda: kept(file)
 
 
+def _look_at_token(file: Path) -> None:
+    """Raise `Refused` if there is no token in a file that can be read."""
+    try:
+        empty = not file.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise Refused(f"the token in {file} cannot be read: {said}", code="no-token", hint=MAKE_ONE) from None
+    if empty:
+        raise Refused(f"{file} is empty", code="no-token", hint=MAKE_ONE)
+
+
 @app.command()
-def migrate(data: Data = None, as_json: AsJson = False) -> None:
+def migrate(config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
     """Bring the database to the form this version needs."""
     from nunatak import assembly
 
-    report = assembly.migrate(_settings(data=data))
+    report = assembly.migrate(_settings(config, data=data))
     if as_json:
         out_json(report)
     else:
@@ -188,6 +232,7 @@ def migrate(data: Data = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def doctor(
+    config: Config = None,
     data: Data = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Correct counts that are wrong, saying what changed.")
@@ -197,7 +242,7 @@ def doctor(
     """Check that states, counts, history, leases and attempts agree; exit 7 if they do not."""
     from nunatak import assembly
 
-    report = assembly.doctor(_settings(data=data), repair=repair)
+    report = assembly.doctor(_settings(config, data=data), repair=repair)
     if as_json:
         out_json(report.to_plain())
     else:

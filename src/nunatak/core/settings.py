@@ -1,22 +1,24 @@
 """Everything an installation can configure, listed once: arguments over environment over one TOML file over defaults.
 
-Read where servers start; `docs/reference/settings.md` is what `python -m nunatak.core.settings` prints.
+Read where servers start. The file is read by `settings_file`, and `settings_page` writes the reference.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
-import tomllib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Self
 from urllib.parse import quote
 
 from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from nunatak.core import units
+from nunatak.core import settings_file, units
 from nunatak.core.errors import Invalid, NotFound, NunatakError, Problem
+from nunatak.core.settings_file import EngineTable, Written, invalid, nearest
 
 PREFIX = "NUNATAK_"
 FILE_VARIABLE = "NUNATAK_CONFIG"
@@ -87,6 +89,12 @@ class Settings(BaseModel):
     recipe_limit: Bytes = _setting("Largest recipe.", "bytes", default=1_000_000, gt=0)
     token_lifetime: Seconds = _setting("How long a new token is valid.", "seconds", default=90 * 86400.0, ge=60)
     metrics: bool = _setting("Whether `/metrics` is served.", default=True)
+    grace: Seconds = _setting(
+        "How long a server that was told to stop lets requests go on.", "seconds", default=5.0, ge=0
+    )
+    alive: Path | None = _setting(
+        "File that a server, loops or an engine touches every few seconds while it is well.", shown="none", default=None
+    )
 
     log_limit: Bytes = _setting(
         "What is kept of stdout and of stderr of an attempt, half from its head and half from its tail.",
@@ -158,62 +166,52 @@ class Settings(BaseModel):
         return self
 
 
-class Described(NamedTuple):
-    """One setting, as the documentation shows it."""
+@dataclass(frozen=True)
+class Loaded:
+    """An installation as it is described: its settings, its engines by name, and where each setting comes from."""
 
-    name: str
-    env: str
-    default: str
-    unit: str
-    description: str
+    settings: Settings
+    engines: Mapping[str, EngineTable]
+    origins: Mapping[str, str]  # by name: `argument`, `NUNATAK_PORT`, `FILE:LINE` or `default`
+    written: Written
 
 
 def load(file: Path | None = None, **arguments: Any) -> Settings:
-    """Return the settings; arguments that are None count as not given.
+    """Return the settings alone; see `load_all`."""
+    return load_all(file, **arguments).settings
+
+
+def load_all(file: Path | None = None, **arguments: Any) -> Loaded:
+    """Return all that an installation is described by; arguments that are None count as not given.
 
     The file is `file`, or what NUNATAK_CONFIG names, or `nunatak.toml` in the user's configuration directory if it
     exists. Raises `NotFound` for a named file that is missing, and `Invalid` with every problem at once.
     """
     given = {key: value for key, value in arguments.items() if value is not None}
     path = _file(file)
-    written = _written(path) if path else {}
-    problems = [*_unknown(written, str(path)), *_unknown(given, "")]
-    if problems:
-        raise _invalid(problems)
-    environment = _environment()
-    below = {key: value for key, value in written.items() if key not in environment}
+    written = settings_file.read(path) if path else Written()
+    problems = [*_unknown(written.values, written), *_unknown(given, Written())]
     try:
-        return Settings(**{**below, **environment, **given})
+        engines = settings_file.engines(written)
+    except Invalid as error:
+        problems += error.problems
+    environment = _environment()
+    below = {key: value for key, value in written.values.items() if key in Settings.model_fields.keys() - environment}
+    try:
+        settings = Settings(**{**below, **environment, **given})
     except ValidationError as error:
-        raise _invalid([_problem(item, given, below, path) for item in error.errors()]) from error
+        problems += [_problem(item, given, below, written) for item in error.errors()]
+    if problems:
+        raise invalid(problems)
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    origins |= {name: f"{path}:{written.lines.get((name,), 0)}" for name in below}
+    origins |= {name: PREFIX + name.upper() for name in environment} | dict.fromkeys(given, "argument")
+    return Loaded(settings, engines, origins, written)
 
 
-def describe() -> list[Described]:
-    """Return every setting with its environment variable, default, unit and description, in their order here."""
-    rows = []
-    for name, field in Settings.model_fields.items():
-        extra = field.json_schema_extra
-        assert isinstance(extra, dict)
-        default = str(extra["shown"]) or f"`{_plain(field.default)}`"
-        rows.append(Described(name, PREFIX + name.upper(), default, str(extra["unit"]), field.description or ""))
-    return rows
-
-
-def page() -> str:
-    """Return the reference page of the settings, in Markdown."""
-    lines = [
-        "# Settings",
-        "",
-        "A setting is taken from the command line, else from the environment, else from one TOML file; else it has its",
-        f"default. The file is the one that `{FILE_VARIABLE}` names, or `nunatak.toml` in the user's configuration",
-        "directory (`~/.config/nunatak` on Linux). Its keys are the names below; an unknown one is an error.",
-        'Bytes may be written as `"8 MB"` and seconds as `"5 min"`.',
-        "",
-        "| name | environment | default | unit | meaning |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [f"| `{row.name}` | `{row.env}` | {row.default} | {row.unit} | {row.description} |" for row in describe()]
-    return "\n".join(lines) + "\n"
+def without_secrets(text: str) -> str:
+    """Return an address without the password in it."""
+    return re.sub(r"(://[^:/?#@\s]*):[^@/\s]*@", r"\1:***@", re.sub(r"(?i)(password=)[^&\s]*", r"\1***", text))
 
 
 def _file(file: Path | None) -> Path | None:
@@ -234,42 +232,32 @@ def _environment() -> dict[str, Any]:
     }
 
 
-def _written(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _invalid([Problem(f"not valid TOML: {error}", file=str(path))]) from error
+def _unknown(values: Mapping[str, Any], written: Written) -> list[Problem]:
+    known = [*Settings.model_fields, *([settings_file.ENGINES] if written.path else ())]
+    return [
+        written.problem(
+            "there is no such setting", key, hint=nearest(key, known) or "docs/reference/settings.md lists all of them"
+        )
+        for key in sorted(values.keys() - set(known))
+    ]
 
 
-def _unknown(values: dict[str, Any], file: str) -> list[Problem]:
-    problems = []
-    for key in sorted(values.keys() - Settings.model_fields.keys()):
-        near = difflib.get_close_matches(key.lower().replace("-", "_"), Settings.model_fields, 1, 0.5)
-        hint = f'did you mean "{near[0]}"?' if near else "docs/reference/settings.md lists all of them"
-        problems.append(Problem("there is no such setting", path=key, hint=hint, file=file))
-    return problems
-
-
-def _problem(item: Any, given: dict[str, Any], below: dict[str, Any], path: Path | None) -> Problem:
+def _problem(item: Any, given: dict[str, Any], below: dict[str, Any], written: Written) -> Problem:
     """Return one complaint of pydantic, with the place the value came from."""
     name = str(item["loc"][0]) if item["loc"] else ""
     message = item["msg"].removeprefix("Value error, ")
+    hint = "" if item["type"] == "value_error" else _expected(name)
     if not name or name in given:
-        return Problem(message, path=name)
+        return Problem(message, path=name, hint=hint)
     if name in below:
-        return Problem(message, path=name, file=str(path))
-    return Problem(message, path=PREFIX + name.upper())
+        return written.problem(message, name, hint=hint)
+    return Problem(message, path=PREFIX + name.upper(), hint=hint)
 
 
-def _invalid(problems: list[Problem]) -> Invalid:
-    return Invalid("; ".join(map(str, problems)), code="bad-settings", problems=problems)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value).removesuffix(".0")
-
-
-if __name__ == "__main__":
-    print(page(), end="")
+def _expected(name: str) -> str:
+    """Return what a setting is made of, for somebody who wrote something else."""
+    field = Settings.model_fields.get(name)
+    extra = field.json_schema_extra if field else None
+    unit = extra.get("unit") if isinstance(extra, dict) else ""
+    example = {"bytes": ', as 8000000 or "8 MB"', "seconds": ', as 300 or "5 min"'}.get(str(unit), "")
+    return f"a number of {unit}{example}" if unit else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
+from nunatak.core.errors import Conflict
 from nunatak.db.database import Database
 
 if TYPE_CHECKING:
@@ -20,13 +21,22 @@ PLACE = Path(__file__).parent / "migrations"
 
 
 def upgrade(database: Database) -> list[str]:
-    """Bring the database to the newest revision; returns the revisions that were applied, oldest first."""
+    """Bring the database to the newest revision; returns the revisions that were applied, oldest first.
+
+    Raises `Conflict` if a later version was here.
+    """
     with database.write() as tx:
         if database.dialect == "postgresql":
             tx.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         before = current(tx)
         if before == head():
             return []
+        if before is not None and before > head():
+            raise Conflict(
+                f"the database is at {before}, this version of Nunatak knows only {head()}",
+                code="newer-database",
+                hint="start the version that migrated it, or restore the backup made before that",
+            )
         return _apply(tx, before)
 
 

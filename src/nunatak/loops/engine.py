@@ -60,11 +60,20 @@ class EngineHost:
 
     # ---- the rhythm
 
-    def run(self, stop: threading.Event, ready: Callable[[], None] = lambda: None) -> None:
-        """Go on until `stop` is set; attempts go on after that. `ready` is called once the server knows this engine."""
+    def run(
+        self,
+        stop: threading.Event,
+        ready: Callable[[], None] = lambda: None,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Go on until `stop` is set; attempts go on after that.
+
+        `ready` is called once the server knows this engine, `alive` in every round.
+        """
         told = False
         while not stop.is_set():
             moved = self.tick()
+            alive()
             if self.registered and not told:
                 told = True
                 ready()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 import threading
@@ -16,6 +17,7 @@ from nunatak.engines.plugins import load_engine
 from nunatak.loops import logging
 from nunatak.loops.engine import EngineHost, Pace
 from nunatak.loops.signals import forward_signals
+from nunatak.loops.wellness import Wellness
 from nunatak.storage.posix import PosixStorage
 from nunatak.storage.protocol import Put, Storage
 from nunatak.worker.build import build, identity, unpack
@@ -62,6 +64,7 @@ def run_engine(
     Raises `NotFound` for an unknown kind, `Invalid` for wrong options, `Unavailable` if another process has the engine.
     """
     logging.configure()
+    wellness = Wellness(os.environ, settings.alive)
     stop = threading.Event()
     forward_signals(stop)
     directory = settings.data / "engines" / name
@@ -74,7 +77,9 @@ def run_engine(
         site=name,
         pace=Pace(idle=settings.idle_interval, look=settings.engine_interval),
     )
-    host.run(stop)
+    wellness.ready()  # also while the server is away: it is asked again
+    host.run(stop, alive=wellness.alive)
+    wellness.stopping()
     if stop_tasks:
         host.end_all()
     host.leave()

@@ -1,4 +1,4 @@
-"""Logs of the servers themselves: one JSON object a line on stderr."""
+"""Logs of the servers themselves: one JSON object a line on stdout."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Forgiving(io.TextIOBase):
 
 
 def configure(stream: TextIO | None = None, level: int = logging.INFO) -> None:
-    """Write log lines as JSON to `stream` (stderr, if not given), those of libraries too."""
-    target = Forgiving(stream or sys.stderr)
+    """Write log lines as JSON to `stream` (stdout, if not given), those of libraries too."""
+    target = Forgiving(stream or sys.stdout)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

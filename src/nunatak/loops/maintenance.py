@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -204,6 +205,7 @@ class Runner:
         self._thread = threading.Thread(target=self._run, name=f"loop-{loop.name}", daemon=True)
         self._until = 0.0
         self._failures = 0
+        self.began: float | None = None  # of the round it is in, by the monotonic clock
 
     def start(self) -> None:
         """Begin."""
@@ -246,7 +248,9 @@ class Runner:
     def _run(self) -> None:
         pause = 0.0
         while not self._stop.wait(pause):
+            self.began = time.monotonic()
             pause = self.step()
+            self.began = None
         try:
             self.database.run(lambda tx: leaders.resign(tx, self.loop.name, self.holder))
         except Exception as error:  # noqa: BLE001 - the lease runs out by itself
@@ -264,6 +268,11 @@ class Maintenance:
         """Begin all."""
         for runner in self.runners:
             runner.start()
+
+    def longest(self) -> float:
+        """Return for how many seconds the longest of the rounds under way has been going on."""
+        now = time.monotonic()
+        return max((now - began for runner in self.runners if (began := runner.began) is not None), default=0.0)
 
     def stop(self, seconds: float = 5.0) -> bool:
         """Ask all to end and wait for that; tells whether all did."""
