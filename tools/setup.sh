@@ -39,6 +39,10 @@ done
 if [ "$what" = dev ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && ! command -v initdb >/dev/null 2>&1; then
     install postgresql  # the tests start servers of their own
 fi
+if [ "$what" = dev ]; then  # which look at the files of deploy/
+    command -v systemd-analyze >/dev/null 2>&1 || install systemd
+    command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || install nginx-light
+fi
 
 stamp=.venv/.$what-$(cat pyproject.toml constraints.txt tools/setup.sh | sha256sum | cut -c1-16)
 [ -e "$stamp" ] && exit 0

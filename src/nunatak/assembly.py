@@ -253,13 +253,20 @@ def run_loops(settings: Settings) -> None:
     services.database.close()
 
 
-def migrate(settings: Settings) -> str:
-    """Bring the database to this version's schema; returns a sentence that says what was done."""
+def migrate(settings: Settings, *, local: bool = False) -> str:
+    """Bring the database to this version's schema; returns a sentence that says what was done.
+
+    With `local` an administrator's token is in the data directory after that.
+    """
     database = Database(settings.database)
     try:
         applied = migrations.upgrade(database)
     finally:
         database.close()
+    if local:
+        services = build(settings)
+        local_token(services, settings.data / "token", "local")
+        services.database.close()
     done = f"applied {', '.join(applied)}" if applied else "nothing to do"
     return f"{done}; the database is at {migrations.head()}"
 

@@ -93,9 +93,10 @@ def test_the_file_is_the_one_named_or_the_usual_one(tmp_path: Path, monkeypatch:
 def test_amounts_may_be_written_with_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUNATAK_LOG_RETENTION", "2 w")
     monkeypatch.setenv("NUNATAK_LOOP_INTERVAL", "0.25")
+    monkeypatch.setenv("NUNATAK_IDLE_INTERVAL", "1.5 s")
     found = load(written(tmp_path, 'body_limit = "8 MB"\nlease = "5 min"\nmemory = 2000000000\nheartbeat = 0.5'))
     assert (found.body_limit, found.lease, found.memory, found.heartbeat) == (8_000_000, 300, 2_000_000_000, 0.5)
-    assert (found.log_retention, found.loop_interval) == (14 * 86400, 0.25)
+    assert (found.log_retention, found.loop_interval, found.idle_interval) == (14 * 86400, 0.25, 1.5)
 
 
 def test_an_unknown_key_is_an_error_with_the_nearest_spelling(tmp_path: Path) -> None:

@@ -33,6 +33,9 @@ Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen
 Cores = Annotated[int | None, typer.Option(min=1, help="Cores the local engine may use.")]
 Memory = Annotated[str | None, typer.Option(help="Memory the local engine may use, as '8 GB'.")]
 MAKE_ONE = "nunatak token create NAME --scope engine > FILE"
+Local = Annotated[
+    bool, typer.Option("--local", help="Keep an administrator's token in the data directory, as `up` does.")
+]
 StopTasks = Annotated[bool, typer.Option("--stop-tasks", help="End running tasks on the way out, too.")]
 
 
@@ -106,9 +109,7 @@ def serve_api(
     host: Host = None,
     port: Port = None,
     with_loops: Annotated[bool, typer.Option("--with-loops", help="Run the maintenance loops in it, too.")] = False,
-    local: Annotated[
-        bool, typer.Option("--local", help="Keep an administrator's token in the data directory, as `up` does.")
-    ] = False,
+    local: Local = False,
     fd: Annotated[int | None, typer.Option("--socket", hidden=True, help="A listening socket handed down.")] = None,
 ) -> None:
     """Start the server of the HTTP API."""
@@ -219,11 +220,11 @@ def _look_at_token(file: Path) -> None:
 
 
 @app.command()
-def migrate(config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
+def migrate(config: Config = None, data: Data = None, local: Local = False, as_json: AsJson = False) -> None:
     """Bring the database to the form this version needs."""
     from nunatak import assembly
 
-    report = assembly.migrate(_settings(config, data=data))
+    report = assembly.migrate(_settings(config, data=data), local=local)
     if as_json:
         out_json(report)
     else:

@@ -34,7 +34,7 @@ def _seconds(value: Any) -> Any:
     try:
         return float(value)
     except (TypeError, ValueError):
-        return _read(units.seconds, value)
+        return _read(units.duration, value)
 
 
 def _read(unit: Any, value: Any) -> Any:

@@ -33,15 +33,20 @@ MOST_TIME = 366 * 86400
 
 def memory(value: str | float) -> int:
     """Return bytes for `2 GB`, `512 MiB` or a number of bytes. Raises `Invalid`."""
-    return _amount(value, _MEMORY, "an amount of memory", "GB", MOST_MEMORY, "1 PB")
+    return math.ceil(_amount(value, _MEMORY, "an amount of memory", "GB", MOST_MEMORY, "1 PB"))
 
 
 def seconds(value: str | float) -> int:
     """Return seconds for `10 min`, `1.5 h` or a number of seconds, rounded up. Raises `Invalid`."""
+    return math.ceil(duration(value))
+
+
+def duration(value: str | float) -> float:
+    """Return seconds likewise, and parts of a second as they are. Raises `Invalid`."""
     return _amount(value, _TIME, "a length of time", "h", MOST_TIME, "a year")
 
 
-def _amount(value: str | float, units: dict[str, int], what: str, usual: str, most: int, most_text: str) -> int:
+def _amount(value: str | float, units: dict[str, int], what: str, usual: str, most: int, most_text: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise Invalid(f"{value!r} is not {what}", code="bad-unit", hint=f'write it as "2 {usual}"')
     found = _FORM.match(str(value))
@@ -58,7 +63,7 @@ def _amount(value: str | float, units: dict[str, int], what: str, usual: str, mo
         raise Invalid(f"{value!r} must be more than zero", code="bad-amount")
     if amount > most:
         raise Invalid(f"{value!r} is more than {most_text}", code="bad-amount", hint="check the unit")
-    return math.ceil(amount)
+    return amount
 
 
 def memory_text(amount: float) -> str:
