@@ -13,8 +13,9 @@ HEAD = """\
 # Engines
 
 An engine carries tasks to one computing resource, in a process of its own: [`nunatak serve engine NAME`](cli.md). Its options are given as
-`--option NAME=VALUE`. Amounts have units (`2 GB`, `10 min`), lists
-are separated by commas. A wrong or unknown option ends the start, with the nearest spelling. No default: the meaning says what holds without it, or nothing.
+`--option NAME=VALUE`, or in the table `[engines.NAME.options]` of the [settings file](settings.md#engines). Amounts have units (`2 GB`, `10 min`), lists
+are lists in the file and separated by commas on the command line. A wrong or unknown option ends the start, with the nearest spelling;
+`nunatak config check` finds it before. No default: the meaning says what holds without it, or nothing.
 
 | kind | what it is | tested on |
 |---|---|---|
