@@ -309,7 +309,12 @@ def test_nothing_is_coloured_away_from_a_terminal(cli: Run, tmp_path: Path) -> N
 
 def test_every_verb_that_prints_can_print_json() -> None:
     silent = ("serve",)
-    families = {"config": ("check", "show"), "node": ("ls", "drain", "undrain"), "token": ("create", "list", "revoke")}
+    families = {
+        "config": ("check", "show"),
+        "import": ("iceprod",),
+        "node": ("ls", "drain", "undrain"),
+        "token": ("create", "list", "revoke"),
+    }
     whole = [(verb.name,) for verb in VERBS if verb.name not in (*silent, *families)]
     members = [(verb, name) for verb, names in families.items() for name in names]
     assert [words for words in whole + members if "--json" not in nunatak(*words, "-h").stdout] == []

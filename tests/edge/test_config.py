@@ -90,7 +90,7 @@ def test_every_part_reads_the_file_and_starts_nothing_if_it_is_wrong(words: tupl
     ("words", "code", "said"),
     [
         (("clustr",), 3, "describes no engine 'clustr'\nhint: did you mean \"cluster\"?"),
-        (("cluster",), 5, "cluster.token cannot be read: No such file"),
+        (("cluster",), 5, "cluster.token: No such file"),
         (("cluster", "--option", "qs=1"), 2, "there is no such option"),
     ],
 )

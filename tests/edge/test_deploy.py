@@ -34,7 +34,7 @@ UNITS = sorted((DEPLOY / "systemd").iterdir())
 SERVICES = [path for path in UNITS if path.suffix == ".service"]
 MANIFESTS = [path for path in sorted((DEPLOY / "kubernetes").glob("*.yaml")) if path.stem != "kustomization"]
 VERSIONS = ("1.29", kubernetes_validate.latest_version())
-CLIENT = {"NUNATAK_URL", "NUNATAK_TOKEN", "NUNATAK_CONFIG"}
+CLIENT = {"NUNATAK_URL", "NUNATAK_TOKEN", "NUNATAK_TOKEN_FILE", "NUNATAK_CONFIG"}
 
 
 def test_everything_in_deploy_is_looked_at_here() -> None:

@@ -198,7 +198,8 @@ def _engine_login(settings: Settings, table: EngineTable) -> tuple[str, Callable
         return url, lambda: given_token(os.environ)
     if table.token_file:
         place = table.token_file
-        _look_at_token(place)
+        if not kept(place):
+            raise Refused(f"{place} is empty", code="no-token", hint=MAKE_ONE)
         return url, lambda: kept(place)
     file, until = settings.data / "engine.token", time.monotonic() + 60.0
     while not file.exists() and time.monotonic() < until:
@@ -206,17 +207,6 @@ def _engine_login(settings: Settings, table: EngineTable) -> tuple[str, Callable
     if not file.exists():
         raise Refused("there is no token for the engine", code="no-token", hint="set NUNATAK_TOKEN_FILE")
     return url, lambda: kept(file)
-
-
-def _look_at_token(file: Path) -> None:
-    """Raise `Refused` if there is no token in a file that can be read."""
-    try:
-        empty = not file.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise Refused(f"the token in {file} cannot be read: {said}", code="no-token", hint=MAKE_ONE) from None
-    if empty:
-        raise Refused(f"{file} is empty", code="no-token", hint=MAKE_ONE)
 
 
 @app.command()
