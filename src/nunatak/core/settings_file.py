@@ -30,7 +30,7 @@ class EngineTable(BaseModel):
     kind: str = "local"
     """Which engine: `local`, `htcondor`, `slurm`, or another that is installed."""
     url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
-    """The server; without it, the one that `host` and `port` of this file name."""
+    """The server, or several separated by commas; without it, the one that `host` and `port` of this file name."""
     token_file: Path | None = None
     """File with the token of this engine, for its user alone; without it, `engine.token` in the data directory."""
     options: dict[str, Any] = Field(default_factory=dict)
