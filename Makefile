@@ -1,6 +1,6 @@
 # The two commands to know: `make demo` and `make test`. Both set up all they need.
 .DEFAULT_GOAL := help
-.PHONY: help demo compare test check format lint types contracts docs bench up clean
+.PHONY: help demo compare test check format lint types contracts docs pictures bench up clean
 BIN := .venv/bin
 WORKERS ?= 3
 
@@ -42,6 +42,10 @@ contracts:
 docs:  ## write the generated pages of docs/reference anew
 	@tools/setup.sh dev
 	@$(BIN)/python tools/docs.py
+
+pictures:  ## write the pictures of the pages in docs/pictures anew (root on Debian 12, for a browser)
+	@tools/setup.sh dev
+	@PYTHONPATH=. $(BIN)/python tools/pictures.py
 
 bench:  ## measure the budgets, one JSON line each
 	@tools/setup.sh dev

@@ -21,7 +21,6 @@ import uvicorn
 from nunatak.accounts import tokens
 from nunatak.accounts.policy import Scope
 from nunatak.accounts.tokens import Verifier
-from nunatak.api.app import create_app
 from nunatak.api.services import Limits, Services
 from nunatak.core.clock import Clock, Keys, system_clock, system_keys
 from nunatak.core.errors import Conflict, Refused, Unavailable
@@ -38,6 +37,7 @@ from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs import LogStore
 from nunatak.tasks.sharing.usage import Decay
+from nunatak.web.app import create_app
 
 if TYPE_CHECKING:
     from nunatak.tasks.doctor import Report
@@ -82,6 +82,7 @@ def build(
         chance=chance,
         store=settings.store.rstrip("/"),
         blobs_url=settings.blobs.absolute().as_uri(),
+        url=settings.public_url,
         metrics=settings.metrics,
         limits=Limits(
             body=settings.body_limit,
@@ -93,6 +94,7 @@ def build(
             claim=settings.claim_limit,
             report=settings.report_limit,
             token=settings.token_lifetime,
+            session=settings.session_lifetime,
         ),
         rules=Rules(settings.half_life, settings.aging, settings.gpu_worth, settings.probe),
     )

@@ -52,10 +52,18 @@ ENGINE = _any(Scope.ENGINE)
 ADMIN = _any(Scope.ADMIN)
 EVERYONE = _any(*Scope)
 
-PUBLIC = frozenset({"healthz", "readyz"})
+PUBLIC = frozenset({"healthz", "readyz", "static", "sign_in", "begin_session", "begin_session_by_code"})
 """Routes that need no token."""
 
 RULES: Mapping[str, Rule] = {
+    # Pages. Their `.json` and `.live` twins have the same names and rules.
+    "page_home": READ,
+    "page_go": READ,
+    "page_work": READ,
+    "act_from_page": OWNED,
+    "set_theme": EVERYONE,
+    "end_session": EVERYONE,
+    # The API.
     "metrics": READ,
     "openapi": EVERYONE,
     "whoami": EVERYONE,
@@ -86,6 +94,7 @@ RULES: Mapping[str, Rule] = {
     "list_tokens": EVERYONE,
     "create_token": ADMIN,
     "revoke_token": ADMIN,
+    "create_code": EVERYONE,
     "list_shares": READ,
     "set_share": ADMIN,
     "unset_share": ADMIN,

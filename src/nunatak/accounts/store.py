@@ -10,14 +10,35 @@ ADD_TOKEN = Statement(
     "INSERT INTO tokens (name, principal, hash, scopes, created, expires)"
     " VALUES (:name, :principal, :hash, :scopes, :now, :expires) RETURNING token"
 )
-TOKEN_BY_HASH = Statement(f"SELECT {_TOKEN} FROM tokens WHERE hash = :hash")
+TOKEN_BY_HASH = Statement(
+    "SELECT t.token, t.principal, t.hash, t.scopes, t.expires, COALESCE(t.revoked, p.revoked) AS revoked, t.used"
+    " FROM tokens t LEFT JOIN tokens p ON p.token = t.parent WHERE t.hash = :hash"
+)
 TOKEN = Statement(f"SELECT {_TOKEN} FROM tokens WHERE token = :token")
-TOKENS = Statement(f"SELECT {_TOKEN} FROM tokens WHERE token > :after ORDER BY token LIMIT :n")
+TOKENS = Statement(f"SELECT {_TOKEN} FROM tokens WHERE parent IS NULL AND token > :after ORDER BY token LIMIT :n")
 TOKENS_OF = Statement(
-    f"SELECT {_TOKEN} FROM tokens WHERE principal = :principal AND token > :after ORDER BY token LIMIT :n"
+    f"SELECT {_TOKEN} FROM tokens WHERE principal = :principal AND parent IS NULL AND token > :after"
+    " ORDER BY token LIMIT :n"
 )
 REVOKE = Statement("UPDATE tokens SET revoked = :now WHERE token = :token AND revoked IS NULL RETURNING token")
 USED = Statement("UPDATE tokens SET used = :now WHERE token = :token AND (used IS NULL OR used < :before)")
+
+ADD_CHILD = Statement(
+    "INSERT INTO tokens (name, principal, hash, scopes, created, expires, parent)"
+    " SELECT :name, principal, :hash, CASE WHEN :code = 1 THEN '' ELSE scopes END, :now,"
+    " CASE WHEN expires IS NULL OR expires > :until THEN :until ELSE expires END, COALESCE(parent, token)"
+    " FROM tokens WHERE token = :parent AND revoked IS NULL AND (expires IS NULL OR expires > :now)"
+    " RETURNING token, expires, parent"
+)
+REDEEM = Statement(
+    "UPDATE tokens SET revoked = :now, used = :now WHERE hash = :hash AND scopes = '' AND parent IS NOT NULL"
+    " AND revoked IS NULL AND expires > :now RETURNING parent"
+)
+CHILDREN_OF = Statement(
+    f"SELECT {_TOKEN} FROM tokens WHERE principal = :principal AND parent IS NOT NULL AND scopes <> ''"
+    " AND revoked IS NULL AND expires > :now ORDER BY token DESC LIMIT :n"
+)
+DROP_CHILDREN = Statement("DELETE FROM tokens WHERE parent = :parent AND (expires <= :now OR revoked IS NOT NULL)")
 
 RESERVE = Statement(
     "INSERT INTO idempotency (principal, key, request, status, body, at)"

@@ -16,8 +16,10 @@ tokens = Table(
     Column("expires", Float),
     Column("revoked", Float),
     Column("used", Float),  # last use, to about a minute
+    Column("parent", Integer),  # of a session in a browser or a code to begin one: the token it was made from
 )
 Index("ix_tokens_principal_token", tokens.c.principal, tokens.c.token)
+Index("ix_tokens_parent", tokens.c.parent, tokens.c.token)
 
 # What was answered to a request with an Idempotency-Key, so that its repetition gets the same.
 idempotency = Table(

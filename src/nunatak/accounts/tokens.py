@@ -83,7 +83,7 @@ def get(tx: Connection, token: int) -> Token:
     rows = store.TOKEN(tx, token=token)
     if not rows:
         raise NotFound(f"there is no token {token}", code="no-token-number", hint="nunatak token list shows them")
-    return _token(rows[0])
+    return token_of(rows[0])
 
 
 def listed(tx: Connection, principal: str | None, after: int, limit: int) -> list[Token]:
@@ -92,7 +92,7 @@ def listed(tx: Connection, principal: str | None, after: int, limit: int) -> lis
         rows = store.TOKENS(tx, after=after, n=limit)
     else:
         rows = store.TOKENS_OF(tx, principal=principal, after=after, n=limit)
-    return [_token(row) for row in rows]
+    return [token_of(row) for row in rows]
 
 
 def revoke(tx: Connection, token: int, now: float) -> None:
@@ -101,7 +101,8 @@ def revoke(tx: Connection, token: int, now: float) -> None:
         get(tx, token)
 
 
-def _token(row: Row) -> Token:
+def token_of(row: Row) -> Token:
+    """Return one row as what is known of a token."""
     return Token(
         row.token, row.name, row.principal, tuple(row.scopes.split()), row.created, row.expires, row.revoked, row.used
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -12,6 +12,7 @@ from nunatak.api import (
     actions,
     addresses,
     blobs,
+    codes,
     datasets,
     document,
     engines,
@@ -33,12 +34,14 @@ from nunatak.api.services import Services
 from nunatak.api.shared import Shared
 from nunatak.tasks.choosing import Chooser
 
-ROUTERS = (datasets, addresses, actions, blobs, engines, nodes, shares, tokens, usage, meta)
+ROUTERS = (datasets, addresses, actions, blobs, engines, nodes, shares, tokens, codes, usage, meta)
 
 
-def create_app(services: Services) -> ShortWay:
-    """Return the application over these services."""
+def create_app(services: Services, more: Callable[[FastAPI], None] | None = None) -> ShortWay:
+    """Return the application over these services; `more` may add routes to it."""
     app = bare_app()
+    if more is not None:
+        more(app)
     state = app.state
     state.services = services
     state.metrics = Metrics()

@@ -14,7 +14,7 @@ NO_STORE = (b"cache-control", b"no-store")
 
 
 class SecureHeaders:
-    """Adds the headers; what a route says about caching stays."""
+    """Adds the headers; what a route says by itself stays."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap an application."""
@@ -29,9 +29,8 @@ class SecureHeaders:
         async def adding(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message["headers"]
-                headers.extend(SECURITY)
-                if not any(name == b"cache-control" for name, _ in headers):
-                    headers.append(NO_STORE)
+                said = {name for name, _ in headers}
+                headers.extend(header for header in (*SECURITY, NO_STORE) if header[0] not in said)
             await send(message)
 
         await self.app(scope, receive, adding)

@@ -29,6 +29,7 @@ class Limits:
     claim: int = 500  # tasks leased in one request
     report: int = 500  # outcomes that an engine should send in one request
     token: float = 90 * 86400.0  # how long a token holds that nobody asked a time for
+    session: float = 7 * 86400.0  # how long a browser stays signed in
     demand: float = 0.25  # how old the list of ready work may be that a claim goes by
     events: float = 0.5  # between two looks at a watched dataset
     keep_alive: float = 15.0  # between two signs of life to a watcher

@@ -298,6 +298,14 @@ class TokenMade(View):
     token: str
 
 
+class CodeMade(View):
+    """A code that signs a browser in, once; `path` is where."""
+
+    code: str
+    path: str
+    expires: str
+
+
 class Revoked(View):
     """The number of a token that opens nothing any more."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -37,6 +38,37 @@ def login(
     else:
         out(f"{url}: you are {who.name}, with the scopes {', '.join(who.scopes)}")
         say(f"saved in {file}")
+
+
+@app.command("open")
+def open_pages(
+    show: Annotated[bool, typer.Option("--print", help="Print the address, and open nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Open the pages in a browser, signed in.
+
+    The address has a code in it that works once and within ten minutes; it is printed where no browser can be opened.
+    """
+    import webbrowser
+
+    url = client().sign_in_url()
+    if as_json:
+        out_json({"url": url})
+    elif show or not _has_display(os.environ) or not webbrowser.open(_forward(url)):
+        out(url)
+
+
+def _forward(url: str) -> str:
+    """Return a file of this user alone that leads there: arguments of processes can be seen by everybody on a machine."""
+    from nunatak.client.login import write_private
+
+    page = f'<!doctype html><meta http-equiv="refresh" content="0; url={url}"><title>Nunatak</title>'
+    return write_private("open.html", page, os.environ).as_uri()
+
+
+def _has_display(environ: Mapping[str, str]) -> bool:
+    """Tell whether a browser can show anything; without a screen one would take over the terminal."""
+    return sys.platform == "darwin" or bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
 
 
 @token.command("create")

@@ -40,6 +40,7 @@ VERBS = (
     Verb("split", "act", "Divide jobs that have not begun into smaller ones."),
     Verb("shares", "shares", "Show who gets how much, or change it."),
     Verb("node", "nodes", "Show how nodes stand; drain them."),
+    Verb("open", "access", "Open the pages in a browser, signed in."),
     Verb("login", "access", "Save which server to use, and the token for it."),
     Verb("token", "access", "Make, list and revoke tokens."),
 )

@@ -94,12 +94,25 @@ def _welcome(url: str, settings: Settings) -> None:
 
     environ = {name: value for name, value in os.environ.items() if name != "NUNATAK_DATA"}
     out(f"nunatak is up at {url}")
+    say(f"pages, signed in: {_signed_in(url, settings)}")
     say(f"data, logs and the token of the local administrator: {settings.data} ({settings.cores} cores for tasks)")
     if settings.data == data_directory(environ):
         say("in another terminal: nunatak submit RECIPE --watch")
     else:
         say(f"in another terminal: export NUNATAK_DATA={settings.data}; nunatak submit RECIPE --watch")
     say("Ctrl-C stops it")
+
+
+def _signed_in(url: str, settings: Settings) -> str:
+    """Return an address that signs a browser in as the local administrator, once; the plain one if there is none."""
+    from nunatak.client import Client
+    from nunatak.core.errors import NunatakError
+
+    try:
+        with Client(url, (settings.data / "token").read_text("ascii").strip()) as client:
+            return f"{client.sign_in_url()} (works once, within 10 minutes; `nunatak open` makes another)"
+    except (NunatakError, OSError):
+        return url
 
 
 @serve.command("api")

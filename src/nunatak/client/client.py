@@ -364,6 +364,10 @@ class Client:
         plain = self._to.post(f"{API}/tokens", body, key=fresh_key())
         return Token.of({"name": name, "scopes": list(scopes), **plain})
 
+    def sign_in_url(self) -> str:
+        """Return an address that signs a browser in as oneself, once and within ten minutes."""
+        return f"{self.url}{self._to.post(f'{API}/sign-in-codes', {})['path']}"
+
     def revoke_token(self, token: int | str) -> None:
         """Make a token worthless."""
         self._to.request("DELETE", f"{API}/tokens/{token}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nunatak.core.errors import Refused, Unavailable
 
+LOGIN = "login.json"
 LOCAL_URL = "http://127.0.0.1:8642"
 """Where `nunatak up` listens unless told otherwise."""
 
@@ -34,7 +35,7 @@ def _home(environ: Mapping[str, str], variable: str, usual: str) -> Path:
 
 def login_file(environ: Mapping[str, str]) -> Path:
     """Return where a login is saved."""
-    return _home(environ, "XDG_CONFIG_HOME", ".config") / "login.json"
+    return _home(environ, "XDG_CONFIG_HOME", ".config") / LOGIN
 
 
 def data_directory(environ: Mapping[str, str]) -> Path:
@@ -45,16 +46,21 @@ def data_directory(environ: Mapping[str, str]) -> Path:
 
 def save(login: Login, environ: Mapping[str, str]) -> Path:
     """Save a login for this user alone and return the file. Raises `Unavailable` if it cannot be written."""
-    file = login_file(environ)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    return write_private(LOGIN, json.dumps({"url": login.url, "token": login.token}), environ)
+
+
+def write_private(name: str, text: str, environ: Mapping[str, str]) -> Path:
+    """Write a file of the configuration that only its owner can read, at once. Raises `Unavailable`."""
+    file = login_file(environ).with_name(name)
+    draft = file.with_name(f".{name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft.unlink(missing_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            json.dump({"url": login.url, "token": login.token}, stream)
+            stream.write(text)
         draft.replace(file)
     except OSError as error:
-        raise Unavailable(f"the login cannot be saved in {file}: {error.strerror}", code="no-login-file") from None
+        raise Unavailable(f"{file} cannot be written: {error.strerror}", code="no-login-file") from None
     return file
 
 

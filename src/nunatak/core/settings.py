@@ -88,6 +88,14 @@ class Settings(BaseModel):
     upload_limit: Bytes = _setting("Largest file sent along with a dataset.", "bytes", default=1_000_000_000, gt=0)
     recipe_limit: Bytes = _setting("Largest recipe.", "bytes", default=1_000_000, gt=0)
     token_lifetime: Seconds = _setting("How long a new token is valid.", "seconds", default=90 * 86400.0, ge=60)
+    session_lifetime: Seconds = _setting(
+        "How long a browser stays signed in, at most as long as the token holds that signed it in.", "seconds",
+        default=7 * 86400.0, ge=60,
+    )  # fmt: skip
+    public_url: str = _setting(
+        "How people reach the server, where a proxy stands before it: `https://nunatak.example.org`.",
+        shown="as each request names it", default="", pattern=r"^(https?://[^/\s]+)?$",
+    )  # fmt: skip
     metrics: bool = _setting("Whether `/metrics` is served.", default=True)
     grace: Seconds = _setting(
         "How long a server that was told to stop lets requests go on.", "seconds", default=5.0, ge=0

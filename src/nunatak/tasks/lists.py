@@ -16,7 +16,7 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.progress import job_state
 from nunatak.tasks import look_store as store
 from nunatak.tasks.context import Context
-from nunatak.tasks.look import Page, Plain, _head, counts_of, locate, name_of
+from nunatak.tasks.look import Page, Plain, counts_of, head, locate, name_of
 
 S = TaskState
 
@@ -33,7 +33,7 @@ def datasets(
     page = rows[:limit]
     sums = {row.dataset: counts_of(row) for row in store.SUMS(tx, v=[(row.dataset,) for row in page])} if page else {}
     zero = {"total": 0, **dict.fromkeys(datasets_store.STATES, 0)}
-    items = [_head(row, sums.get(row.dataset, zero)) for row in page]
+    items = [head(row, sums.get(row.dataset, zero)) for row in page]
     return {"items": items, "next": str(page[-1].dataset) if len(rows) > limit else None}
 
 

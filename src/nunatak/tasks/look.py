@@ -43,7 +43,8 @@ def counts_of(row: Any) -> dict[str, int]:
     return {"total": sum(counts.values()), **counts}
 
 
-def _head(row: Row, counts: Mapping[str, int], url: str = "") -> Plain:
+def head(row: Row, counts: Mapping[str, int], url: str = "") -> Plain:
+    """Return what lists show of a dataset, given its counts by state."""
     return {
         "dataset": row.dataset,
         "address": str(row.dataset),
@@ -107,7 +108,7 @@ def dataset_status(tx: Connection, contexts: Contexts, dataset: int) -> Plain:
                 of_task["total"] += n
                 total[state] += n
                 total["total"] += n
-    return {**_head(rows[0], total), "per_task": per_task}
+    return {**head(rows[0], total), "per_task": per_task}
 
 
 def _used(tx: Connection, context: Context) -> dict[str, list[Plain]]:

@@ -1,0 +1,167 @@
+"""Live parts of pages as server-sent events: one look at a time for all who watch the same, only what changed is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import structlog
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from nunatak.api.requests import dumps, principal_of
+from nunatak.api.services import Services
+from nunatak.core.errors import NunatakError
+from nunatak.web import guard
+
+log = structlog.get_logger("nunatak.web")
+
+KEEP_ALIVE = b": still here\n\n"
+SHARE = 0.2
+"""Part of one core that all looks together may take: the more is watched, the rarer each is looked at."""
+Look = Callable[[], Mapping[str, str]]
+Key = tuple[str, str, str]
+
+
+class Feed:
+    """One thing that is watched: its parts, each with the version at which it changed last."""
+
+    def __init__(self, feeds: Feeds, look: Look) -> None:
+        """Begin without watchers."""
+        self._feeds, self._look = feeds, look
+        self.watchers = 0
+        self.version = 0
+        self.ended = False
+        self._parts: dict[str, tuple[int, str]] = {}
+        self._ready: dict[int, bytes] = {}
+        self._changed = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Go on looking while anyone watches."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while self.watchers and not self._feeds.services.stopping.is_set():
+            begun = time.perf_counter()
+            try:
+                await self._publish(await run_in_threadpool(self._look))
+            except NunatakError as error:
+                log.warning("watching a page", error=str(error))
+            await asyncio.sleep(self._feeds.pause(time.perf_counter() - begun))
+        async with self._changed:
+            self.ended = True
+            self._changed.notify_all()
+
+    async def _publish(self, found: Mapping[str, str]) -> None:
+        changed = {name: text for name, text in found.items() if self._parts.get(name, (0, ""))[1] != text}
+        if not changed:
+            return
+        async with self._changed:
+            self.version += 1
+            self._parts |= {name: (self.version, text) for name, text in changed.items()}
+            self._ready.clear()
+            self._changed.notify_all()
+
+    async def after(self, version: int, seconds: float) -> bool:
+        """Wait for something newer than `version`, at most `seconds`; tells whether there is."""
+        try:
+            async with asyncio.timeout(seconds), self._changed:
+                await self._changed.wait_for(lambda: self.version > version or self.ended)
+        except TimeoutError:
+            return False
+        return True
+
+    def since(self, version: int) -> bytes:
+        """Return the event with what changed after `version`; made once for all who ask."""
+        if version not in self._ready:
+            news = {name: text for name, (at, text) in self._parts.items() if at > version}
+            self._ready[version] = b"event: parts\ndata: " + dumps(news) + b"\n\n"
+        return self._ready[version]
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+class Feeds:
+    """All that is watched in one server process."""
+
+    def __init__(self, services: Services) -> None:
+        """Begin with nothing watched."""
+        self.services = services
+        self._known: dict[Key, Feed] = {}
+
+    def pause(self, took: float) -> float:
+        """Return the seconds until the next look of a feed, given how long the last one took."""
+        return max(self.services.limits.events, took * len(self._known) / SHARE)
+
+    def join(self, key: Key, look: Look) -> Feed:
+        """Return the feed of what is to be watched, with one watcher more."""
+        feed = self._known.get(key)
+        if feed is None or feed.ended:
+            feed = self._known[key] = Feed(self, look)
+        feed.watchers += 1
+        feed.begin()
+        return feed
+
+    async def leave(self, key: Key, feed: Feed) -> None:
+        """Take a watcher away."""
+        feed.watchers -= 1
+        if not feed.watchers:
+            if self._known.get(key) is feed:
+                del self._known[key]
+            await feed.stop()
+
+
+def stream_of(request: Request) -> str:
+    """Return where the live parts of a page come from."""
+    query = request.url.query
+    return f"{request.scope['path']}.live" + (f"?{query}" if query else "")
+
+
+async def watch(request: Request, look: Look, *, shared: bool) -> Response:
+    """Answer with the stream of what changes. Raises what the first look raises, before anything is sent."""
+    await run_in_threadpool(look)
+    me = principal_of(request)
+    who = "" if shared else f"{me.token} {request.scope['nunatak.seed']}"
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    key = (request.scope["path"], request.url.query, who)
+    return StreamingResponse(_stream(request, key, look), headers=headers, media_type="text/event-stream")
+
+
+async def _stream(request: Request, key: Key, look: Look) -> AsyncIterator[bytes]:
+    feeds: Feeds = request.app.state.feeds
+    feed = feeds.join(key, look)
+    version = 0
+    try:
+        while True:
+            if not await feed.after(version, feeds.services.limits.keep_alive):
+                if not await _still_in(request):
+                    return
+                yield KEEP_ALIVE
+            elif feed.version > version:
+                event, version = feed.since(version), feed.version
+                yield event
+            else:
+                return
+    finally:
+        await feeds.leave(key, feed)
+
+
+async def _still_in(request: Request) -> bool:
+    """Tell whether the session of a watcher still holds."""
+    scope: Any = request.scope
+    if "authorization" in request.headers:
+        return True
+    try:
+        await guard.identify(scope, guard.cookie_of(request, "session"))
+    except NunatakError:
+        return False
+    return True

@@ -1,0 +1,121 @@
+"""A view becomes HTML: one environment with autoescape, one set of headers, what every page shows around its own."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from urllib.parse import unquote
+
+from fastapi import Request
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.responses import Response
+
+from nunatak import __version__
+from nunatak.accounts.policy import Principal
+from nunatak.api.requests import services_of
+from nunatak.web import words
+from nunatak.web.assets import url_of
+from nunatak.web.guard import cookie_of, form_token, unsay
+from nunatak.web.navigation import NAVIGATION
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin", "Vary": "Cookie, Accept-Encoding"}
+SMALL = 1000
+"""Bytes below which an answer is not worth compressing."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a page shows: `data` is what its `.json` twin gives, whole.
+
+    `title` says the state, `cli` is the command that tells the same, `alarm` (`failed`, `busy` or "") is what the
+    icon of the tab shows.
+    """
+
+    title: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    cli: str = ""
+    alarm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A template, and functions and words that it needs beside the view."""
+
+    template: str
+    tools: Mapping[str, Any] = field(default_factory=dict)
+
+
+@cache
+def environment() -> Environment:
+    """Return the one environment of all templates."""
+    made = Environment(
+        loader=PackageLoader("nunatak.web"),
+        autoescape=select_autoescape(default=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        undefined=StrictUndefined,
+    )
+    made.globals.update(asset=url_of, navigation=NAVIGATION, version=__version__, link=words.link, spans=words.spans)
+    made.filters.update(words.FILTERS)
+    return made
+
+
+def context_of(request: Request, view: View, *, live: bool = False) -> dict[str, Any]:
+    """Return what templates see. In `live` parts times are written out, for they would change all the time."""
+    me: Principal | None = request.scope.get("nunatak.principal")
+    seed: str = request.scope.get("nunatak.seed", "")
+    return {
+        "view": view,
+        "data": view.data,
+        "me": me,
+        "csrf": lambda: form_token(seed, "live" if live else ""),
+        "theme": cookie_of(request, "theme"),
+        "path": request.scope["path"].removesuffix(".live"),
+        "query": request.url.query,
+        "now": services_of(request).clock(),
+        "live": live,
+        "said": unquote(cookie_of(request, "said")),
+    }
+
+
+def render(request: Request, page: Page, view: View, *, status: int = 200, stream: str = "") -> Response:
+    """Return the page; `stream` is where its live parts come from."""
+    answer = html(request, _text(request, page, view, stream=stream), status)
+    if cookie_of(request, "said"):
+        unsay(request, answer, "said")
+    return answer
+
+
+SPACE = re.compile(r"[ \t\n]+")
+PART = re.compile(r"<!--\[(\w+)-->(.*?)<!--\1\]-->", re.DOTALL)
+"""A live part in a template: one element, between comments with its id. Text of people never has such a comment: it is escaped."""
+
+
+def parts(request: Request, page: Page, view: View) -> dict[str, str]:
+    """Return the live parts of a page by their ids."""
+    text = _text(request, page, view, live=True)
+    return {name: SPACE.sub(" ", part).strip() for name, part in PART.findall(text)}
+
+
+def _text(request: Request, page: Page, view: View, *, live: bool = False, stream: str = "") -> str:
+    values = {**page.tools, **context_of(request, view, live=live), "stream": stream}
+    return environment().get_template(page.template).render(values)
+
+
+def html(request: Request, text: str, status: int = 200) -> Response:
+    """Return HTML with the headers of pages, compressed if the browser takes it."""
+    body = text.encode("utf-8", "replace")
+    headers = dict(HEADERS)
+    if len(body) >= SMALL and "gzip" in request.headers.get("accept-encoding", ""):
+        body = gzip.compress(body, 4)
+        headers["Content-Encoding"] = "gzip"
+    return Response(body, status, headers, media_type="text/html; charset=utf-8")

@@ -1,0 +1,57 @@
+// The keyboard: / search, g + letter to a page, j and k along rows, Enter opens, f failed only, l log, r retry, n next page, ? help.
+(() => {
+  "use strict";
+  const help = document.getElementById("help");
+  let going = 0;
+  const rows = () => [...document.querySelectorAll("[data-row]")].filter((row) => row.getClientRects().length);
+  const current = () => document.querySelector("[data-row].current");
+
+  const move = (step) => {
+    const all = rows();
+    if (!all.length) return;
+    const at = all.indexOf(current());
+    const next = all[at < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + step))];
+    for (const row of all) row.classList.toggle("current", row === next);
+    const target = next.querySelector("[data-open]") || next;
+    target.focus({ preventScroll: true });
+    next.scrollIntoView({ block: "nearest" });
+  };
+  const toggle = () => { if (help) help.open ? help.close() : help.showModal(); };
+  const press = (key) => {
+    const inside = current() && current().querySelector(`[data-key="${key}"]`);
+    const found = inside || document.querySelector(`[data-key="${key}"]`);
+    if (!found) return false;
+    if (found.matches("input, select, textarea")) { found.focus(); found.select?.(); }
+    else if (key === "r") found.focus();
+    else if (found.getAttribute("aria-current") && found.dataset.back) location.assign(found.dataset.back);
+    else found.click();
+    return true;
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, select, textarea, [contenteditable]")) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    const went = Date.now() - going < 1500;
+    going = 0;
+    if (went) {
+      const link = document.querySelector(`[data-go="${CSS.escape(event.key)}"]`);
+      if (link) { event.preventDefault(); location.assign(link.href); return; }
+    }
+    let done = true;
+    if (event.key === "g") going = Date.now();
+    else if (event.key === "j") move(1);
+    else if (event.key === "k") move(-1);
+    else if (event.key === "?") toggle();
+    else if ("/flrn".includes(event.key) && event.key.length === 1) done = press(event.key);
+    else if (event.key === "Enter" && event.target === document.body && current()) current().querySelector("[data-open]")?.click();
+    else done = false;
+    if (done) event.preventDefault();
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-help]")) toggle();
+    for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+  });
+})();

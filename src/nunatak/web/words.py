@@ -1,0 +1,143 @@
+"""How pages say things: numbers with units, spans, shares, addresses as links. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from nunatak.core.address import Address, parse
+from nunatak.core.units import memory_text, time_text
+
+NARROW = "\u202f"
+"""A narrow space that does not break: between thousands."""
+
+
+def link(address: str | int | Address) -> str:
+    """Return the path of the page of an address: `42/17/propagate#2` is at `/datasets/42/17/propagate/2`."""
+    found = address if isinstance(address, Address) else parse(str(address))
+    path = f"/datasets/{Address(found.dataset, found.job, found.task)}"
+    return path if found.attempt is None else f"{path}/{found.attempt}"
+
+
+def number(value: float | None) -> str:
+    """Return a whole number with its thousands apart; a dash for none."""
+    return "\u2013" if value is None else f"{value:,.0f}".replace(",", NARROW)
+
+
+def amount(value: float | None) -> str:
+    """Return a quantity to about three places: 0.042, 4.2, 118, 12 400."""
+    if value is None:
+        return "\u2013"
+    return number(value) if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def share(value: float | None) -> str:
+    """Return a share in percent: `<1 %`, `37 %`."""
+    if value is None:
+        return "\u2013"
+    percent = 100 * value
+    return f"<1{NARROW}%" if 0 < percent < 1 else f"{percent:.0f}{NARROW}%"
+
+
+def size(value: float | None) -> str:
+    """Return bytes with their unit."""
+    return "\u2013" if value is None else memory_text(value).replace(" ", "\u00a0")
+
+
+def span(seconds: float | None) -> str:
+    """Return a length of time: `41 s`, `1 h 30 min`."""
+    return "\u2013" if seconds is None else time_text(seconds).replace(" ", "\u00a0")
+
+
+def spans(low: float, high: float) -> str:
+    """Return a range of times in the unit of its longer end, without digits that nobody can know: `9-27 h`."""
+    unit, name = next((size, name) for size, name, below in _UNITS if high < below)
+    first, second = _few(low / unit), _few(high / unit)
+    return f"{second}\u00a0{name}" if first == second else f"{first}\u2013{second}\u00a0{name}"
+
+
+_UNITS = ((1.0, "s", 120.0), (60.0, "min", 7200.0), (3600.0, "h", 172_800.0), (86_400.0, "d", math.inf))
+
+
+def _few(value: float) -> str:
+    return f"{value:.1f}" if value < 9.95 and round(value, 1) % 1 else f"{value:.0f}"
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago something was, in one unit: `now`, `3 min`, `2 d`."""
+    for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= unit:
+            return f"{int(seconds // unit)}\u00a0{name} ago"
+    return "now" if seconds < 5 else f"{int(seconds)}\u00a0s ago"
+
+
+def moment(text: str | float) -> datetime:
+    """Read a time as read models give it: RFC 3339, or seconds since the epoch."""
+    return datetime.fromtimestamp(text, UTC) if isinstance(text, int | float) else datetime.fromisoformat(text)
+
+
+def exact(text: str | float) -> str:
+    """Return a time to the second, in UTC."""
+    return moment(text).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def relative(text: str | float, now: float) -> str:
+    """Return how long ago, or in how long."""
+    seconds = now - moment(text).timestamp()
+    return ago(seconds) if seconds >= 0 else f"in {spans(-seconds, -seconds)}"
+
+
+def plural(n: int, one: str, many: str = "") -> str:
+    """Return a number with its noun."""
+    return f"{number(n)}\u00a0{one if n == 1 else many or one + 's'}"
+
+
+PARTS = (
+    ("done", "D", "done", ("done",)),
+    ("running", "R", "running", ("running",)),
+    ("ready", "Q", "ready or queued", ("ready", "queued")),
+    ("waiting", "W", "waiting for others", ("waiting",)),
+    ("needy", "!", "failed or held: need you", ("failed", "held")),
+)
+"""The five parts of a state bar: class, letter, meaning, the states of tasks it counts."""
+
+
+def bar(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return the five parts of a state bar, each with its number, and its place and width in thousandths.
+
+    A part that is not empty is wide enough to be seen.
+    """
+    total = sum(counts[state] for *_, states in PARTS for state in states)
+    sizes = [sum(counts[state] for state in states) for *_, states in PARTS]
+    widths = [max(12.0, 1000 * n / total) if n else 0.0 for n in sizes]
+    scale = 1000 / sum(widths) if total else 0.0
+    found, at = [], 0.0
+    for (kind, letter, words, states), n, width in zip(PARTS, sizes, widths, strict=True):
+        found.append(
+            {"kind": kind, "letter": letter, "words": words, "states": states, "n": n, "x": round(at, 1),
+             "width": round(width * scale, 1)}
+        )  # fmt: skip
+        at += width * scale
+    return found
+
+
+def bar_words(parts: list[dict[str, Any]]) -> str:
+    """Return a state bar in words, for those who do not see it."""
+    return ", ".join(f"{part['n']:,} {part['words']}" for part in parts if part["n"]) or "nothing yet"
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "number": number,
+    "amount": amount,
+    "share": share,
+    "size": size,
+    "span": span,
+    "ago": ago,
+    "exact": exact,
+    "relative": relative,
+    "plural": plural,
+    "bar": bar,
+    "bar_words": bar_words,
+}

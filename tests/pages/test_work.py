@@ -1,0 +1,175 @@
+"""My work in a real browser: what it shows, live updates, keys, actions, sizes, light and dark, accessibility."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import httpx2
+import pytest
+from playwright.sync_api import expect
+
+from tests.pages.campaign import Campaign, house, recipe
+from tests.pages.conftest import Open, Tab
+from tests.services.chromium import faults_of
+
+NAMES = [
+    "systematics: hole ice",
+    "detector noise, a name that is quite a bit longer than names of datasets usually are",
+    "atmospheric muons, season 2026",
+    "neutrinos, new ice model",
+    "atmospheric muons, calibration",
+]
+
+
+def names(tab: Tab) -> list[str]:
+    return tab.page.locator(".row .name").all_inner_texts()
+
+
+def test_datasets_are_rows_with_state_pace_losses_and_the_last_error(tab: Tab) -> None:
+    page = tab.open("/datasets")
+    assert names(tab) == NAMES
+    season = page.locator(".row", has_text="season 2026")
+    for wanted in (
+        r"of 900\stasks",
+        r"pace\s+[\d\u202f]+\stasks/h",
+        r"left\s+[\d.\u2013]+\s(min|h)",
+        r"lost\s+\d+",
+        "icecube",
+    ):
+        assert re.search(wanted, season.inner_text()), season.inner_text()
+    label = season.locator("svg[role=img]").get_attribute("aria-label")
+    assert re.fullmatch(r"\d+ done, \d+ running, \d+ ready or queued, \d+ waiting for others.*", label or "")
+    assert "NUN-OOM" in season.locator(".err").inner_text()
+    assert re.match(r"\d+ needs? you", page.title())
+    assert "core-hours" in page.locator("#use").inner_text()
+
+
+def test_what_needs_a_person_is_on_top_with_the_reason(tab: Tab) -> None:
+    page = tab.open("/datasets")
+    needs = page.locator("#needs").inner_text()
+    assert "neutrinos, new ice model" in needs
+    assert "wait for the new ice tables" in needs
+    assert "icon-failed" in (page.locator("#icon").get_attribute("href") or "")
+
+
+def test_filters_are_in_the_address_and_work_as_one_types(tab: Tab) -> None:
+    page = tab.open("/datasets")
+    page.locator("#q").fill("muons")
+    page.locator("#q").press("Enter")
+    page.wait_for_url("**/datasets?*q=muons*")
+    expect(page.locator(".row")).to_have_count(2)
+    page.locator("#sort").select_option("oldest")
+    page.wait_for_url("**sort=oldest*")
+    expect(page.locator(".row .name").first).to_contain_text("calibration")
+    page.get_by_role("link", name="done", exact=True).click()
+    page.wait_for_url("**state=done*")
+    assert names(tab) == ["atmospheric muons, calibration"]
+    page.reload()
+    assert names(tab) == ["atmospheric muons, calibration"]
+
+
+def test_everybodys_work_can_be_read_but_not_changed(tab: Tab) -> None:
+    page = tab.open("/datasets?owner=*")
+    assert "cascades for the energy paper" in names(tab)
+    page.get_by_role("listitem").filter(has_text="cascades").get_by_role("button", name="Release").click()
+    assert "belongs to bob" in page.locator(".problem").inner_text()
+    tab.complaints.clear()  # the browser notes the 403
+
+
+def test_keys(tab: Tab) -> None:
+    page = tab.open("/datasets")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    assert page.locator(".row.current").count() == 1
+    assert page.evaluate("document.activeElement.textContent") == NAMES[0]
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+    page.keyboard.press("?")
+    assert not page.locator("#help").is_visible()
+    page.keyboard.press("f")
+    page.wait_for_url("**state=failed*")
+    page.keyboard.press("g")
+    page.keyboard.press("d")
+    page.wait_for_url("**/datasets")
+    page.keyboard.press("/")
+    page.keyboard.type("noise")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**q=noise*")
+    assert names(tab) == [NAMES[1]]
+
+
+def test_reading_needs_no_javascript(open_tab: Open) -> None:
+    tab = open_tab("alice", java_script_enabled=False)
+    tab.open("/datasets?q=muons")
+    assert len(names(tab)) == 2
+    assert re.search(r"\d+\sh ago", tab.page.locator(".row").first.inner_text())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_keeps_people_out_and_nothing_sticks_out(tab: Tab, scheme: str) -> None:
+    page = tab.page
+    page.emulate_media(color_scheme=scheme)
+    for path in ("/datasets", "/datasets?q=nothing"):
+        for width in (1400, 400):
+            page.set_viewport_size({"width": width, "height": 900})
+            tab.open(path)
+            assert faults_of(page) == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_change_is_seen_within_a_second_and_an_action_is_done(open_tab: Open, tmp_path: Path) -> None:
+    with house(tmp_path) as server:
+        made = Campaign(server)
+        tab = open_tab("alice", of=server)
+        page = tab.open("/datasets")
+        assert "Nothing has been submitted yet" in page.locator("main").inner_text()
+        page.evaluate("document.body.dataset.same = 'yes'")
+        number = made.submit("alice", recipe("first light", 3))
+        page.wait_for_selector(f"#d{number}", timeout=3000)
+        made.run(1, leave=1)
+        expect(page).to_have_title(re.compile("1.task running"), timeout=3000)
+        assert "icon-busy" in (page.locator("#icon").get_attribute("href") or "")
+        made.act("alice", "hold", str(number))
+        page.wait_for_selector("#needs:not([hidden])", timeout=3000)
+        assert page.evaluate("document.body.dataset.same") == "yes", "it was not loaded anew"
+        page.locator("#needs").get_by_role("button", name="Release").click()
+        assert "released" in page.locator(".said").inner_text()
+        with server.client() as client:
+            assert not client.status(number).plain["held"]
+        made.close()
+
+
+def test_live_parts_come_when_something_changes_and_only_those(tmp_path: Path) -> None:
+    with house(tmp_path) as server, httpx2.Client(base_url=server.url, timeout=30) as http:
+        made = Campaign(server)
+        number = made.submit("alice", recipe("first light", 3))
+        bearer = {"Authorization": f"Bearer {server.make_token('read', who='alice')}"}
+        with http.stream("GET", "/datasets.live", headers=bearer) as stream:
+            events = (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+            first = next(events)
+            assert {"rows", "needs", "use", "title"} == first.keys()
+            assert f'id="d{number}"' in first["rows"]
+            made.act("alice", "hold", str(number))
+            second = next(events)
+            assert {"rows", "needs", "title", "alarm"} == second.keys()
+            assert second["alarm"] == "failed"
+        made.close()
+
+
+def test_pages_are_light(open_tab: Open, campaign: Campaign) -> None:
+    tab = open_tab()
+    weights: list[int] = []
+    session = tab.page.context.new_cdp_session(tab.page)
+    session.send("Network.enable")
+    session.on("Network.loadingFinished", lambda event: weights.append(int(event["encodedDataLength"])))
+    tab.open("/datasets?sort=name")
+    tab.page.wait_for_load_state()
+    first = sum(weights)
+    weights.clear()
+    tab.open("/datasets?sort=oldest")
+    tab.page.wait_for_load_state()
+    assert first < 250_000
+    assert sum(weights) < 40_000

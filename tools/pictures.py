@@ -1,0 +1,40 @@
+"""Writes the pictures of the pages: a small campaign in a server of its own, looked at with a real browser."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.pages.campaign import fill, house
+from tests.services import chromium
+
+PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
+PAGES = {
+    "work": "/datasets",
+}
+"""Each picture and the page it is of."""
+LOOKS = {"": (1400, "light"), "-dark": (1400, "dark"), "-phone": (400, "light")}
+
+
+def main(only: list[str]) -> None:
+    """Write the pictures that are named, or all."""
+    with tempfile.TemporaryDirectory() as directory, house(Path(directory)) as server, chromium.browser() as browser:
+        campaign = fill(server)
+        for suffix, (width, scheme) in LOOKS.items():
+            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            page = context.new_page()
+            with server.client(server.make_token("read", "submit", who="alice")) as client:
+                page.goto(client.sign_in_url())
+            for name, path in PAGES.items():
+                if not only or name in only:
+                    page.goto(server.url + path)
+                    page.wait_for_load_state()
+                    page.screenshot(path=PICTURES / f"{name}{suffix}.png", full_page=True)
+                    print(f"docs/pictures/{name}{suffix}.png")
+            context.close()
+        campaign.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
