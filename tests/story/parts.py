@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from nunatak.core.errors import NunatakError
+from nunatak.loops.up import write_secret
 from tests.services.postgres import free_port
 from tests.story.installation import Installation, installation, until
 
@@ -59,7 +60,7 @@ class Parts:
     def give_token(self) -> None:
         """Put a fresh token where the engines find it."""
         with self.house.client() as client:
-            self.token_file.write_text(client.create_token("engines", ["engine"], days=1).token or "")
+            write_secret(self.token_file, client.create_token("engines", ["engine"], days=1).token or "")
 
     def engine(self, name: str, *more: str, place: str = "", start: bool = True, **variables: str) -> None:
         """Start an engine with a data directory of its own."""

@@ -129,6 +129,8 @@ class EngineHost:
 
     def _round(self, changes: Changes, now: float) -> bool:
         given = self._given or self._register(now)
+        if now - self._beaten > 2 * given.heartbeat:
+            self._holdings.doubtful = True  # it was silent: leases may have been taken back
         if self._holdings.doubtful or now - self._reconciled >= self._pace.reconcile:
             self._holdings.reconcile(self._reports.ended)
             self._reconciled = now
