@@ -69,6 +69,23 @@ def elsewhere(good: dict[str, Any], _sandbox: Path, _attempt: int) -> dict[str, 
     return good
 
 
+def resized(good: dict[str, Any], _sandbox: Path, _attempt: int) -> dict[str, Any]:
+    """Claims a size that is not that of the output."""
+    good["outputs"][0]["size"] += 1
+    return good
+
+
+def changed(good: dict[str, Any], _sandbox: Path, _attempt: int) -> dict[str, Any]:
+    """Lets the output be written to after it was stored, before it is reported."""
+    Path(unquote(urlsplit(good["outputs"][0]["url"]).path)).write_bytes(b"trve\n")
+    return good
+
+
+def wrong_clock(good: dict[str, Any], hours: float) -> dict[str, Any]:
+    """Tells times by a clock that is ahead, or behind."""
+    return {**good, "started": good["ended"] - 0.05 + 3600 * hours, "ended": good["ended"] + 3600 * hours}
+
+
 LIES = {
     "honest": lambda good, sandbox, attempt: good,
     "lease": lambda good, sandbox, attempt: {**good, "lease": "abc123"},
@@ -89,7 +106,11 @@ LIES = {
         "outputs": good["outputs"] + [{**good["outputs"][0], "name": "b.txt"}],
     },
     "elsewhere": elsewhere,
+    "ahead": lambda good, sandbox, attempt: wrong_clock(good, 5.0),
+    "behind": lambda good, sandbox, attempt: wrong_clock(good, -5.0),
     "gone": gone,
+    "resized": resized,
+    "changed": changed,
     "altered": altered,
     "long": lambda good, sandbox, attempt: {**good, "reason": "exit", "exit": 1, "message": "x" * (MB // 2)},
     "longer": lambda good, sandbox, attempt: {**good, "reason": "exit", "exit": 1, "message": "x" * (9 * MB)},

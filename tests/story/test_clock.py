@@ -166,6 +166,24 @@ def test_leases_renewed_before_the_step_hold_for_an_engine_that_is_alive(server:
     assert server.get("/datasets/1")["tasks"]["done"] == 3
 
 
+def test_when_the_clock_jumps_ahead_by_more_than_a_lease_engines_that_are_alive_keep_their_tasks(
+    server: Server,
+) -> None:
+    server.submit(RECIPE)
+    server.engine()
+    server.engine("dead")
+    tasks, lost = server.claim(2), server.claim(name="dead")
+    server.clock.advance(HOUR)
+    server.keep_house()
+    for _ in range(20):
+        server.post("/engines/local/heartbeat", {"session": "s1", "capacity": {}})
+        server.pass_time(5)
+    for task in tasks:
+        assert server.finish(task, data=b"x")["stale"] == []
+    again = server.claim()
+    assert {task["address"].partition("#")[0] for task in lost} <= {task["address"].partition("#")[0] for task in again}
+
+
 def test_tokens_and_idempotency_keys_go_on_being_good(server: Server) -> None:
     server.headers["Idempotency-Key"] = "k" * 8
     assert server.submit(RECIPE) == 1

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from nunatak.client.results import TaskStatus
+from nunatak.client.results import AttemptStatus, TaskStatus
 from nunatak.core.work import Outcome, Reason, Usage
 from nunatak.worker import build
 from tests.story.installation import Installation, installation
@@ -18,6 +19,7 @@ from tests.story.node import NODE, Engine
 PYTHON = (sys.executable, "-I", "-S")
 LIAR = (*PYTHON, str(Path(__file__).with_name("liar.py")))
 
+SLACK = timedelta(seconds=6)
 VERDICTS = {
     "lease": ("invalid", "bad-outcome", "it is about '1/0/lease#1' with lease 'abc123'"),
     "address": ("invalid", "bad-outcome", "it is about '1/0/honest#1'"),
@@ -38,9 +40,9 @@ VERDICTS = {
     "longest": ("invalid", "bad-outcome", "it is longer than"),
 }
 """What is recorded of each task that fails: reason, verdict, and words of the message."""
-MADE = {"honest", "silent", "missing", "more", "elsewhere", "gone", "altered"}
-TRUE = {"honest", "silent", "gone", "altered"}
+TRUE = {"honest", "silent", "gone", "altered", "resized", "changed", "ahead", "behind"}
 """What nothing contradicts while nobody reads their outputs."""
+MADE = TRUE | {"missing", "more", "elsewhere"}
 RECIPE = """\
 name: liars
 jobs: 1
@@ -93,6 +95,14 @@ def test_every_lie_is_found_and_named_and_the_honest_are_not_harmed(house: Insta
                 assert words in (attempt.message or ""), name
                 assert len(attempt.message or "") <= 4000, name
             assert {str(file.address) for file in client.files(1)} == {f"1/0/{name}" for name in TRUE}
+            for name in ("ahead", "behind"):  # a clock that is hours wrong says how long it took, not when
+                attempt = client.status(f"1/0/{name}#1")
+                assert isinstance(attempt, AttemptStatus)
+                assert attempt.claimed
+                assert attempt.started
+                assert attempt.ended
+                assert (attempt.ended - attempt.started).total_seconds() == pytest.approx(0.05, abs=0.02)
+                assert attempt.claimed - SLACK <= attempt.started <= attempt.ended <= datetime.now(UTC) + SLACK
             silent = client.status("1/0/silent")
             assert [(a.reason, a.verdict) for a in silent.attempts] == [("lost", "lost"), ("ok", "ok")]
     house.until_no_work()
@@ -113,7 +123,11 @@ retry: {tries: 1}
 tasks:
   gone: {run: "true", outputs: [a.txt]}
   altered: {run: "true", outputs: [a.txt]}
+  resized: {run: "true", outputs: [a.txt]}
+  changed: {run: "true", outputs: [a.txt]}
   honest: {run: "true", outputs: [a.txt]}
+  of_resized: {run: cat a.txt, inputs: [resized/a.txt]}
+  of_changed: {run: cat a.txt, inputs: [changed/a.txt]}
   of_gone: {run: cat a.txt, inputs: [gone/a.txt]}
   of_altered: {run: cat a.txt, inputs: [altered/a.txt]}
   of_honest: {run: cat a.txt, inputs: [honest/a.txt]}
@@ -128,6 +142,8 @@ def test_an_output_that_is_not_what_was_said_of_it_is_found_by_the_task_that_rea
         for name, kind, words in (
             ("of_gone", "input-missing", "there is no file"),
             ("of_altered", "input-changed", "its checksum is a17fcf0a2f50"),
+            ("of_resized", "input-truncated", "5"),
+            ("of_changed", "input-changed", "its checksum is"),
         ):
             attempt = client.status(f"1/0/{name}#1")
             assert (attempt.state, attempt.reason, attempt.verdict) == ("ended", "stage-in", kind)

@@ -18,11 +18,29 @@ from nunatak.tasks.context import Contexts
 from nunatak.tasks.verdicts.kinds import Action, Kind
 from nunatak.tasks.verdicts.model import Verdict
 
+SKEW = 5.0
+"""Seconds by which clocks may differ; what differs by less is recorded as it was told."""
+
+
+def by_our_clock(claimed: float, started: float | None, ended: float, now: float) -> tuple[float | None, float]:
+    """Return when an attempt started and ended, told by a node whose clock may be hours wrong; seconds since the epoch.
+
+    It was claimed before it started, and ended before it was reported. Times that say otherwise tell only how long it
+    took: then it ended now.
+    """
+    begun = ended if started is None else started
+    if claimed - SKEW <= begun <= ended <= now + SKEW:
+        return started, ended
+    took = max(0.0, ended - begun)
+    took = min(took, now - claimed) if now >= claimed else took
+    return (None if started is None else now - took), now
+
 
 def entry(row: Row, lease: int, outcome: Outcome, verdict: Verdict, now: float) -> tuple[Any, ...]:
     """Return the ledger's row for an attempt that was open as `row` says."""
     usage = outcome.usage
     started = outcome.started if outcome.started is not None else row.started
+    started, ended = by_our_clock(row.claimed, started, outcome.ended if outcome.ended is not None else now, now)
     return (
         row.dataset,
         row.job,
@@ -34,7 +52,7 @@ def entry(row: Row, lease: int, outcome: Outcome, verdict: Verdict, now: float) 
         outcome.host or row.host,
         row.claimed,
         started,
-        outcome.ended if outcome.ended is not None else now,
+        ended,
         outcome.reason,
         verdict.kind,
         verdict.action,
