@@ -16,7 +16,8 @@ from nunatak.core.clock import ManualClock
 from nunatak.core.errors import Invalid, Unavailable
 from nunatak.tasks import log_files
 from nunatak.tasks.log_files import NOTICE
-from nunatak.tasks.logs import LogSlice, LogStore, Part
+from nunatak.tasks.log_whole import Part
+from nunatak.tasks.logs import LogSlice, LogStore
 
 ONE = Address(42, 17, "propagate", 2)
 LIMIT = 1024
@@ -360,6 +361,67 @@ def test_a_full_disk_is_told_and_nothing_is_lost(store: LogStore, monkeypatch: p
     store.finish([ONE])
     assert whole(store) == b"before after"
     assert len(files(store)) == 1
+
+
+@pytest.mark.parametrize("size", [1, 100, LIMIT // 2, LIMIT // 2 + 1, 3 * LIMIT])
+def test_a_log_that_comes_whole_is_as_one_that_grew(store: LogStore, size: int) -> None:
+    data = numbered(1000)[:size]
+    store.take([(ONE, "stdout", 0, data[:40]), (ONE, "stdout", 40, data[40:]), (ONE, "stderr", 0, b"no")], [ONE])
+    assert whole(store) == capped(data)
+    assert whole(store, stream="stderr") == b"no"
+    assert store.read(ONE, "stdout").complete
+    (path,) = [path for path in files(store) if "stdout" in path.name]
+    assert gzip.decompress(path.read_bytes()) == capped(data)
+    store.take([(ONE, "stdout", 0, data), (ONE, "stdout", len(data), b"late")], [ONE])
+    assert whole(store) == capped(data + b"late")
+    assert {path.suffix for path in files(store)} == {".gz"}
+
+
+def test_logs_of_one_request_may_be_whole_go_on_or_end(store: LogStore) -> None:
+    live, over, begun = ONE, ONE.of(3), ONE.of(4)
+    store.append([(begun, "stdout", 0, b"one ")])
+    store.take([(live, "stdout", 0, b"a"), (over, "stdout", 0, b"b"), (begun, "stdout", 4, b"two")], [over, begun])
+    assert [whole(store, address) for address in (live, over, begun)] == [b"a", b"b", b"one two"]
+    assert [store.read(address, "stdout").complete for address in (live, over, begun)] == [False, True, True]
+    store.take([(begun, "stdout", 0, b"one two")], [begun])
+    assert whole(store, begun) == b"one two"
+
+
+def test_whole_logs_go_when_their_retention_is_over(store: LogStore, clock: ManualClock) -> None:
+    store.take([(ONE, "stdout", 0, b"x")], [ONE])
+    assert store.expire(clock.now + 9 * HOUR) == 0
+    assert store.expire(clock.now + 12 * HOUR) == 1
+    assert files(store) == []
+
+
+def test_killed_at_any_write_a_whole_log_comes_again(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, real = numbered(100)[: LIMIT // 2], os.pwrite
+    for fatal in range(1, 20):
+        store, left = LogStore(tmp_path / str(fatal), LIMIT, 10 * HOUR, clock), fatal
+
+        def cut(fd: int, content: bytes, at: int) -> int:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                real(fd, content[: len(content) // 2], at)
+                raise Killed
+            return real(fd, content, at)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", cut)
+            try:
+                store.take([(ONE, "stdout", 0, data)], [ONE])
+            except Killed:
+                pass
+            else:
+                break
+        assert not store.read(ONE, "stdout").complete
+        store.take([(ONE, "stdout", 0, data)], [ONE])
+        assert whole(store) == data
+        assert [path.name for path in files(store)] == ["17.propagate.2.stdout.gz"]
+    assert fatal > 2
 
 
 def append_all(root: str, data: bytes) -> None:

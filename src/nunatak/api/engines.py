@@ -142,8 +142,8 @@ def upload_logs(name: EngineName, services: Have, body: Body) -> Response:
         for key, item in found
         if key in own and "data" in item
     ]
-    services.logs.append(parts)
-    services.logs.finish([addresses[item["address"]] for key, item in found if "data" not in item and key[:4] in mine])
+    ended = [addresses[item["address"]] for key, item in found if "data" not in item and key[:4] in mine]
+    services.logs.take(parts, ended)
     return answer({"taken": len(parts)})
 
 

@@ -23,6 +23,7 @@ SMALLEST_LIMIT = 1024
 
 _SLACK = 1 << 16
 _BLOCK = 1 << 18
+_SMALL = 4096
 _HEADER = struct.Struct("<8sQQQQ")
 _ENDS = struct.Struct("<QQ")
 _ENDS_AT = 24
@@ -105,7 +106,7 @@ class LiveLog:
         """Write the header of a log without bytes; it may stand for a log whose bytes are filled in next."""
         self.extent = extent
         os.ftruncate(self._fd, 0)
-        _write(self._fd, _HEADER.pack(_MAGIC, extent.head, extent.tail, extent.total, extent.end), 0)
+        write(self._fd, _HEADER.pack(_MAGIC, extent.head, extent.tail, extent.total, extent.end), 0)
 
     def append(self, offset: int, data: bytes) -> None:
         """Add the sender's bytes from `offset`; what is there already is skipped, what is missing is noted."""
@@ -146,12 +147,12 @@ class LiveLog:
         """Add at most `_SLACK` bytes, then count them."""
         self._put(data, self.extent.total)
         self.extent = replace(self.extent, total=self.extent.total + len(data), end=end)
-        _write(self._fd, _ENDS.pack(self.extent.total, self.extent.end), _ENDS_AT)
+        write(self._fd, _ENDS.pack(self.extent.total, self.extent.end), _ENDS_AT)
 
     def _put(self, data: bytes, start: int) -> None:
         done = 0
         for at, size in self._places(start, start + len(data)):
-            _write(self._fd, data[done : done + size], at)
+            write(self._fd, data[done : done + size], at)
             done += size
 
     def _places(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -169,21 +170,36 @@ class LiveLog:
 
 def compress(live: LiveLog, target: Path, now: float) -> None:
     """Write all that `live` keeps as a gzip file (RFC 1952), its extent in the extra field; `target` appears whole."""
-    extent = live.extent
-    extra = _EXTRA.pack(b"Nu", _EXTRA.size - 4, extent.head, extent.tail, extent.total, extent.end)
     temporary = target.with_name(target.name + ".part")
     packer = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
     checksum, size = 0, 0
     try:
         with temporary.open("wb") as writer:
-            writer.write(_GZIP.pack(b"\x1f\x8b\x08\x04", int(now) & 0xFFFFFFFF, 0, 255, len(extra)) + extra)
+            writer.write(_head(live.extent, now))
             for block in live.kept():
                 writer.write(packer.compress(block))
                 checksum, size = zlib.crc32(block, checksum), size + len(block)
-            writer.write(packer.flush() + struct.pack("<II", checksum, size & 0xFFFFFFFF))
+            writer.write(packer.flush() + _foot(checksum, size))
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def pack_whole(data: bytes, empty: Extent, now: float) -> bytes:
+    """Return the gzip file of a whole log of which nothing has to be dropped, as `compress` would write it."""
+    extent = replace(empty, total=len(data), end=len(data))
+    small = len(data) < _SMALL  # the tables of a large window take longer to make than such a log to compress
+    packer = zlib.compressobj(6, zlib.DEFLATED, -9 if small else -zlib.MAX_WBITS, 1 if small else zlib.DEF_MEM_LEVEL)
+    return _head(extent, now) + packer.compress(data) + packer.flush() + _foot(zlib.crc32(data), len(data))
+
+
+def _head(extent: Extent, now: float) -> bytes:
+    extra = _EXTRA.pack(b"Nu", _EXTRA.size - 4, extent.head, extent.tail, extent.total, extent.end)
+    return _GZIP.pack(b"\x1f\x8b\x08\x04", int(now) & 0xFFFFFFFF, 0, 255, len(extra)) + extra
+
+
+def _foot(checksum: int, size: int) -> bytes:
+    return struct.pack("<II", checksum, size & 0xFFFFFFFF)
 
 
 class PackedLog:
@@ -219,7 +235,7 @@ class PackedLog:
         return gzip.GzipFile(self._path, "rb")
 
 
-def _write(fd: int, data: bytes, at: int) -> None:
+def write(fd: int, data: bytes, at: int) -> None:
     """Write all of `data`, however many calls it takes."""
     while data:
         done = os.pwrite(fd, data, at)

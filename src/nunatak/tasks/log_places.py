@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from nunatak.core.address import Address, parse
@@ -19,16 +21,36 @@ FILES = (*STREAMS, SCRIPT)
 
 def path_of(root: Path, address: Address, stream: str) -> Path:
     """Return where a log is, without its suffix; a directory has the logs of at most 100 jobs. Raises `Invalid`."""
+    return Path(name_of(root, address, stream))
+
+
+def name_of(root: Path, address: Address, stream: str) -> str:
+    """Return the same as text. Raises `Invalid`."""
+    if stream not in FILES:
+        raise Invalid(f"{stream!r} is not a log", code="bad-stream", hint="stdout, stderr or script")
+    return f"{_stem(root, address)}.{stream}"
+
+
+@lru_cache(maxsize=8192)
+def _stem(root: Path, address: Address) -> str:
     checked = parse(str(address))
     if checked.level != "attempt":
         raise Invalid(f"{address} is not an attempt", code="bad-address", hint="write 42/17/propagate#2")
-    if stream not in FILES:
-        raise Invalid(f"{stream!r} is not a log", code="bad-stream", hint="stdout, stderr or script")
-    dataset = root / "logs" / str(checked.dataset // 1000) / str(checked.dataset)
+    dataset = f"{root}/logs/{checked.dataset // 1000}/{checked.dataset}"
     if checked.job is None:
-        return dataset / "once" / f"{checked.task}.{checked.attempt}.{stream}"
-    group = dataset / str(checked.job // 10_000) / str(checked.job // 100 % 100)
-    return group / f"{checked.job}.{checked.task}.{checked.attempt}.{stream}"
+        return f"{dataset}/once/{checked.task}.{checked.attempt}"
+    group = f"{checked.job // 10_000}/{checked.job // 100 % 100}"
+    return f"{dataset}/{group}/{checked.job}.{checked.task}.{checked.attempt}"
+
+
+def is_live(name: str) -> bool:
+    """Tell whether a log grows, by its name."""
+    return os.access(f"{name}.live", os.F_OK)
+
+
+def is_packed(name: str) -> bool:
+    """Tell whether there is a compressed log, by its name."""
+    return os.access(f"{name}.gz", os.F_OK)
 
 
 def live_of(path: Path) -> Path:
