@@ -30,7 +30,8 @@ class Behaviour:
     Half of the lost reports come `late` seconds late, the other half twice, the second time that late.
     Submitted attempts are held up for up to `submit_delay` before they may start, and begin `overhead` after they got
     their place; a series pays for both once. `faults` are those of hosts, by name:
-    together with `slots_per_host` a host whose fault is quick takes one attempt after the other.
+    together with `slots_per_host` a host whose fault is quick takes one attempt after the other. If `quiet`, attempts write
+    no logs.
     """
 
     duration: float = 60.0
@@ -46,6 +47,7 @@ class Behaviour:
     hosts: tuple[str, ...] = ("sim-1", "sim-2", "sim-3")
     slots_per_host: int = 0  # attempts that one host takes at a time; 0: as many as come
     faults: FaultsByHost = field(default_factory=dict)
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,8 @@ class SimulatedSettings(Resource):
     """Attempts that one node takes at a time; 0: as many as come."""
     faults: dict[str, FaultSettings] = Field(default_factory=dict)
     """By node: `rate` of attempts that end `after` seconds with `reason` and `message`."""
+    quiet: bool = False
+    """Whether attempts write no logs."""
 
 
 def read(model: type[Model], settings: Mapping[str, Any], kind: str) -> Model:

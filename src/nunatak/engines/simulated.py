@@ -123,6 +123,7 @@ def from_settings(settings: Mapping[str, Any], clock: Clock = system_clock) -> S
         hosts=options.hosts,
         slots_per_host=options.slots_per_host,
         faults={host: fault.to_fault() for host, fault in options.faults.items()},
+        quiet=options.quiet,
     )
     queue = 10_000 if options.queue is None else options.queue
     return SimulatedEngine(

@@ -142,9 +142,9 @@ class World:
         return []
 
     def log(self, key: Key, now: float) -> tuple[Handle, bytes] | None:
-        """Return the whole standard output of an attempt so far; None if it never began or is forgotten."""
+        """Return the whole standard output of an attempt so far; None if it never began, is forgotten, or writes none."""
         attempt = self.attempts.get(key)
-        if attempt is None or attempt.begun is None:
+        if attempt is None or attempt.begun is None or self.behaviour.quiet:
             return None
         until = attempt.end.at if attempt.end else now
         return attempt.handle, log(key[0], attempt.fate, attempt.begun.at, until, attempt.end is not None)

@@ -71,8 +71,10 @@ class LogCarrier:
         followed = self._turn()
         parts, rest = self._read(ending, followed)
         whole = [key for key in ending if key not in rest]
-        if parts or whole:
-            self._send(parts, [address for address, _ in whole])
+        written = {(part.address, part.lease) for part in parts}
+        over = [key[0] for key in whole if key in written or any(self._sent[key].values())]
+        if parts or over:
+            self._send(parts, over)
         for part in parts:
             self._sent[part.address, part.lease][part.stream] = part.offset + len(part.data)
         for key in whole:
