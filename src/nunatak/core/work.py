@@ -270,8 +270,13 @@ class Outcome:
         return max(0.0, float(saved)) if isinstance(saved, int | float) else 0.0
 
     def to_plain(self) -> dict[str, Any]:
-        """Return a JSON-able dictionary."""
-        return {"format": FORMAT, **asdict(self)}
+        """Return a JSON-able dictionary. Written out by hand: thousands are reported a second."""
+        plain: dict[str, Any] = {"format": FORMAT, **{name: getattr(self, name) for name in _OUTCOME}}
+        plain["usage"] = {name: getattr(self.usage, name) for name in _USAGE}
+        plain["inputs"] = tuple([asdict(item) for item in self.inputs])
+        plain["outputs"] = tuple([asdict(item) for item in self.outputs])
+        plain["detail"] = dict(self.detail)
+        return plain
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
@@ -283,3 +288,6 @@ class Outcome:
         for name in ("inputs", "outputs"):
             values[name] = tuple(FileRecord(**item) for item in values.get(name) or ())
         return cls(**values)
+
+
+_OUTCOME, _USAGE = ([item.name for item in fields(cls)] for cls in (Outcome, Usage))

@@ -50,7 +50,7 @@ class EngineHost:
         self._pace, self._monotonic = pace or Pace(), monotonic
         self._logs = LogCarrier(engine, server)
         self._holdings = Holdings(engine, server, self._logs)
-        self._reports = Reports(server, self._holdings, self._logs, self._pace)
+        self._reports = Reports(server, self._holdings, self._logs, self._pace, monotonic)
         self._claims = Claims(engine, server, self._holdings, self._pace, clock)
         self._absence = Absence(self._pace)
         self._given: Registration | None = None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from nunatak.client.engine import EngineClient, Key, Part
 from nunatak.core.errors import Invalid
-from nunatak.engines.protocol import Engine, Handle, LogPart
+from nunatak.engines.protocol import Engine, Handle, LogPart, ShowsScripts
 from nunatak.loops.engine_scripts import ScriptCarrier
 
 STREAMS = ("stdout", "stderr")
@@ -28,6 +28,7 @@ class LogCarrier:
         self._running: dict[Key, None] = {}
         self._ended: dict[Key, None] = {}
         self._scripts = ScriptCarrier(engine, server)
+        self._shows = isinstance(engine, ShowsScripts)  # then the server keeps something of silent attempts as well
         self._whole: set[Key] = set()  # complete, and not forgotten by the engine yet
 
     def follow(self, handles: Iterable[Handle]) -> None:
@@ -72,7 +73,7 @@ class LogCarrier:
         parts, rest = self._read(ending, followed)
         whole = [key for key in ending if key not in rest]
         written = {(part.address, part.lease) for part in parts}
-        over = [key[0] for key in whole if key in written or any(self._sent[key].values())]
+        over = [key[0] for key in whole if self._shows or key in written or any(self._sent[key].values())]
         if parts or over:
             self._send(parts, over)
         for part in parts:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
 
 from nunatak.client.engine import Begun, EngineClient, Key
+from nunatak.core.clock import Clock
 from nunatak.core.errors import Invalid, NunatakError
 from nunatak.core.work import Outcome, Reason
 from nunatak.engines.keys import key_of
@@ -29,7 +31,10 @@ def outcome_of(change: Change) -> Outcome:
     handle = change.handle
     if change.outcome is None:
         return Outcome(handle.address, handle.lease, Reason.LOST, "it ended without a word", ended=change.at)
-    return replace(change.outcome, address=handle.address, lease=handle.lease)
+    told = change.outcome
+    if (told.address, told.lease) == (handle.address, handle.lease):
+        return told
+    return replace(told, address=handle.address, lease=handle.lease)
 
 
 def tell(server: EngineClient, started: Sequence[Begun], ended: Sequence[Outcome]) -> list[Key]:
@@ -63,11 +68,15 @@ def _not_understood(outcome: Outcome, why: str) -> Outcome:
 class Reports:
     """Tells the server what it does not know yet, and lets the engine forget what is told with whole logs."""
 
-    def __init__(self, server: EngineClient, holdings: Holdings, logs: LogCarrier, pace: Pace) -> None:
+    def __init__(
+        self, server: EngineClient, holdings: Holdings, logs: LogCarrier, pace: Pace, monotonic: Clock = time.monotonic
+    ) -> None:
         """Begin with nothing told."""
+        self._monotonic = monotonic
         self._server, self._holdings, self._logs, self._pace = server, holdings, logs, pace
         self._told: set[tuple[Key, What]] = set()  # of what the engine does not forget yet
         self._reported = self._logged = float("-inf")
+        self._pause = pace.report
         self.cursor = ""
         """What the engine may forget."""
         self.pending = False
@@ -78,7 +87,7 @@ class Reports:
         """Return when something is to be said or looked at."""
         looking = bool(self._holdings) or self._logs.behind
         logs = self._logged + self._pace.logs if looking else float("inf")
-        return min(logs, self._reported + self._pace.report if self.pending else float("inf"))
+        return min(logs, self._reported + self._pause if self.pending else float("inf"))
 
     @property
     def ended(self) -> set[Key]:
@@ -90,7 +99,7 @@ class Reports:
         fresh = [change for change in changes.changes if (key_of(change.handle), change.what) not in self._told]
         refused = self._holdings.refused
         self.pending = bool(fresh or refused)
-        if not self.pending or now - self._reported < self._pace.report:
+        if not self.pending or now - self._reported < self._pause:
             return False
         ended = [change.handle for change in fresh if change.what is What.ENDED]
         self._finish_logs(ended, now)
@@ -100,6 +109,7 @@ class Reports:
             tell(self._server, [], refused[:most])
             del refused[:most]
         self._reported, self.pending = now, False
+        self._pause = max(self._pace.report, self._monotonic() - now)  # a server that is busy is told more at a time
         return bool(ended)
 
     def _finish_logs(self, ended: Sequence[Handle], now: float) -> None:

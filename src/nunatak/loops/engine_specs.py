@@ -12,8 +12,8 @@ from nunatak.core.work import Input, Outcome, Reason, Series, Shape, TaskSpec
 from nunatak.datasets.expand import Recorded, expand
 from nunatak.datasets.plan import Plan
 
-MOST_PLANS = 64
-"""Plans kept; the one used longest ago goes first."""
+MOST_PLANS = 1000
+"""Plans kept; the one used longest ago goes first. Claims go round all datasets: with fewer each claim would fetch plans."""
 
 
 class Specs:
