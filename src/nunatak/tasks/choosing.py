@@ -161,11 +161,10 @@ def busy_sites(tx: Connection) -> dict[str, Busy]:
     """Count what is under way at each site. It goes over all tasks that are: read only where sites have caps."""
     sites = {row.engine: row.site for row in store.ENGINES(tx)}
     found: dict[str, Busy] = defaultdict(Busy)
-    for leasing in look_store.LEASING(tx):
-        for row in look_store.ENGINE_LOAD(tx, dataset=leasing.dataset):
-            busy = Busy(row.n, 0) if row.state == "queued" else Busy(0, row.n)
-            site = sites.get(row.engine, "")
-            found[site] = found[site].plus(busy)
+    for row in look_store.ENGINE_LOAD(tx):
+        busy = Busy(row.n, 0) if row.state == "queued" else Busy(0, row.n)
+        site = sites.get(row.engine, "")
+        found[site] = found[site].plus(busy)
     return found
 
 

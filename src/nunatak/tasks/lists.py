@@ -143,10 +143,7 @@ def files(tx: Connection, context: Context, address: Address, *, after: str = ""
 
 def engines(tx: Connection, now: float) -> list[Plain]:
     """Return every engine with what it holds."""
-    load: dict[tuple[int, str], int] = {}
-    for leasing in store.LEASING(tx):
-        for row in store.ENGINE_LOAD(tx, dataset=leasing.dataset):
-            load[row.engine, row.state] = load.get((row.engine, row.state), 0) + row.n
+    load = {(row.engine, row.state): row.n for row in store.ENGINE_LOAD(tx)}
     return [
         {
             "name": row.name,

@@ -58,10 +58,10 @@ FILES = Statement(
 )
 ENGINES = Statement("SELECT * FROM engines ORDER BY name")
 ENGINE_LOAD = Statement(
-    "SELECT engine, state, COUNT(*) AS n FROM tasks WHERE dataset = :dataset AND state IN ('queued', 'running')"
-    " GROUP BY engine, state"
+    "SELECT t.engine, t.state, COUNT(*) AS n FROM (SELECT DISTINCT dataset FROM task_counts WHERE queued > 0 OR running > 0)"
+    " c JOIN tasks t ON t.dataset = c.dataset AND t.state IN ('queued', 'running') GROUP BY t.engine, t.state"
 )
-LEASING = Statement("SELECT DISTINCT dataset FROM task_counts WHERE queued > 0 OR running > 0")
+"""What engines hold: it goes over all that is under way."""
 DEMAND = Statement(
     "SELECT c.dataset, c.task, c.shape, c.queued, c.running, d.priority, d.owner, d.team, j.since, l.needs, l.begun,"
     " CASE WHEN d.state = 'open' AND NOT d.held AND NOT d.cancelled THEN c.ready ELSE 0 END AS ready"

@@ -102,9 +102,9 @@ class Scoreboard:
         """Return what the news come to, hindsight included."""
         if not news:
             return []
-        sites = {row.engine: row.site for row in store.ENGINES(tx)}
         later = [item for told in news for item in told.later]
         tries = kept.BEFORE(tx, v=later, most=KEPT) if later else ()
+        sites = _sites(tx, news, tries)
         numbers = {line.shape for told in news for line in told.lines} | {row.shape for row in tries}
         shapes = self._contexts.book.shapes(tx, numbers)
         known = Known(sites, {number: shape.features for number, shape in shapes.items()})
@@ -156,6 +156,15 @@ def _anything(tx: Connection, now: float) -> bool:
 
 def _due(standings: Mapping[K, Standing], now: float, rules: Rules) -> bool:
     return any(when_due(standing, now, rules.policy) is not standing for standing in standings.values())
+
+
+def _sites(tx: Connection, news: Sequence[Read], tries: Sequence[Row]) -> dict[int, str]:
+    """Return the sites of the engines that are spoken of: there may be thousands of others."""
+    engines = {engine for told in news for engine, _ in told.begun} | {
+        line.engine for told in news for line in told.lines
+    }
+    engines |= {engine for row in tries for engine in (row.engine, row.well_engine)}
+    return {row.engine: row.site for row in store.SITES(tx, v=[(engine,) for engine in sorted(engines)])}
 
 
 def _idle(standings: Mapping[K, Standing], board: Board[K]) -> list[K]:

@@ -215,6 +215,7 @@ END_DELAYS = Statement(
 
 ENGINE = Statement("SELECT * FROM engines WHERE name = :name {wait}")
 ENGINES = Statement("SELECT * FROM engines ORDER BY engine")
+SITES = Statement("SELECT e.engine, e.site FROM {v} JOIN engines e ON e.engine = v.engine", v="engine int")
 ENGINE_NUMBERS = Statement(
     "SELECT e.name, e.session, e.engine, e.site, e.node FROM {v} JOIN engines e ON e.name = v.name AND e.session = v.session",
     v="name text, session text",
