@@ -78,12 +78,17 @@ def learn(
     asked = learnt.shape(task.shape)
     needs = _needs(task, task.shape, asked, evidence, offers)
     at_once = None if learnt.at_once is None else allowance(evidence)
-    wall = evidence.time.used.mean() if evidence.finished else None
+    wall = _about(evidence.time.used.mean()) if evidence.finished else None
     learnt = replace(learnt, at_once=at_once, wall=wall, why=needs.text or learnt.why)
     if not needs.changes:
         return learnt, evidence, None
     learnt = replace(learnt, memory=needs.shape.memory, disk=needs.shape.disk, time=needs.shape.time)
     return learnt, replace(evidence, settled=evidence.finished), needs
+
+
+def _about(seconds: float | None) -> float | None:
+    """Round to two figures: what is worked out from this text is remembered, and would not be with each mean anew."""
+    return None if seconds is None else float(f"{seconds:.2g}")
 
 
 def _needs(task: TaskPlan, written: Shape, asked: Shape, evidence: Evidence, offers: Sequence[Offer]) -> Needs:
