@@ -1,4 +1,4 @@
-"""How many outcomes a second one core judges, signs and groups, beside what making the same verdict without any evidence takes.
+"""How many outcomes a second one core judges and signs, beside what making the same verdict without any evidence takes.
 
 Judging is pure, so what is measured is processor time, not that of the clock, in many short rounds, of which the best counts:
 what else runs on the machine, and what it leaves in the caches, is not in the figures.
@@ -7,19 +7,16 @@ what else runs on the machine, and what it leaves in the caches, is not in the f
 from __future__ import annotations
 
 import time
-import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from bench.say import say
 from nunatak.core.work import Outcome, Reason, Usage
-from nunatak.tasks.verdicts.groups import Failure, Groups
 from nunatak.tasks.verdicts.judge import judge
 from nunatak.tasks.verdicts.kinds import Action, Kind
 from nunatak.tasks.verdicts.model import DEFAULT, History, Past, Verdict
 from nunatak.tasks.verdicts.signature import signature
 
 COUNT, ROUNDS = 400, 60
-STREAM = 100_000
 TRACEBACK = """\
 reading 500 events
 Traceback (most recent call last):
@@ -71,26 +68,6 @@ def main() -> None:
     for name, told, tail, must in CASES:
         say(f"judge: {name}", rate(judging(told, history, tail)), "1/s", must, limit)
     say("signature", rate(lambda: signature(SAID)), "1/s", "> 20000", rate(SAID.split))
-    for name, signatures in (("50 signatures", 50), ("all different", STREAM)):
-        begin = time.process_time()
-        Groups().extend(stream(signatures))
-        say(f"group: {name}", STREAM / (time.process_time() - begin), "1/s", "> 20000", limit)
-    say(f"group: {STREAM} all different", memory(STREAM), "MB", "< 2", one_in_ten=memory(STREAM // 10))
-
-
-def stream(signatures: int, count: int = STREAM) -> Iterator[Failure]:
-    """Yield failures with so many different signatures, one at a time."""
-    for n in range(count):
-        yield Failure("user-error", f"{n % signatures}", n, "1/2/a#1", SAID, "", "north", f"n{n % 300}")
-
-
-def memory(count: int) -> float:
-    """Return the most megabytes that grouping so many different failures takes; the same for ten times as many."""
-    tracemalloc.start()
-    Groups().extend(stream(count, count))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak / 1e6
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from nunatak.tasks import store
 from nunatak.tasks.judging import Judged, Key
 from nunatak.tasks.verdicts.advice import general
 from nunatak.tasks.verdicts.dataset import hold_dataset
-from nunatak.tasks.verdicts.groups import Top
 from nunatak.tasks.verdicts.kinds import Action, Kind
 from nunatak.tasks.verdicts.model import Verdict
+from nunatak.tasks.verdicts.top import Top
 from nunatak.tasks.verdicts.treatments import BADPUT_ONLY, FAULTS
 
 Group = tuple[int, str]  # dataset, signature

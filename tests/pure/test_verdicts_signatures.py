@@ -1,4 +1,4 @@
-"""Signatures, groups of failures in bounded memory, the hold of a dataset, and the catalogue."""
+"""Signatures, the most frequent places of a failure in bounded memory, the hold of a dataset, and the catalogue."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from nunatak.tasks.verdicts import catalogue
 from nunatak.tasks.verdicts.advice import ADVICE
 from nunatak.tasks.verdicts.dataset import hold_dataset
-from nunatak.tasks.verdicts.groups import Failure, Groups, Top
 from nunatak.tasks.verdicts.kinds import Kind
 from nunatak.tasks.verdicts.model import Policy
 from nunatak.tasks.verdicts.signature import MOST_KEPT, digest, normalise, signature
+from nunatak.tasks.verdicts.top import Top
 from nunatak.tasks.verdicts.treatments import TREATMENTS
 
 TEXTS = [
@@ -60,66 +60,6 @@ def test_a_signature_never_changes_with_the_program() -> None:
     assert digest("exit <n>: ValueError") == "dc87c4cae0"
 
 
-def failure(name: str, at: float = 0.0, site: str = "", node: str = "", number: int = 0) -> Failure:
-    return Failure("user-error", name, at, f"1/{number}/a#1", f"failed as {name}", "mend it", site, node)
-
-
-@given(st.lists(st.sampled_from("abcdefgh"), max_size=300), st.integers(1, 10))
-def test_counts_are_bounded_from_both_sides_and_the_frequent_are_there(names: list[str], most: int) -> None:
-    groups, true = Groups(most), Counter(names)
-    groups.extend(failure(name) for name in names)
-    check(groups, true, most)
-
-
-@given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=80), min_size=2, max_size=5), st.integers(1, 6))
-def test_merged_groups_keep_the_bounds(streams: list[list[str]], most: int) -> None:
-    merged = Groups(most)
-    for names in streams:
-        groups = Groups(most)
-        groups.extend(failure(name) for name in names)
-        merged = merged.merge(groups)
-    check(merged, Counter(name for names in streams for name in names), most)
-    merged.add(failure("a"))
-    assert len(merged) <= most
-
-
-def check(groups: Groups, true: Counter[str], most: int) -> None:
-    assert groups.total == true.total()
-    assert len(groups) <= most
-    found = {group.signature: group for group in groups.top(most)}
-    for name, group in found.items():
-        assert group.at_least <= true[name] <= group.count
-        assert group.error <= groups.total / most
-    for name, count in true.items():
-        assert name in found or count <= groups.total / most
-    if len(true) <= most:
-        assert {name: group.count for name, group in found.items()} == dict(true)
-
-
-def test_a_group_knows_where_when_and_an_example() -> None:
-    groups = Groups()
-    groups.extend(failure("a", at, "north" if at % 2 else "south", f"n{at}", at) for at in (5, 3, 9, 7))
-    (group,) = groups.top()
-    assert (group.count, group.first, group.last, group.example) == (4, 3, 9, "1/9/a#1")
-    assert group.sites.names() == [("north", 4)]
-    assert group.nodes.names() == [("n3", 1), ("n5", 1), ("n7", 1), ("n9", 1)]
-    assert (group.sentence, group.advice) == ("failed as a", "mend it")
-
-
-def test_a_hundred_thousand_different_failures_take_bounded_memory_and_hide_no_common_one() -> None:
-    groups = Groups(100)
-    for number in range(100_000):
-        name = "typo" if number % 10 == 0 else f"{number:x}"
-        groups.add(failure(name, number, f"s{number % 50}", f"n{number}", number))
-    assert len(groups) == 100
-    assert len(groups._heap) <= 100
-    first = groups.top()[0]
-    assert first.signature == "typo"
-    assert first.at_least >= 9_000
-    assert len(first.nodes.counts) <= 8
-    assert first.nodes.more
-
-
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 5)), max_size=60))
 def test_the_most_frequent_places_are_bounded_too(seen: list[tuple[str, int]]) -> None:
     top, true = Top(3), Counter[str]()
@@ -129,6 +69,21 @@ def test_the_most_frequent_places_are_bounded_too(seen: list[tuple[str, int]]) -
     assert len(top.counts) <= 3
     for name, count in top.names():
         assert count - top.error.get(name, 0) <= true[name] <= count
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=80), min_size=2, max_size=5), st.integers(1, 6))
+def test_merged_places_keep_the_bounds(streams: list[list[str]], most: int) -> None:
+    merged, true = Top(most), Counter(name for names in streams for name in names)
+    for names in streams:
+        top = Top(most)
+        for name in names:
+            top.add(name)
+        merged.merge(top)
+    assert len(merged.counts) <= most
+    for name, count in merged.names():
+        assert count - merged.error.get(name, 0) <= true[name]
+    if len(true) <= most:
+        assert dict(merged.names()) == dict(true)
 
 
 @pytest.mark.parametrize(
