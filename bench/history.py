@@ -22,12 +22,17 @@ SERIES = {
 }
 TASKS = (
     "INSERT INTO tasks (dataset, job, task, state, shape, pending, attempt, tries, not_before, since, engine, claimed,"
-    " started, host) SELECT :dataset, job, task, 'done', :shape, 0, 1, 0, 0, :now, 1, :now, :now, 'node1' FROM {series}"
+    " started, host, asked) SELECT :dataset, job, task, 'done', :shape, 0, 1, 0, 0, :now, 1, :now, :now, 'node1', :shape"
+    " FROM {series}"
 )
 ATTEMPTS = (
     "INSERT INTO attempts (dataset, job, task, attempt, lease, engine, shape, host, claimed, started, ended, reason, verdict,"
     " action, exit, wall, cpu, memory, disk) SELECT :dataset, job, task, 1, 77, 1, :shape, 'node1', :now, :now, :now, 'ok',"
     " 'ok', 'done', 0, 2.0, 1.5, 100000000, 1000000 FROM {series}"
+)
+SPENT = (
+    "INSERT INTO spent (dataset, site, cause, attempts, wall, cpu, core_hours, gpu_hours, era, core, gpu)"
+    " VALUES (:dataset, 'here', 'ok', 5 * :jobs, 10.0 * :jobs, 7.5 * :jobs, 0.0028 * :jobs, 0, 0, 0.0028 * :jobs, 0)"
 )
 
 
@@ -52,6 +57,7 @@ def fill(database: Database, datasets: int, jobs: int) -> None:
             tx.execute(text(TASKS.format(series=series)), values)
             tx.execute(text(ATTEMPTS.format(series=series)), values)
             for statement in (
+                SPENT,
                 "UPDATE task_counts SET waiting = 0, ready = 0, done = :jobs WHERE dataset = :dataset",
                 "UPDATE job_counts SET done = :jobs, live = 0 WHERE dataset = :dataset",
                 "UPDATE frontier SET next_job = :jobs WHERE dataset = :dataset",

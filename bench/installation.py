@@ -28,31 +28,84 @@ LENGTH = re.compile(rb"(?i)\ncontent-length: *(\d+)\r")
 POSTGRES = {"max_wal_size": "4GB", "shared_buffers": "512MB", "checkpoint_timeout": "30min", "autovacuum_naptime": "5s"}
 
 
-@dataclass
-class Installation:
-    """A running server with its token, process and database."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One process of an installation."""
 
-    url: str
-    port: int
-    token: str
+    name: str
     pid: int
-    database: Database
-
-    def connect(self) -> Connection:
-        """Open one kept-alive connection."""
-        return Connection(self.port, self.token)
 
     def memory(self) -> float:
-        """Return the server's resident memory in MB."""
+        """Return its resident memory in MB."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS"):
                 return int(line.split()[1]) * 1024 / 1e6
         return 0.0
 
     def cpu(self) -> float:
-        """Return the server's CPU seconds so far."""
+        """Return its CPU seconds so far, those of its children that ended included."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Installation:
+    """A running server with its token, process and database; `place` is where it keeps its files."""
+
+    url: str
+    port: int
+    token: str
+    pid: int
+    database: Database
+    place: Path
+    postgres: Postgres | None = None
+
+    def connect(self) -> Connection:
+        """Open one kept-alive connection."""
+        return Connection(self.port, self.token)
+
+    @property
+    def server(self) -> Part:
+        """Return the process of the server."""
+        return Part("server", self.pid)
+
+    def memory(self) -> float:
+        """Return the server's resident memory in MB."""
+        return self.server.memory()
+
+    def cpu(self) -> float:
+        """Return the server's CPU seconds so far."""
+        return self.server.cpu()
+
+    def database_cpu(self) -> float:
+        """Return the CPU seconds of PostgreSQL so far: its main process, those that ended and those that live."""
+        if not self.postgres:
+            return 0.0
+        main = int((self.postgres.directory / "data" / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        return sum(Part("", pid).cpu() for pid in (main, *map(int, children)) if Path(f"/proc/{pid}").exists())
+
+    @contextmanager
+    def serving(self, *words: str, **environment: str) -> Iterator[Part]:
+        """Run one more part, as `nunatak serve WORDS` does; it is told to end, and awaited, afterwards."""
+        given = {
+            **os.environ,
+            "NUNATAK_DATA": str(self.place / "data"),
+            "NUNATAK_DATABASE": self.url,
+            "NUNATAK_URL": f"http://127.0.0.1:{self.port}",
+            "NUNATAK_TOKEN": self.token,
+            **environment,
+        }
+        log = self.place / f"{'-'.join(words[:2])}.log"
+        with log.open("ab") as stream:
+            process = subprocess.Popen([sys.executable, "-m", "nunatak.cli", "serve", *words], env=given, stderr=stream)
+        try:
+            yield Part(" ".join(words[:2]), process.pid)
+            if process.poll() is not None:
+                raise RuntimeError(f"serve {words[0]} ended by itself: {log.read_text()[-2000:]}")
+        finally:
+            process.terminate()
+            process.wait(60)
 
     def analyze(self) -> None:
         """Let PostgreSQL look at its tables, as autovacuum does in time."""
@@ -102,13 +155,14 @@ class Connection:
 
 
 @contextmanager
-def installation(kind: str) -> Iterator[Installation]:
-    """Start a server on `sqlite` or `postgresql`, and end all of it afterwards."""
+def installation(kind: str, **environment: str) -> Iterator[Installation]:
+    """Start a server on `sqlite` or `postgresql`, and end all of it afterwards; `environment` has its settings."""
     with tempfile.TemporaryDirectory(prefix="nunatak-bench-") as place:
         postgres = Postgres.start(fsync=True, settings=POSTGRES) if kind == "postgresql" else None
         try:
             url = postgres.new_database() if postgres else f"sqlite:///{place}/nunatak.db"
-            with served(url, Path(place)) as running:
+            with served(url, Path(place), **environment) as running:
+                running.postgres = postgres
                 yield running
         finally:
             if postgres:
@@ -116,7 +170,7 @@ def installation(kind: str) -> Iterator[Installation]:
 
 
 @contextmanager
-def served(url: str, place: Path) -> Iterator[Installation]:
+def served(url: str, place: Path, **given: str) -> Iterator[Installation]:
     """Serve a database from a process of its own."""
     port = free_port()
     settings = load(data=place / "data", database=url, port=port)
@@ -128,20 +182,21 @@ def served(url: str, place: Path) -> Iterator[Installation]:
         "NUNATAK_DATABASE": url,
         "NUNATAK_PORT": str(port),
         "NUNATAK_CLAIM_LIMIT": "1000",
+        **given,
     }
     server = subprocess.Popen([sys.executable, "-c", SERVER], env=environment, stderr=subprocess.DEVNULL)
     try:
-        running = Installation(url, port, token, server.pid, services.database)
+        running = Installation(url, port, token, server.pid, services.database, place)
         _wait(running)
         yield running
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(60)
         services.database.close()
 
 
 def _wait(running: Installation) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
             running.connect().get("/api/v1/whoami")

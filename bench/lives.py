@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.installation import Connection, Installation, installation
@@ -51,18 +51,28 @@ class EngineClient:
         body = {"session": self.session, "offer": BIG, "limit": limit}
         return list(self.to.post(f"{self.base}/claim", body)["tasks"])
 
+    def begin(self, tasks: Sequence[Mapping[str, Any]]) -> None:
+        """Report tasks running."""
+        now = time.time()
+        started = [{**_key(task), "at": now, "host": "node1"} for task in tasks]
+        self.to.post(f"{self.base}/report", {"session": self.session, "started": started})
+
+    def end(self, tasks: Sequence[Mapping[str, Any]]) -> None:
+        """Report tasks done."""
+        ended = [{**_key(task), "reason": "ok", "host": "node1", "usage": USAGE} for task in tasks]
+        self.to.post(f"{self.base}/report", {"session": self.session, "ended": ended})
+
     def live(self, limit: int) -> int:
         """Claim up to `limit` tasks, report them running and then done; returns how many."""
         tasks = self.claim(limit)
-        if not tasks:
-            return 0
-        keys = [{"address": task["address"], "lease": task["lease"]} for task in tasks]
-        now = time.time()
-        started = [{**key, "at": now, "host": "node1"} for key in keys]
-        self.to.post(f"{self.base}/report", {"session": self.session, "started": started})
-        ended = [{**key, "reason": "ok", "host": "node1", "usage": USAGE} for key in keys]
-        self.to.post(f"{self.base}/report", {"session": self.session, "ended": ended})
+        if tasks:
+            self.begin(tasks)
+            self.end(tasks)
         return len(tasks)
+
+
+def _key(task: Mapping[str, Any]) -> dict[str, Any]:
+    return {"address": task["address"], "lease": task["lease"]}
 
 
 def rate(running: Installation, clients: int, batch: int, seconds: float) -> float:

@@ -1,16 +1,29 @@
-"""With 10 M finished tasks in 1,000 datasets behind it: the same rates, and status and lists within their budget."""
+"""With 10 M finished tasks behind it: claims, reports, status and lists as fast as with 100,000, and what each task keeps.
+
+Both databases are asked in turns, one request each, so that what else the machine does slows both.
+"""
 
 from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import text
 
 from bench.history import fill
 from bench.installation import Connection, Installation, installation
-from bench.lives import rate, submit
+from bench.lives import EngineClient, rate, submit
 from bench.say import say
 
+Pairs = list[tuple[float, float]]
+"""Seconds with a long history and with a short one."""
+
 DATASETS, JOBS = 1000, 2000
+FEW = 20
+"""Jobs of each dataset of the small history: 100,000 tasks in as many datasets."""
+ROUNDS, BATCH = 60, 500
 PAGES = (
     "/api/v1/datasets/{big}",
     "/api/v1/datasets?limit=100",
@@ -56,8 +69,6 @@ def submission(to: Connection) -> float:
 
 def rows(running: Installation) -> int:
     """Return how many rows there are in the tables that a submission touches."""
-    from sqlalchemy import text
-
     names = (
         "recipes",
         "datasets",
@@ -74,30 +85,96 @@ def rows(running: Installation) -> int:
         return sum(int(tx.execute(text(f"SELECT COUNT(*) FROM {name}")).scalar_one()) for name in names)
 
 
-def side_by_side(one: Installation, other: Installation, times: int = 5) -> tuple[float, float]:
-    """Return the median rates of two installations, measured in turns, as the machine's own speed comes and goes."""
-    pairs = [(rate(one, 2, 500, 3), rate(other, 2, 500, 3)) for _ in range(times)]
-    return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
+def verbs(running: Installation, big: int) -> dict[str, Callable[[], object]]:
+    """Return what is asked for: a batch claimed, begun and ended, the status and the list of datasets."""
+    to = running.connect()
+    engine, held = EngineClient(to, "scale"), list[dict[str, Any]]()
+
+    def claim() -> None:
+        held[:] = engine.claim(BATCH)
+
+    return {
+        "claim": claim,
+        "report of starts": lambda: engine.begin(held),
+        "report of ends": lambda: engine.end(held),
+        "status": lambda: to.get(f"/api/v1/datasets/{big}"),
+        "list": lambda: to.get("/api/v1/datasets?limit=100"),
+    }
+
+
+def in_turns(one: Mapping[str, Callable[[], object]], other: Mapping[str, Callable[[], object]]) -> dict[str, Pairs]:
+    """Return the seconds that each verb took on both, a request on each in turns."""
+    spent: dict[str, Pairs] = {name: [] for name in one}
+    for turn in range(ROUNDS):
+        for name in one:
+            first, second = (one, other) if turn % 2 else (other, one)
+            seconds = _seconds(first[name]), _seconds(second[name])
+            spent[name].append(seconds if turn % 2 else seconds[::-1])
+    return spent
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def kept(running: Installation, kind: str, what: str) -> None:
+    """Say how many bytes of rows and indexes there are for each finished task."""
+    sizes = {}
+    with running.database.read() as tx:
+        finished = int(tx.execute(text("SELECT SUM(done) FROM task_counts")).scalar_one())
+        for name in ("tasks", "attempts"):
+            for part, call in (("rows", "pg_table_size"), ("indexes", "pg_indexes_size")):
+                sizes[f"{name}_{part}"] = int(tx.execute(text(f"SELECT {call}('{name}')")).scalar_one()) / finished
+    say(f"bytes for each of {finished:,} {what}, {kind}", sum(sizes.values()), "bytes", "<= 600", **sizes)
 
 
 def measure(running: Installation, fresh: Installation, kind: str, datasets: int) -> None:
-    """Measure a database with its history beside a fresh one."""
+    """Measure a database with a long history beside one with a short history."""
     to = running.connect()
     before = rows(running)
     submit(to, 1_000_000)
     say(f"rows of a submission of 1 M jobs x 5 tasks, {kind}", rows(running) - before, "rows", "<= 50")
     say(f"submission of 1 M jobs x 5 tasks, {kind}", submission(to), "s", "< 0.3")
-    fill(running.database, datasets, JOBS)
-    running.analyze()
-    to = running.connect()  # the server does not keep idle connections for so long
-    big = submit(to, 1_000_000)
     submit(fresh.connect(), 1_000_000)
-    full, empty = side_by_side(running, fresh)
+    submission(fresh.connect())
+    fill(running.database, datasets, JOBS)
+    fill(fresh.database, datasets, FEW)
+    for one in (running, fresh):
+        one.analyze()
     tasks = datasets * JOBS * 5
-    say(f"lives with {tasks:,} finished tasks, against none, {kind}", full / empty, "ratio", ">= 0.9", rate=full)
+    if kind == "postgresql":
+        kept(running, kind, "tasks that were written at once")
+    to = running.connect()  # the server does not keep idle connections for so long
+    big, small = submit(to, 1_000_000), submit(fresh.connect(), 1_000_000)
+    for one in (running, fresh):
+        rate(one, 2, BATCH, 2)
+    for name, pairs in in_turns(verbs(running, big), verbs(fresh, small)).items():
+        long, short = (1000 * statistics.median(pair[n] for pair in pairs) for n in (0, 1))
+        of = statistics.median(pair[0] / pair[1] for pair in pairs)
+        say(
+            f"{name} with {tasks:,} finished tasks, against {datasets * FEW * 5:,}, {kind}",
+            of,
+            "ratio",
+            "<= 1.1",
+            ms=long,
+            few_ms=short,
+        )
     worst, page = pages(to, big, big - 1)
     bare = statistics.median(_timed(to, "/api/v1/whoami") for _ in range(100))
     say(f"slowest page, p99 of the whole request, {kind}", worst, "ms", "< 30", bare, page=page)
+    if kind == "postgresql":
+        lived(kind)
+
+
+def lived(kind: str, seconds: float = 40.0) -> None:
+    """Say what finished tasks keep that went through all their states, one update after the other."""
+    with installation(kind) as running:
+        submit(running.connect(), 1_000_000)
+        rate(running, 2, BATCH, seconds)
+        running.analyze()
+        kept(running, kind, "tasks that went through all states")
 
 
 def _timed(to: Connection, path: str) -> float:
