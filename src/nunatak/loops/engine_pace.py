@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 class Pace:
     """How often what is done, in seconds, and how much at a time."""
 
-    report: float = 0.1  # between two reports while there is much to say, or as long as one took; the first comes at once
+    report: float = 0.1  # between two reports while there is much to say, or as long as one took
     logs: float = 0.5  # between two looks at logs
     stops: float = 1.0  # between two heartbeats while there are attempts that could be stopped
     claim: float = 0.05  # after a claim that found less than was wanted; doubles up to `idle`

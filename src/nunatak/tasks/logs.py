@@ -19,7 +19,18 @@ from nunatak.core.address import Address, parse
 from nunatak.core.clock import Clock, system_clock
 from nunatak.core.errors import Invalid
 from nunatak.tasks.log_files import DAMAGE, SMALLEST_LIMIT, Extent, LiveLog, PackedLog, compress, pack_whole
-from nunatak.tasks.log_places import FILES, SCRIPT, STREAMS, disk, is_live, is_packed, live_of, name_of, packed_of, path_of
+from nunatak.tasks.log_places import (
+    FILES,
+    SCRIPT,
+    STREAMS,
+    disk,
+    is_live,
+    is_packed,
+    live_of,
+    name_of,
+    packed_of,
+    path_of,
+)
 from nunatak.tasks.log_whole import Part, Streams, create, split_wholes
 
 LAST_OFFSET = 2**53
