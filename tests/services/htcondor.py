@@ -1,8 +1,9 @@
-"""A real HTCondor pool for tests: its daemons in a root of their own, on loopback, shared by all test processes.
+"""Real HTCondor pools for tests: their daemons in a root of their own, on loopback; one is shared by all test processes.
 
-The system it runs on (Debian 13 with `minicondor`) is installed once below a cache directory, `NUNATAK_TEST_CACHE` or
+The system they run on (Debian 13 with `minicondor`) is installed once below a cache directory, `NUNATAK_TEST_CACHE` or
 `/var/tmp/nunatak-tests`; after that a pool is up in some seconds. It lives in private mount and process namespaces:
-when its first process ends, all its processes and mounts are gone, however that came about.
+when its first process ends, all its processes and mounts are gone, however that came about. What a pool writes is in a
+directory of its own, so that several may run on the one system: a story that breaks its pool has one to itself.
 
 `python -m tests.services.htcondor stop` ends a pool that a killed test run has left.
 """
@@ -16,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +36,10 @@ AS_USER = (
 _SUITE = "trixie"
 _NODES = ("alpha", "beta")
 """Machines of the pool, each with a startd of its own; jobs run as `nobody` there."""
-_EXECUTE = ("lib/condor/alpha", "lib/condor/beta")
+_EXECUTE = ("var/lib/condor/alpha", "var/lib/condor/beta")
+_PLACES = ("etc/condor", "var/lib/condor", "var/spool/condor", "var/log/condor", "run/condor", "run/lock/condor")
+"""What each pool has of its own in the common system."""
+_PACKAGES = ("minicondor", "libfaketime")
 _POOL = """\
 CONDOR_HOST = 127.0.0.1
 COLLECTOR_HOST = 127.0.0.1:{port}
@@ -85,9 +90,12 @@ LOG = {log}
 """
 _BEGIN = """\
 set -e
-mount -t proc proc "$1/proc"; mount --rbind /sys "$1/sys"; mount --rbind /dev "$1/dev"
-[ -z "$2" ] || mount --bind "$2" "$1$2"
-shift 2; root=$1; shift
+root=$1; shift
+mount -t proc proc "$root/proc"; mount --rbind /sys "$root/sys"; mount --rbind /dev "$root/dev"
+while [ "$1" != -- ]; do
+    mkdir -p "$root/$2"; mount --bind "$1" "$root/$2"; shift 2
+done
+shift
 exec chroot "$root" "$@"
 """
 _READY = """\
@@ -113,15 +121,34 @@ def cache() -> Path:
     return Path(os.environ.get("NUNATAK_TEST_CACHE", "/var/tmp/nunatak-tests"))
 
 
+def system() -> Path:
+    """Return the root that all pools run on, installed if it was not."""
+    home = cache() / "htcondor"
+    home.mkdir(parents=True, exist_ok=True)
+    with _locked(home / "install.lock"):
+        _install(home)
+    return home / "root"
+
+
 @dataclass
 class Pool:
-    """The pool below one directory: `root` its system, `work` what the access point shares with the submitter."""
+    """The pool below one directory: `root` its system, `work` what the access point shares with the submitter.
+
+    `software` is a directory that its machines see under the same path, `more` are lines for their configuration.
+    """
 
     directory: Path
+    software: Path | None = None
+    more: str = ""
 
     @property
     def root(self) -> Path:
-        return self.directory / "root"
+        return cache() / "htcondor" / "root"
+
+    @property
+    def own(self) -> Path:
+        """What this pool has instead of some places of the system."""
+        return self.directory / "own"
 
     @property
     def work(self) -> Path:
@@ -149,7 +176,8 @@ class Pool:
 
     def admin(self, *words: str) -> str:
         """Run a command of HTCondor as its administrator; return what it printed."""
-        return _run(["chroot", str(self.root), *words], env=_plain_environ())
+        inside = ("nsenter", "--mount", f"--target={self._record()['pid']}")
+        return _run([*inside, "chroot", str(self.root), *words], env=_plain_environ())
 
     def pids(self, name: str) -> list[int]:
         """Return the processes of this pool by the name of their program, like `condor_schedd`."""
@@ -159,6 +187,19 @@ class Pool:
         """Kill -9 the daemons of one kind; the master starts them again."""
         for pid in self.pids(name):
             os.kill(pid, signal.SIGKILL)
+
+    def processes(self) -> list[int]:
+        """Return all processes of this pool, those of jobs too."""
+        return _below(self._record()["pid"])
+
+    def power_cut(self) -> None:
+        """Kill -9 everything at once; `begin` starts the daemons on what they left."""
+        for pid in self.pids("condor_master"):
+            os.kill(pid, signal.SIGKILL)  # the first of its process namespace: the others go with it
+        end = time.monotonic() + 20
+        while self._alive() and time.monotonic() < end:
+            _reap(self._record()["pid"])
+            time.sleep(0.05)
 
     def kill_starter(self, job: str) -> None:
         """Kill -9 what runs a job on its node, so that the access point loses it."""
@@ -177,14 +218,20 @@ class Pool:
     # ---- life
 
     def start(self) -> None:
-        """Install what is missing and start the pool, unless it runs."""
+        """Install what is missing and start the pool with an empty queue, unless it runs."""
         if self._alive():
             return
-        self._install()
+        system()
         self._configure()
+        self.begin()
+
+    def begin(self) -> None:
+        """Start the daemons on what they left."""
+        own = [word for place in _PLACES for word in (str(self.own / place), place)]
+        seen = [str(path) for path in (self.work, self.software) if path for _ in range(2)]
         log = (self.directory / "master.log").open("wb")
         master = subprocess.Popen(
-            [*_APART, "sh", "-c", _BEGIN, "sh", self.root, self.work, self.root, "condor_master", "-f"],
+            [*_APART, "sh", "-c", _BEGIN, "sh", str(self.root), *own, *seen, "--", "condor_master", "-f"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -195,7 +242,7 @@ class Pool:
         master.returncode = 0  # it outlives this object, and perhaps this process
         (self.directory / "pid").write_text(json.dumps({"pid": master.pid, "begun": _begun(master.pid)}))
         try:
-            self._token()
+            self.token()
             self.wait()
         except BaseException:
             self.stop()
@@ -204,14 +251,7 @@ class Pool:
     def stop(self) -> None:
         """End the pool with all its processes, and forget it."""
         if self._alive():
-            pid = self._record()["pid"]
-            for below in _below(pid):
-                if _comm(below) == "condor_master":
-                    os.kill(below, signal.SIGKILL)  # the first of its process namespace: the others go with it
-            end = time.monotonic() + 20
-            while self._alive() and time.monotonic() < end:
-                _reap(pid)
-                time.sleep(0.05)
+            self.power_cut()
         (self.directory / "pid").unlink(missing_ok=True)
 
     def _record(self) -> dict[str, int]:
@@ -225,38 +265,20 @@ class Pool:
         record = self._record()
         return bool(record["pid"]) and _begun(record["pid"]) == record["begun"]
 
-    def _install(self) -> None:
-        if (self.directory / "installed").exists():
-            return
-        if os.geteuid() != 0 or not shutil.which("apt-get"):
-            raise RuntimeError("a pool for tests can be installed by root on Debian only")
-        if not shutil.which("debootstrap"):
-            _run(["apt-get", "update", "-q"])
-            _run(["apt-get", "install", "-q", "-y", "--no-install-recommends", "debootstrap"])
-        shutil.rmtree(self.root, ignore_errors=True)  # nothing can be mounted in it: mounts are made in private
-        self.directory.mkdir(parents=True, exist_ok=True)
-        _run(["debootstrap", "--variant=minbase", "--include=ca-certificates", _SUITE, str(self.root)])
-        get = "apt-get update -q && apt-get install -q -y --no-install-recommends minicondor"
-        _run(
-            [*_APART, "sh", "-c", _BEGIN, "sh", str(self.root), "", str(self.root), "sh", "-c", get],
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        )
-        _run(["chroot", str(self.root), "useradd", "-u", str(USER), "-M", IDENTITY])
-        (self.directory / "installed").touch()
-
     def _configure(self) -> None:
         """Begin with an empty queue, on a port that is free."""
         port = free_port()
-        (self.root / "etc/condor/config.d/99-tests").write_text(_POOL.format(port=port))
         owner = (self.root / "var/lib/condor").stat().st_uid
-        for place in ("spool/condor", "log/condor", "lock/condor", "run/condor", *_EXECUTE):
-            path = self.root / "var" / place
-            shutil.rmtree(path, ignore_errors=True)
-            path.mkdir(parents=True)
+        shutil.rmtree(self.own, ignore_errors=True)
+        for place in (*_PLACES[1:], *_EXECUTE):
+            path = self.own / place
+            path.mkdir(parents=True, exist_ok=True)
             os.chown(path, owner, -1)
             path.chmod(0o755)
+        shutil.copytree(self.root / _PLACES[0], self.own / _PLACES[0])
+        (self.own / "etc/condor/config.d/99-tests").write_text(_POOL.format(port=port) + self.more)
         shutil.rmtree(self.work, ignore_errors=True)
-        for path in (self.work, self.root / str(self.work).lstrip("/"), self.config.parent / "tokens.d"):
+        for path in (self.work, self.config.parent / "tokens.d"):
             path.mkdir(parents=True, exist_ok=True)
         tokens, log = self.config.parent / "tokens.d", self.config.parent / "log"
         log.mkdir(exist_ok=True)
@@ -266,17 +288,42 @@ class Pool:
             path.chmod(0o700)
         os.chown(self.config, USER, USER)
 
-    def _token(self) -> None:
-        """Have a token signed, once the collector has made itself a key."""
-        end, key = time.monotonic() + 60, self.root / "etc/condor/passwords.d/POOL"
+    def token(self, *words: str) -> None:
+        """Have a token signed for the submitter, once the collector has made itself a key; `words` say more of it."""
+        end, key = time.monotonic() + 60, self.own / "etc/condor/passwords.d/POOL"
         while not key.exists():
             if time.monotonic() > end or not self._alive():
-                raise RuntimeError(f"the pool did not start: see {self.root}/var/log/condor and {self.directory}")
+                raise RuntimeError(f"the pool did not start: see {self.own}/var/log/condor and {self.directory}")
             time.sleep(0.1)
         token = self.config.parent / "tokens.d" / IDENTITY
-        token.write_text(self.admin("condor_token_create", "-identity", f"{IDENTITY}@local"))
-        token.chmod(0o600)
-        os.chown(token, USER, USER)
+        draft = token.with_name(f".{IDENTITY}")
+        draft.write_text(self.admin("condor_token_create", "-identity", f"{IDENTITY}@local", *words))
+        draft.chmod(0o600)
+        os.chown(draft, USER, USER)
+        draft.replace(token)
+
+
+def _install(home: Path) -> None:
+    """Install the system below `home`, or what is missing of it."""
+    root, mark = home / "root", home / "installed"
+    if mark.exists() and mark.read_text().split() == list(_PACKAGES):
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise RuntimeError("a pool for tests can be installed by root on Debian only")
+    if not mark.exists():
+        if not shutil.which("debootstrap"):
+            _run(["apt-get", "update", "-q"])
+            _run(["apt-get", "install", "-q", "-y", "--no-install-recommends", "debootstrap"])
+        shutil.rmtree(root, ignore_errors=True)  # nothing can be mounted in it: mounts are made in private
+        _run(["debootstrap", "--variant=minbase", "--include=ca-certificates", _SUITE, str(root)])
+    get = f"apt-get update -q && apt-get install -q -y --no-install-recommends {' '.join(_PACKAGES)}"
+    _run(
+        [*_APART, "sh", "-c", _BEGIN, "sh", str(root), "--", "sh", "-c", get],
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+    )
+    if f":{USER}:" not in (root / "etc/passwd").read_text():
+        _run(["chroot", str(root), "useradd", "-u", str(USER), "-M", IDENTITY])
+    mark.write_text("\n".join(_PACKAGES))
 
 
 _APART = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private")
@@ -285,7 +332,7 @@ _APART = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagatio
 @contextmanager
 def shared_pool() -> Iterator[Pool]:
     """Give the pool, started by the first test process that wants it and stopped by the last that leaves."""
-    pool = Pool(cache() / "htcondor")
+    pool = Pool(_shared())
     pool.directory.mkdir(parents=True, exist_ok=True)
     with (pool.directory / "users").open("a") as users:
         with _locked(pool.directory / "lock"):
@@ -301,6 +348,25 @@ def shared_pool() -> Iterator[Pool]:
                     pass  # others go on with it
                 else:
                     pool.stop()
+
+
+@contextmanager
+def own_pool(software: Path | None = None, more: str = "") -> Iterator[Pool]:
+    """Give a pool that nobody else uses, stopped and deleted afterwards; see `Pool`."""
+    cache().mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix="pool-", dir=cache()))
+    directory.chmod(0o755)
+    pool = Pool(directory, software, more)
+    try:
+        pool.start()
+        yield pool
+    finally:
+        pool.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _shared() -> Path:
+    return cache() / "htcondor" / "shared"
 
 
 @contextmanager
@@ -361,8 +427,8 @@ def _reap(pid: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["stop"]:
-        Pool(cache() / "htcondor").stop()
+        Pool(_shared()).stop()
     elif sys.argv[1:] == ["start"]:
-        Pool(cache() / "htcondor").start()
+        Pool(_shared()).start()
     else:
         raise SystemExit("usage: python -m tests.services.htcondor start|stop")

@@ -80,6 +80,7 @@ class Installation:
     data: Path
     variables: dict[str, str] = field(default_factory=dict)
     cores: int = 4
+    prefix: tuple[str, ...] = ()  # runs a command as somebody else
     supervisor: subprocess.Popen[bytes] | None = None
     server: subprocess.Popen[bytes] | None = None
     port: int = 0
@@ -104,7 +105,8 @@ class Installation:
         """Start a command of `nunatak`, or of `command`, with its talk going to a file beside the data."""
         with (self.data.parent / f"{self.data.name}.{log}").open("ab") as out:
             started = subprocess.Popen(
-                (*(command or NUNATAK), *words, "--data", str(data or self.data)), env={**self.environ, **(variables or {})},
+                (*self.prefix, *(command or NUNATAK), *words, "--data", str(data or self.data)),
+                env={**self.environ, **(variables or {})},
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
             )  # fmt: skip
         self.spawned.append(started)
@@ -316,10 +318,12 @@ def send(pid: int, number: int) -> bool:
 
 
 @contextmanager
-def installation(data: Path, cores: int = 4, *, start: bool = True, **settings: str) -> Iterator[Installation]:
+def installation(
+    data: Path, cores: int = 4, *, start: bool = True, prefix: tuple[str, ...] = (), **settings: str
+) -> Iterator[Installation]:
     """An installation that is running; whatever the test did to it, nothing of it is left afterwards."""
     variables = {f"NUNATAK_{name.upper()}": value for name, value in settings.items()}
-    house = Installation(data, variables, cores)
+    house = Installation(data, variables, cores, prefix)
     try:
         if start:
             house.start()

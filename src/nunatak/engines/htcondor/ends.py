@@ -42,6 +42,8 @@ def _why(seen: Seen, host: str, begun: bool, stop: str) -> tuple[Reason, str]:
     match seen.word:
         case Word.EVICTED:
             return Reason.TERMINATED, f"it was evicted from {host or 'its node'}{told}"
+        case Word.REPEATED:
+            return Reason.TERMINATED, f"it was taken from {host or 'its node'}{told}"
         case Word.HELD:
             return _held(seen, told)
         case Word.REMOVED if any(word in seen.text.lower() for word in _HANDS):

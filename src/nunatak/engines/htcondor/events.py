@@ -27,13 +27,14 @@ class Word(StrEnum):
     MEASURED = "measured"
     FINISHED = "finished"  # the job ended by itself, and its files are back
     EVICTED = "evicted"
+    REPEATED = "repeated"  # it was begun a second time, with no word of how the first ended
     HELD = "held"
     REMOVED = "removed"
     CUT_OFF = "cut-off"  # the connection to the node is lost for good
     BROKEN = "broken"  # HTCondor itself failed with it
 
 
-ENDS = frozenset({Word.FINISHED, Word.EVICTED, Word.HELD, Word.REMOVED, Word.CUT_OFF, Word.BROKEN})
+ENDS = frozenset({Word.FINISHED, Word.EVICTED, Word.REPEATED, Word.HELD, Word.REMOVED, Word.CUT_OFF, Word.BROKEN})
 _WORDS = {
     0: Word.SUBMITTED, 1: Word.BEGUN, 2: Word.BROKEN, 4: Word.EVICTED, 5: Word.FINISHED, 6: Word.MEASURED, 7: Word.BROKEN,
     9: Word.REMOVED, 12: Word.HELD, 24: Word.CUT_OFF,

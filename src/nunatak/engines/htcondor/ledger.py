@@ -20,10 +20,12 @@ from nunatak.engines.keys import Key
 from nunatak.engines.news import News
 from nunatak.engines.protocol import Change, Changes, Handle, What
 
-_ALSO_THERE = frozenset({Word.EVICTED, Word.HELD, Word.CUT_OFF, Word.BROKEN})
+_ALSO_THERE = frozenset({Word.EVICTED, Word.REPEATED, Word.HELD, Word.CUT_OFF, Word.BROKEN})
 """Ends after which the job may still be in the queue."""
 
 
+ONE_START = 2.0
+"""Seconds between two words of one beginning: the log and the queue have clocks of their own."""
 EXPLAINED = 3.0
 """Seconds that an eviction is given to turn out to be a hold or a removal."""
 
@@ -80,14 +82,15 @@ class Ledger:
             self._changed.pop(key, None)
             self._evicted.pop(key, None)
             self._gone.append(attempt.number)
-            if attempt.job:
-                self._jobs.pop(attempt.job, None)
+            if attempt.job and self._jobs.get(attempt.job) == key:  # a queue that was wiped counts from 1 again
+                del self._jobs[attempt.job]
             self._boxes.discard(key)
 
     def assign(self, attempt: Attempt, job: Job) -> None:
         """Note the job of an attempt."""
         attempt.job = job
         self._jobs[job] = attempt.key
+        self.unwanted.discard(job)
         self._changed[attempt.key] = attempt
 
     def write_to(self, attempts: Iterable[Attempt], log: Path) -> None:
@@ -151,6 +154,9 @@ class Ledger:
             self._end(attempt, seen)
 
     def _begin(self, attempt: Attempt, seen: Seen) -> None:
+        if attempt.begun is not None and seen.at - attempt.begun > ONE_START:
+            again = f"HTCondor began it again on {seen.host or 'a node'}, as what looked after it was gone"
+            self._end(attempt, Seen(seen.job, Word.REPEATED, seen.at, attempt.host, again))
         if attempt.begun is None:
             attempt.begun, attempt.host = seen.at, seen.host
             self.waiting.discard(attempt.key)

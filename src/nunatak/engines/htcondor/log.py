@@ -64,7 +64,10 @@ class EventLog:
             self._log = None
 
     def _begin_again_if_changed(self) -> bool:
-        """Go back to the beginning if the file is another one, or shorter than what was read."""
+        """Go back to the beginning of another file, or to the end of one that became shorter.
+
+        What is left of that was read before. It is not read again: a queue that was wiped gives numbers of jobs anew.
+        """
         try:
             with self.path.open("rb") as stream:
                 head = stream.read(MARK)
@@ -75,7 +78,8 @@ class EventLog:
             self.mark = head
             return False
         self.close()
-        self.position, self.mark = 0, head
+        known = self.mark and head.startswith(self.mark)
+        self.position, self.mark = size if known else 0, head
         return True
 
     def _events(self, most: int) -> tuple[list[Seen | None], bool]:

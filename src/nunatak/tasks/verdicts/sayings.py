@@ -50,7 +50,8 @@ BATCH = Clues(
         ("disk usage exceed", "exceeded its disk", "exceeded request_disk", "exceeded allocated disk", "over its disk"),
         "the batch system ended it for using more disk than it asked for",
     ),
-    Clue(K.EVICTED, ("preempted", "was evicted", "job was vacated"), "it was preempted"),
+    Clue(K.EVICTED, ("preempted",), "it was preempted"),
+    Clue(K.EVICTED, ("was evicted", "job was vacated"), "it was evicted from {node}"),
     Clue(
         K.NODE_LOST,
         ("node_fail", "node fail", "boot_fail", "lost connection to", "disconnected and could not reconnect",

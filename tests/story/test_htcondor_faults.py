@@ -1,0 +1,196 @@
+"""What fails around a pool: nothing is lost, nothing is done twice, no try is used up, and `why` says what it was.
+
+One pool and one installation with PostgreSQL are behind all stories of this module. Their tasks write down when they
+begin and wait for a sign, so that a fault meets them where the story wants it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import select
+
+from nunatak.tasks.tables import attempts
+from tests.services.postgres import Postgres
+from tests.story.installation import until
+from tests.story.pool_site import Site, pool_site
+
+pytestmark = [pytest.mark.slow, pytest.mark.htcondor, pytest.mark.timeout(900)]  # the first may install the pool
+
+
+@pytest.fixture(scope="module")
+def site(postgres: Postgres) -> Iterator[Site]:
+    with pool_site(postgres) as found:
+        yield found
+
+
+def once(jobs: int) -> Counter[str]:
+    return Counter(str(job) for job in range(jobs))
+
+
+def test_a_schedd_and_a_negotiator_that_are_killed_cost_nothing(site: Site) -> None:
+    number = site.running("schedd", 3)
+    site.pool.kill("condor_schedd")
+    site.pool.kill("condor_negotiator")
+    later = site.submit("negotiator", 2)
+    site.finish(number, later)
+    assert site.begun(number) == once(3)
+    assert site.begun(later) == once(2)
+    assert site.endings(number) == {("ok", False): 3}
+    assert site.endings(later)["ok", False] == 2  # others may have been given back: the schedd took no jobs
+    assert {counted for _, counted in site.endings(later)} == {False}
+
+
+def test_killed_starters_workers_shadows_and_startds_cost_the_attempts_that_they_had_and_no_try(site: Site) -> None:
+    number = site.running("starter", 4)
+    site.pool.kill_starter(site.job(number, 0))
+    site.kill_worker(number, 1)
+    site.kill_shadow(number, 2)
+    starter, worker, shadow = (site.first_end(number, job) for job in range(3))
+    assert "node-lost: " in starter
+    assert starter.endswith(" was lost")
+    assert "lost: the worker left no outcome: it was killed by signal 9" in worker
+    assert "evicted: it was taken from " in shadow
+    assert "HTCondor began it again on " in shadow
+    site.until_begun(number, 7)
+    site.pool.kill("condor_startd")
+    site.finish(number)
+    ends = site.endings(number)
+    assert ends["ok", False] == 4
+    assert {counted for _, counted in ends} == {False}
+    assert set(ends) <= {("ok", False), ("node-lost", False), ("lost", False), ("evicted", False)}
+
+
+def test_a_pool_that_loses_its_power_begins_again_what_ran(site: Site) -> None:
+    number = site.running("power", 2)
+    site.pool.power_cut()
+    site.let(number, 0, 1)
+    site.pool.begin()
+    site.until_up()
+    site.finish(number)
+    assert site.begun(number) == once(2) + once(2)
+    assert site.endings(number)["ok", False] == 2
+    assert {counted for _, counted in site.endings(number)} == {False}
+    assert "node-lost: " in site.first_end(number, 0)
+
+
+def test_a_queue_that_is_wiped_costs_the_attempts_in_it_and_no_try(site: Site) -> None:
+    number = site.running("wiped", 2)
+    site.wipe_queue()
+    said = site.first_end(number, 0)
+    assert "lost: it vanished from the queue of HTCondor" in said
+    site.finish(number)
+    assert site.endings(number) == {("ok", False): 2, ("lost", False): 2}
+
+
+def test_what_administrators_do_to_jobs_is_told_and_tried_again(site: Site) -> None:
+    number = site.running("hands", 3)
+    held, removed, both = (site.job(number, job) for job in range(3))
+    admin = site.pool.admin
+    admin("condor_hold", held)
+    admin("condor_rm", removed)
+    with site.engine_asleep():
+        admin("condor_hold", both)
+        admin("condor_release", both)
+        until(lambda: f"013 (00{both}".split(".")[0] in site.event_log.read_text(), "the release to be written")
+    said = [site.first_end(number, job) for job in range(3)]
+    site.finish(number)
+    assert "evicted: it was held in the queue by hand: via condor_hold" in said[0]
+    assert "evicted: it was removed from the queue by hand: via condor_rm" in said[1]
+    assert "evicted: it was held in the queue by hand: via condor_hold" in said[2]
+    assert site.begun(number) == once(3) + once(3)
+    assert site.endings(number) == {("ok", False): 3, ("evicted", False): 3}
+
+
+def test_a_job_that_the_site_holds_by_its_policy_is_told_so(site: Site) -> None:
+    number = site.submit("policy", 5)  # the policy is against the fifth job of any dataset
+    said = site.first_end(number, 4)
+    site.finish(number)
+    assert "HTCondor held it: the site holds what it does not like" in said
+    assert site.endings(number)["ok", False] == 5
+    assert {counted for _, counted in site.endings(number)} == {False}
+
+
+def test_an_event_log_that_is_rotated_truncated_torn_or_deleted_costs_nothing(site: Site) -> None:
+    number = site.running("log", 4)
+    log = site.event_log
+    for job, damage in enumerate(("truncated", "torn", "rotated", "deleted")):
+        with site.engine_asleep():
+            if damage == "rotated":
+                log.rename(log.with_suffix(".old"))
+            elif damage == "truncated":
+                os.truncate(log, log.stat().st_size // 2)
+            elif damage == "torn":
+                with log.open("a") as stream:
+                    stream.write("005 (001.000.000) 2026-01-01 00:00:00 Job termi")
+            else:
+                log.unlink(missing_ok=True)  # jobs go on in the one that was put away
+            site.let(number, job)
+            until(lambda job=job: not site.cluster.job(f"{number}/{job}/wait#1"), f"the job of {damage} to end")
+        until(lambda job=job: site.house.status(number).tasks.done == job + 1, f"the end behind a log {damage}")
+    site.finish(number)
+    assert site.begun(number) == once(4)
+    assert site.endings(number) == {("ok", False): 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "ends"),
+    [
+        ("claimed", "nunatak.engines.htcondor.engine:HTCondorEngine.submit", {("ok", False): 2, ("lost", False): 2}),
+        ("sent", "nunatak.engines.htcondor.bindings:Condor.submit+", {("ok", False): 2}),
+    ],
+)
+def test_an_engine_killed_around_a_submission_does_each_task_once(
+    site: Site, name: str, place: str, ends: dict[tuple[str, bool], int]
+) -> None:
+    site.kill_engine()
+    number = site.submit(name, 2)
+    site.start_engine(sys.executable, "-m", "tests.story.dying", place, "1")
+    assert site.engine
+    assert site.engine.wait(60) == -signal.SIGKILL
+    assert site.begun(number).total() <= 2
+    site.start_engine()
+    site.finish(number)
+    assert site.begun(number) == once(2)
+    assert site.endings(number) == ends
+    if len(ends) > 1:
+        assert "lost: the engine lost it" in site.first_end(number, 0)
+
+
+def test_a_clock_of_a_node_that_is_days_off_moves_nothing_in_the_ledger(site: Site) -> None:
+    began = time.time()
+    numbers = []
+    for name, shift in (("behind", "-3d"), ("ahead", "+3d")):
+        with site.fault(f"clock {shift}"):
+            number = site.running(name, 1)
+            site.finish(number)
+            numbers.append(number)
+    columns = (attempts.c.claimed, attempts.c.started, attempts.c.ended, attempts.c.wall)
+    with site.house.database() as opened, opened.read() as tx:
+        rows = tx.execute(select(*columns).where(attempts.c.dataset.in_(numbers))).all()
+    assert len(rows) == 2
+    for row in rows:
+        assert began - 1 <= row.claimed <= row.started + 1 <= row.ended + 2 <= time.time() + 3
+        assert 0 <= row.wall < 300
+    assert "it runs" not in site.why(numbers[0], 0).sentence
+
+
+@pytest.mark.parametrize(("name", "fault", "words"), [
+    ("short", "truncate output.0", "it came back with 3 bytes instead of"),
+    ("missing", "remove output.0", "No such file"),
+])  # fmt: skip
+def test_an_output_that_does_not_come_back_whole_is_not_taken(site: Site, name: str, fault: str, words: str) -> None:
+    with site.fault(fault):
+        number = site.running(name, 1)
+        site.let(number, 0)
+        said = site.first_end(number, 0)
+    site.finish(number)
+    assert "the output a.txt could not be stored" in said
+    assert words in said
+    assert site.begun(number) == Counter({"0": 2})
