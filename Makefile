@@ -1,6 +1,6 @@
 # The two commands to know: `make demo` and `make test`. Both set up all they need.
 .DEFAULT_GOAL := help
-.PHONY: help demo compare test check format lint types contracts docs pictures bench up clean
+.PHONY: help demo compare clusters test check format lint types contracts docs pictures bench up clean
 BIN := .venv/bin
 WORKERS ?= 3
 
@@ -15,6 +15,10 @@ compare:  ## after `make demo`: run the chain without any workflow system and co
 	@python=$$(ls $(CURDIR)/demo-out/nunatak/cache/venv/*/bin/python) && cd examples/muons && rm -rf ../../demo-out/plain && \
 	$$python run_chain.py ../../demo-out/plain --jobs 4 >../../demo-out/plain.log && \
 	$$python compare_hashes.py ../../demo-out/plain ../../demo-out/results
+
+clusters:  ## run the whole chain on a real HTCondor pool and a real Slurm, with evictions, and compare its content (root on Debian 12)
+	@tools/setup.sh dev
+	@NUNATAK_CHAIN=whole $(BIN)/python -m pytest -q -s tests/story/test_physics_on_clusters.py
 
 test:  ## run every test, with a real PostgreSQL, HTCondor pool and Slurm (root on Debian 12)
 	@tools/setup.sh dev

@@ -34,8 +34,8 @@ class Chain:
         done.check_returncode()
 
     def job(self, number):
-        """Run the five steps of a job; its seed is its number plus one."""
-        seed = ("--seed", number + 1)
+        """Run the five steps of a job; its seed is its number plus that of the first."""
+        seed = ("--seed", number + self.args.seed)
         gen, prop, hits, det, l2 = (f"{name}.{number:06d}.npz" for name in ("gen", "prop", "hits", "det", "l2"))
         self.step("generate", *seed, "--nevents", self.args.nevents, "tables.npz", gen)
         self.step("propagate", *seed, "tables.npz", gen, prop)
@@ -64,6 +64,7 @@ def main():
     arguments.add_argument("--procs", type=int, default=2, help="jobs at a time (default 2)")
     arguments.add_argument("--nevents", type=int, default=2500, help="showers a job (default 2500)")
     arguments.add_argument("--oversize", type=float, default=7.0, help="see photons.py (default 7)")
+    arguments.add_argument("--seed", type=int, default=1, help="seed of the first job (default 1)")
     chain = Chain(arguments.parse_args())
     start = time.monotonic()
     try:
