@@ -26,6 +26,7 @@ from nunatak.core.clock import Clock, Keys, system_clock, system_keys
 from nunatak.core.errors import Conflict, Refused, Unavailable
 from nunatak.core.settings import Settings
 from nunatak.db import migrate as migrations
+from nunatak.db.bounds import Bounds
 from nunatak.db.database import Database
 from nunatak.loops import logging
 from nunatak.loops.maintenance import Maintenance, loops_of
@@ -66,10 +67,20 @@ def build(
     clock: Clock = system_clock,
     keys: Keys = system_keys,
     chance: Callable[[], float] = random.random,
+    role: str = "api",
+    migrating: bool = True,
 ) -> Services:
-    """Open everything that an installation consists of, and bring its database to this version's schema."""
-    database = Database(settings.database)
-    migrations.upgrade(database)
+    """Open everything that an installation consists of, and bring its database to this version's schema.
+
+    Not `migrating`, an empty one is still made ready; raises `Conflict` for one of another version. `role` is the name
+    under which PostgreSQL shows the connections.
+    """
+    database = Database(settings.database, bounds(settings), name=f"nunatak {role}")
+    try:
+        migrations.upgrade(database) if migrating else migrations.ready(database)
+    except BaseException:
+        database.close()
+        raise
     return Services(
         database=database,
         contexts=Contexts(decay=Decay(settings.half_life)),
@@ -97,6 +108,18 @@ def build(
             session=settings.session_lifetime,
         ),
         rules=Rules(settings.half_life, settings.aging, settings.gpu_worth, settings.probe),
+    )
+
+
+def bounds(settings: Settings) -> Bounds:
+    """Return what one process may ask of the database."""
+    return Bounds(
+        pool=settings.database_pool,
+        overflow=settings.database_overflow,
+        wait=settings.database_wait,
+        statement=settings.statement_timeout,
+        lock=settings.lock_timeout,
+        idle=settings.idle_timeout,
     )
 
 
@@ -218,11 +241,12 @@ class ApiServer(uvicorn.Server):
 def run_api(settings: Settings, sock: socket.socket | None = None, *, loops: bool = True, local: bool = False) -> None:
     """Run the API, with the maintenance loops unless they run elsewhere, until a signal.
 
-    With `local` an administrator's token is in the data directory before the first answer.
+    With `local` an administrator's token is in the data directory before the first answer, and the database is brought to
+    this version's schema. Otherwise raises `Conflict` for one of another version: `migrate` does that.
     """
     logging.configure()
     wellness = Wellness(os.environ, settings.alive)
-    services = build(settings)
+    services = build(settings, migrating=local)
     if local:
         local_token(services, settings.data / "token", "local")
     house = maintenance(services, settings) if loops else None
@@ -238,10 +262,10 @@ def run_api(settings: Settings, sock: socket.socket | None = None, *, loops: boo
 
 
 def run_loops(settings: Settings) -> None:
-    """Run the maintenance loops alone until a signal."""
+    """Run the maintenance loops alone until a signal. Raises `Conflict` for a database of another version."""
     logging.configure()
     wellness = Wellness(os.environ, settings.alive)
-    services = build(settings)
+    services = build(settings, role="loops", migrating=False)
     house = maintenance(services, settings)
     stop = threading.Event()
     forward_signals(stop)
@@ -255,14 +279,16 @@ def run_loops(settings: Settings) -> None:
     services.database.close()
 
 
-def migrate(settings: Settings, *, local: bool = False) -> str:
-    """Bring the database to this version's schema; returns a sentence that says what was done.
+def migrate(settings: Settings, tell: Callable[[str], None] = lambda _: None, *, local: bool = False) -> str:
+    """Bring the database to this version's schema; returns a sentence that says what was done, and tells what is waited for.
 
-    With `local` an administrator's token is in the data directory after that.
+    With `local` an administrator's token is in the data directory after that. Raises `Conflict` if the database is newer,
+    `Unavailable` if its locks could not be had in time.
     """
-    database = Database(settings.database)
+    long = bounds(settings).for_long(settings.long_statement_timeout)
+    database = Database(settings.database, long, name="nunatak migrate")
     try:
-        applied = migrations.upgrade(database)
+        applied = migrations.upgrade(database, pace=migrations.Pace(patience=settings.migrate_patience), tell=tell)
     finally:
         database.close()
     if local:
@@ -277,7 +303,8 @@ def doctor(settings: Settings, *, repair: bool) -> Report:
     """Look at the whole installation; with `repair`, correct kept counts that are wrong."""
     from nunatak.tasks.doctor import examine  # late: servers start faster without it
 
-    database = Database(settings.database)
+    long = bounds(settings).for_long(settings.long_statement_timeout)
+    database = Database(settings.database, long, name="nunatak doctor")
     try:
         missing = ContentStore(settings.blobs).missing
         return examine(

@@ -18,6 +18,7 @@ from nunatak.datasets.plan import Plan
 from nunatak.datasets.progress import Moves
 from nunatak.datasets.tables import task_counts
 from nunatak.db import migrate
+from nunatak.db.bounds import Bounds
 from nunatak.db.database import Database
 from nunatak.tasks import choosing
 from nunatak.tasks.choosing import Chooser, Rules
@@ -40,7 +41,7 @@ def ask(world: World, limit: int) -> Asked:
 @pytest.fixture
 def crowded(postgres: Postgres) -> Iterator[World]:
     """A world on PostgreSQL whose statements give up at once where they would have to wait."""
-    database = Database(postgres.new_database(), lock_seconds=0.001)
+    database = Database(postgres.new_database(), Bounds(lock=0.001))
     migrate.upgrade(database)
     yield World(database, ManualClock())
     database.close()
@@ -101,7 +102,7 @@ def test_no_count_is_locked_while_a_claim_looks_again(crowded: World) -> None:
 
 @pytest.mark.slow
 def test_many_claims_and_reports_at_once_never_wait_for_each_other_in_a_circle(postgres: Postgres) -> None:
-    database = Database(postgres.new_database(), pool=12)
+    database = Database(postgres.new_database(), Bounds(pool=12))
     migrate.upgrade(database)
     world = World(database, ManualClock())
     for _ in range(6):
@@ -148,7 +149,7 @@ def _deadlocks(database: Database) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_claims_that_race_a_split_lose_no_job_and_take_none_twice(postgres: Postgres, seed: int) -> None:
-    database = Database(postgres.new_database(), pool=8)
+    database = Database(postgres.new_database(), Bounds(pool=8))
     migrate.upgrade(database)
     world = World(database, ManualClock())
     jobs = 150

@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import pytest
 from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
 
 from nunatak.accounts import policy, tokens
 from nunatak.api.app import bare_app, create_app
 from nunatak.api.guard import GuardedRoute
+from nunatak.db.bounds import Bounds
+from nunatak.db.database import Database
 from nunatak.web.app import routes as page_routes
 from tests.edge.conftest import CAPACITY, RECIPE, Api
 
@@ -96,6 +99,18 @@ def test_a_server_on_its_way_out_is_alive_and_not_ready(api: Api) -> None:
     found = api.http.get("/readyz")
     assert (found.status_code, found.json()["code"]) == (503, "stopping")
     assert api.http.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/datasets", "/engines"])
+def test_without_a_free_connection_to_the_database_callers_are_told_to_come_again(api: Api, path: str) -> None:
+    full = Database(api.services.database.url, Bounds(pool=1, wait=0.05))
+    with full.write(), full.read(), full.glance(), TestClient(create_app(replace(api.services, database=full))) as http:
+        found = http.get(f"/api/v1{path}", headers=api.headers)
+    full.close()
+    assert (found.status_code, found.json()["code"]) == (503, "database-busy")
+    assert found.headers["content-type"] == "application/problem+json"
+    assert found.headers["retry-after"] == "1"
+    assert "tried again" in found.json()["hint"]
 
 
 @pytest.mark.parametrize(

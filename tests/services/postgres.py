@@ -11,11 +11,13 @@ import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 
-def _binary(name: str) -> str:
+def binary(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     path = str(found[-1]) if found else shutil.which(name)
     if not path:
@@ -49,7 +51,7 @@ class Postgres:
             shutil.chown(directory, user)
             directory.chmod(0o755)
         data = str(directory / "data")
-        server._run([_binary("initdb"), "-D", data, "-A", "trust", "-U", "nunatak", "-E", "UTF8", "--locale=C"])
+        server._run([binary("initdb"), "-D", data, "-A", "trust", "-U", "nunatak", "-E", "UTF8", "--locale=C"])
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(server.port),
@@ -63,7 +65,7 @@ class Postgres:
         lines = "".join(f"{key} = '{value}'\n" for key, value in options.items())
         conf = directory / "data" / "postgresql.conf"
         server._run(["/bin/sh", "-c", 'cat >> "$0"', str(conf)], text=lines)
-        server._run([_binary("pg_ctl"), "-D", data, "-l", str(directory / "log"), "-w", "start"])
+        server._run([binary("pg_ctl"), "-D", data, "-l", str(directory / "log"), "-w", "start"])
         return server
 
     def _run(self, command: list[str], text: str = "") -> None:
@@ -85,17 +87,29 @@ class Postgres:
         """Return the address of a database on this server."""
         return f"postgresql+psycopg://nunatak@127.0.0.1:{self.port}/{name}"
 
-    def new_database(self) -> str:
+    def new_database(self, tablespace: str = "pg_default") -> str:
         """Create an empty database and return its address."""
         name = f"test_{next(self._numbers)}"
-        with psycopg.connect(host="127.0.0.1", port=self.port, user="nunatak", dbname="postgres", autocommit=True) as c:
-            c.execute(f'CREATE DATABASE "{name}"'.encode())
+        with self.connect() as c:
+            c.execute(f'CREATE DATABASE "{name}" TABLESPACE "{tablespace}"'.encode())
         return self.url(name)
+
+    def connect(self, name: str = "postgres", **more: Any) -> psycopg.Connection[Any]:
+        """Open a connection of the administrator; each statement is a transaction."""
+        return psycopg.connect(
+            host="127.0.0.1", port=self.port, user="nunatak", dbname=name, autocommit=True, connect_timeout=10, **more
+        )
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting of the running server."""
+        with self.connect() as c:
+            c.execute(f"ALTER SYSTEM SET {name} = {value}".encode())
+            c.execute("SELECT pg_reload_conf()")
 
     def pg_ctl(self, *words: str) -> None:
         """Run pg_ctl on this server: `stop -m immediate`, `start`, `restart`."""
         data = str(self.directory / "data")
-        self._run([_binary("pg_ctl"), "-D", data, "-l", str(self.directory / "log"), "-w", *words])
+        self._run([binary("pg_ctl"), "-D", data, "-l", str(self.directory / "log"), "-w", *words])
 
     def stop(self) -> None:
         """Stop the server and remove its files."""

@@ -13,6 +13,7 @@ from nunatak import assembly
 from nunatak.core.clock import ManualClock
 from nunatak.core.settings import Settings
 from nunatak.datasets.plan import StoredFile
+from nunatak.db import migrate
 from nunatak.db.database import Database
 from nunatak.tasks.doctor import Report, examine
 from tests.contract.world import World, chain
@@ -33,7 +34,14 @@ def test_a_sound_installation_gives_no_word_but_how_much_was_looked_at(world: Wo
         world.submit(chain(2))
     assert look(world) == Report(datasets=3)
     assert str(look(world)) == "3 datasets looked at: sound"
-    assert look(world).to_plain() == {"sound": True, "datasets": 3, "faults": [], "warnings": [], "repaired": []}
+    assert look(world).to_plain() == {
+        "sound": True,
+        "datasets": 3,
+        "faults": [],
+        "warnings": [],
+        "repaired": [],
+        "repairable": [],
+    }
 
 
 def test_wrong_counts_are_found_and_with_repair_put_right(world: World) -> None:
@@ -114,8 +122,13 @@ def test_a_database_of_another_version_is_named_and_not_looked_into(world: World
     found = look(world)
     assert found.datasets == 0
     assert len(found.faults) == 1
-    assert "nunatak migrate" in found.faults[0]
     assert "9999" in found.faults[0]
+    assert "start the version that migrated it" in found.faults[0]
+    with world.database.write() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    assert look(world).faults == [
+        f"the database is at revision 0001, this version needs {migrate.head()}: run nunatak migrate"
+    ]
 
 
 def test_secrets_that_others_can_read_and_directories_that_are_open_are_found(world: World, tmp_path: Path) -> None:

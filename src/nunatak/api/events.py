@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from nunatak.api.requests import base_url, dumps
 from nunatak.api.services import Services
-from nunatak.core.errors import NunatakError
+from nunatak.core.errors import NunatakError, Unavailable
 from nunatak.tasks import look
 
 log = structlog.get_logger("nunatak.api")
@@ -54,6 +54,8 @@ class Poller:
                 break
             try:
                 await self._publish(await run_in_threadpool(self.read))
+            except Unavailable:
+                continue  # the database has said so once
             except NunatakError as error:
                 log.warning("watching", dataset=self.dataset, error=str(error))
         async with self._changed:

@@ -227,7 +227,7 @@ def migrate(config: Config = None, data: Data = None, local: Local = False, as_j
     """Bring the database to the form this version needs."""
     from nunatak import assembly
 
-    report = assembly.migrate(_settings(config, data=data), local=local)
+    report = assembly.migrate(_settings(config, data=data), say, local=local)
     if as_json:
         out_json(report)
     else:

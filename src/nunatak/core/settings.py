@@ -76,6 +76,35 @@ class Settings(BaseModel):
         shown="`sqlite:///<data>/nunatak.db`",
         default="",
     )
+    database_pool: int = _setting(
+        "Connections a server process keeps open in each of its three pools (to write, to read, to look): PostgreSQL's"
+        " `max_connections` has to be above three times this for all processes together.", "connections",
+        default=8, ge=1, le=1000,
+    )  # fmt: skip
+    database_overflow: int = _setting(
+        "Connections more in each pool while many requests come at once.", "connections", default=0, ge=0, le=1000
+    )
+    database_wait: Seconds = _setting(
+        "How long a request waits for a free connection before it is told to come again.", "seconds", default=10.0, gt=0
+    )
+    statement_timeout: Seconds = _setting(
+        "Longest statement of a request or of a loop, on PostgreSQL.", "seconds", default=30.0, gt=0
+    )
+    lock_timeout: Seconds = _setting(
+        "How long a statement waits for a lock, on PostgreSQL; then the transaction is tried again.", "seconds",
+        default=5.0, gt=0,
+    )  # fmt: skip
+    idle_timeout: Seconds = _setting(
+        "How long a transaction may be open with nothing asked in it, on PostgreSQL.", "seconds", default=60.0, gt=0
+    )
+    long_statement_timeout: Seconds = _setting(
+        "Longest statement of `nunatak doctor` and of `nunatak migrate`, on PostgreSQL.", "seconds", default=6 * 3600.0,
+        gt=0,
+    )  # fmt: skip
+    migrate_patience: Seconds = _setting(
+        "For how long `nunatak migrate` tries again to get the locks that it needs, on PostgreSQL.", "seconds",
+        default=600.0, gt=0,
+    )  # fmt: skip
     store: str = _setting("URL that `{store}` stands for in recipes.", shown="`file://<data>/store`", default="")
     blobs: Path = _setting("Directory of the files sent along with datasets.", shown="`<data>/blobs`", default=Path())
     logs: Path = _setting("Directory of the logs of attempts.", shown="`<data>/logs`", default=Path())

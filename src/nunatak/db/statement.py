@@ -13,6 +13,8 @@ import psycopg
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from nunatak.db.faults import is_stale
+
 _NAME = re.compile(r"(?<!:):([a-z_]+)")
 _POSTGRES_TYPES = {"int": "integer", "big": "bigint", "real": "double precision", "text": "text"}
 
@@ -47,6 +49,7 @@ class Statement:
         )
         self.sqlite = text.replace("%%", "%").format(lock="", wait="", **sqlite)
         self._make: Callable[[Iterable[Any]], Any] | None = None
+        self._width = 0
 
     def __call__(self, tx: Connection, **values: Any) -> Sequence[Row]:
         """Run it; sets are given as sequences of tuples. Returns the rows, if the statement returns any.
@@ -61,7 +64,9 @@ class Statement:
                 cursor = driver.execute(self.sqlite, self._json(values))
             if cursor.description is None:
                 return ()
-            make = self._make or self._rows(cursor.description)
+            make = self._make
+            if make is None or len(cursor.description) != self._width:  # a migration adds columns under our feet
+                make = self._rows(cursor.description)
             return [make(row) for row in cursor.fetchall()]
         except (psycopg.Error, sqlite3.Error) as error:
             raise translated(tx, self.sqlite, error) from error
@@ -69,7 +74,7 @@ class Statement:
     def _rows(self, description: Sequence[Any]) -> Callable[[Iterable[Any]], Any]:
         new: Any = namedtuple  # its fields are known only now
         make: Callable[[Iterable[Any]], Any] = new("Row", [column[0] for column in description], rename=True)._make
-        self._make = make
+        self._width, self._make = len(description), make
         return make
 
     def _json(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,13 +117,13 @@ class Addition:
 
 def translated(tx: Connection, sql: str, error: psycopg.Error | sqlite3.Error) -> BaseException:
     """Return a driver's error as SQLAlchemy's, so that callers see one kind; drops connections that the server closed."""
-    gone = isinstance(error, psycopg.Error) and tx.connection.driver_connection.closed  # type: ignore[union-attr]
+    closed: bool = isinstance(error, psycopg.Error) and tx.connection.driver_connection.closed  # type: ignore[union-attr]
+    gone = closed or is_stale(error)
     if gone:
         tx.invalidate(error)
-        tx.engine.dispose()  # the others of the pool went the same way
     base = psycopg.Error if isinstance(error, psycopg.Error) else sqlite3.Error
     return DBAPIError.instance(
-        sql, None, error, base, hide_parameters=True, connection_invalidated=bool(gone), dialect=tx.dialect
+        sql, None, error, base, hide_parameters=True, connection_invalidated=gone, dialect=tx.dialect
     )
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from nunatak.accounts import repeats
 from nunatak.core.address import Address
 from nunatak.core.clock import Clock
-from nunatak.core.errors import Invalid, NunatakError, Refused
+from nunatak.core.errors import Invalid, NunatakError, Refused, Unavailable
 from nunatak.db.database import Database
 from nunatak.loops.clock_watch import ClockWatch
 from nunatak.storage.protocol import Storage
@@ -33,6 +33,8 @@ LEAD_SECONDS = 30.0
 LONGEST_BACK_OFF = 60.0
 LONGEST_GAP = 10.0
 """Seconds between two looks for silent engines which are nothing remarkable on a busy machine."""
+LONGEST_AWAY = 5.0
+"""Seconds between two tries while the database does not go along."""
 FILES = 500
 ANSWERS = 1000
 
@@ -240,7 +242,11 @@ class Runner:
 
     def _back_off(self, error: Exception) -> float:
         self._failures += 1
-        pause: float = min(max(self.loop.interval, 0.5) * 2 ** min(self._failures, 10), LONGEST_BACK_OFF)
+        away = isinstance(error, Unavailable) and error.code.startswith("database")
+        longest = LONGEST_AWAY if away else LONGEST_BACK_OFF
+        pause: float = min(max(self.loop.interval, 0.5) * 2 ** min(self._failures, 10), longest)
+        if away:
+            return pause  # the database has said so once, for all loops
         unexpected = not isinstance(error, NunatakError)
         log.error("loop", loop=self.loop.name, error=str(error), again=pause, exc_info=error if unexpected else None)
         return pause

@@ -16,6 +16,7 @@ from nunatak.core.states import TaskState
 from nunatak.core.work import Shape
 from nunatak.datasets.plan import Plan
 from nunatak.db import migrate
+from nunatak.db.bounds import Bounds
 from nunatak.db.database import Database
 from nunatak.loops.maintenance import Loop, enforcer
 from nunatak.tasks import choosing, claim, fleet, lessons, snapshot, standings, tally, unfold
@@ -40,7 +41,7 @@ def _empty() -> bytes:
     """Return an empty database of this version, as an installation has it; made once a process."""
     with tempfile.TemporaryDirectory(prefix="nunatak-simulation-") as directory:
         path = Path(directory) / "empty.db"
-        database = Database(f"sqlite:///{path}", pool=1, passing=True)
+        database = Database(f"sqlite:///{path}", Bounds(pool=1), passing=True)
         migrate.upgrade(database)
         database.close()
         return path.read_bytes()
@@ -55,7 +56,7 @@ class House:
         self._directory = tempfile.TemporaryDirectory(prefix="nunatak-simulation-")
         path = Path(self._directory.name) / "passing.db"
         path.write_bytes(_empty())
-        self.database = Database(f"sqlite:///{path}", pool=2, passing=True)
+        self.database = Database(f"sqlite:///{path}", Bounds(pool=2), passing=True)
         self.contexts = Contexts()
         self._random = random.Random(seed)  # noqa: S311 - a simulation has to come out the same again
         self._lessons = Lessons(self._random.random)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -51,6 +50,7 @@ class Report:
     warnings: list[str] = field(default_factory=list)
     repaired: list[str] = field(default_factory=list)
     datasets: int = 0
+    repairable: list[int] = field(default_factory=list)  # datasets whose counts a repair would work out anew
 
     @property
     def sound(self) -> bool:
@@ -65,6 +65,7 @@ class Report:
             "faults": self.faults,
             "warnings": self.warnings,
             "repaired": self.repaired,
+            "repairable": self.repairable,
         }
 
     def __str__(self) -> str:
@@ -72,6 +73,12 @@ class Report:
         lines = [f"repaired: {text}" for text in self.repaired]
         lines += [f"warning: {text}" for text in self.warnings]
         lines += [f"fault: {text}" for text in self.faults]
+        if self.repairable:
+            which = ", ".join(map(str, self.repairable[:PAGE]))
+            lines.append(
+                f"nunatak doctor --repair works out the counts of dataset {which} anew from tasks and attempts,"
+                " and changes nothing else"
+            )
         found = "sound" if self.sound else f"{len(self.faults)} faults"
         return "\n".join([*lines, f"{self.datasets} datasets looked at: {found}"])
 
@@ -117,11 +124,10 @@ def _database(report: Report, database: Database) -> bool:
             if damage != ["ok"]:
                 report.faults += [f"the database file is damaged: {text}" for text in damage]
                 return False
-        try:
-            found, newest = migrate.current(tx), migrate.head()
-        except CommandError as error:
-            found, newest = str(error), ""
-    if found != newest:
+        found, newest = migrate.current(tx), migrate.head()
+    if found is not None and found > newest:
+        report.faults.append(f"{(new := migrate.too_new(found, newest)).message}: {new.hint}")
+    elif found != newest:
         report.faults.append(f"the database is at revision {found}, this version needs {newest}: run nunatak migrate")
     return found == newest
 
@@ -139,12 +145,16 @@ def _numbers(database: Database) -> Iterator[int]:
 
 
 def _dataset(report: Report, database: Database, contexts: Contexts, dataset: int, *, repair: bool, now: float) -> None:
+    """Look at one dataset as of one moment, which keeps nobody waiting; a repair keeps those waiting who change counts."""
     with database.read() as tx:
         faults = invariants.check(tx, contexts, [dataset])
+        repairable = bool(faults) and bool(invariants.differences(tx, contexts.one(tx, dataset)))
     report.datasets += 1
-    if faults and repair:
+    if repairable and repair:
         changed, faults = database.run(lambda tx: _repair(tx, contexts, dataset, now))
         report.repaired += changed
+    elif repairable:
+        report.repairable.append(dataset)
     report.faults += faults
 
 

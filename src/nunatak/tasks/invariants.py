@@ -3,44 +3,62 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from nunatak.core.address import ONCE, Address
 from nunatak.core.states import LEASED_STATES, TaskState
 from nunatak.datasets import progress
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.tables import datasets
-from nunatak.tasks import spent_check
+from nunatak.db.bounds import let_plan
+from nunatak.db.statement import Row
+from nunatak.tasks import check_store, spent_check
 from nunatak.tasks.context import Context, Contexts
-from nunatak.tasks.tables import attempts, tasks
 
 S = TaskState
+MOST = 20
+"""Examples shown of one kind of fault in one dataset."""
 
 
 def check(tx: Connection, contexts: Contexts, only: Iterable[int] | None = None) -> list[str]:
-    """Return what does not agree, one sentence each; nothing for a consistent database. Reads whole datasets."""
+    """Return what does not agree, one sentence each; nothing for a consistent database. It goes over whole datasets."""
+    let_plan(tx)
     wanted = list(only) if only is not None else [row.dataset for row in tx.execute(select(datasets.c.dataset))]
     return [fault for dataset in wanted for fault in check_dataset(tx, contexts.one(tx, dataset))]
 
 
 def check_dataset(tx: Connection, context: Context) -> list[str]:
     """Return what does not agree in one dataset."""
-    rows = list(tx.execute(select(tasks).where(tasks.c.dataset == context.dataset)))
-    faults = [fault for row in rows for fault in _row_faults(context, row)]
-    faults += _attempt_faults(tx, context, rows)
-    faults += _parent_faults(tx, context, rows)
-    faults += [f"{name}: kept {kept}, counted {real}" for name, kept, real in differences(tx, context, rows)]
-    return [f"dataset {context.dataset}: {fault}" for fault in faults]
+    faults = [f"{name}: kept {kept}, counted {real}" for name, kept, real in differences(tx, context)]
+    return [*in_rows(tx, context), *(f"dataset {context.dataset}: {fault}" for fault in faults)]
 
 
-def _name(context: Context, row: Row[Any]) -> str:
+def in_rows(tx: Connection, context: Context) -> list[str]:
+    """Return what does not agree among tasks and attempts: what no count can be worked out from."""
+    kinds = (_strange, _attempt_faults, _parent_faults, _once_faults)
+    return [f"dataset {context.dataset}: {fault}" for kind in kinds for fault in kind(tx, context)]
+
+
+def _name(context: Context, row: Row) -> str:
     return str(Address(context.dataset, None if row.job == ONCE else row.job, context.plan.tasks[row.task].name))
 
 
-def _row_faults(context: Context, row: Row[Any]) -> list[str]:
+def _shown(rows: Sequence[Row]) -> Iterator[Row]:
+    yield from rows[:MOST]
+
+
+def _more(rows: Sequence[Row], what: str) -> list[str]:
+    return [f"and more {what}"] if len(rows) > MOST else []
+
+
+def _strange(tx: Connection, context: Context) -> list[str]:
+    rows = check_store.STRANGE(tx, dataset=context.dataset, n=MOST + 1)
+    return [fault for row in _shown(rows) for fault in _row_faults(context, row)] + _more(rows, "tasks like these")
+
+
+def _row_faults(context: Context, row: Row) -> list[str]:
     faults = []
     name = _name(context, row)
     if row.state in LEASED_STATES and (not row.lease or not row.engine or not row.claimed or not row.attempt):
@@ -60,65 +78,79 @@ def _row_faults(context: Context, row: Row[Any]) -> list[str]:
     return faults
 
 
-def _attempt_faults(tx: Connection, context: Context, rows: list[Row[Any]]) -> list[str]:
+def _attempt_faults(tx: Connection, context: Context) -> list[str]:
     """Attempts are numbered without gaps; all but the open one are in the ledger; done tasks have one good last attempt."""
-    found: dict[tuple[int, int], dict[int, Row[Any]]] = defaultdict(dict)
-    for entry in tx.execute(select(attempts).where(attempts.c.dataset == context.dataset)):
-        found[entry.job, entry.task][entry.attempt] = entry
+    rows = check_store.LEDGER(tx, dataset=context.dataset, n=MOST + 1)
     faults = []
-    for row in rows:
-        ledger = found.pop((row.job, row.task), {})
-        ended = row.attempt - (row.state in LEASED_STATES)
-        name = _name(context, row)
-        if sorted(ledger) != list(range(1, ended + 1)):
-            faults.append(f"{name} has {row.attempt} attempts ({row.state}), the ledger has {sorted(ledger)}")
-        good = [number for number, entry in ledger.items() if entry.action == "done"]
-        if row.state == S.DONE and good[-1:] != [ended]:
+    for row in _shown(rows):
+        ended, name = row.attempt - (row.state in LEASED_STATES), _name(context, row)
+        if row.n != ended or (row.n and (row.low != 1 or row.high != row.n)):
+            found = f"{row.n} from {row.low} to {row.high}" if row.n else "none"
+            faults.append(f"{name} has {row.attempt} attempts ({row.state}), the ledger has {found}")
+        if row.state == S.DONE and row.last != ended:
             faults.append(f"{name} is done, but its last attempt is not")
-        if len(good) > 1 and row.job != ONCE:
-            faults.append(f"{name} was done {len(good)} times")
-    return faults + [f"the ledger has attempts of a task without a row: {key}" for key in found]
+        if row.good > 1 and row.job != ONCE:
+            faults.append(f"{name} was done {row.good} times")
+    orphans = check_store.ORPHANS(tx, dataset=context.dataset, n=MOST)
+    faults += [f"the ledger has attempts of a task without a row: {_name(context, row)}" for row in orphans]
+    return faults + _more(rows, "tasks whose attempts are not those of the ledger")
 
 
-def _parent_faults(tx: Connection, context: Context, rows: list[Row[Any]]) -> list[str]:
+def _edges(context: Context) -> list[tuple[int, int]]:
+    return [(child, parent) for child, parents in enumerate(context.graph.local) for parent in parents]
+
+
+def _opened(tx: Connection, context: Context) -> frozenset[int]:
+    once = frozenset(row.task for row in check_store.ONCE(tx, dataset=context.dataset) if row.state == S.DONE)
+    return context.graph.open_tasks(once)
+
+
+def _parent_faults(tx: Connection, context: Context) -> list[str]:
     """Each task waits for exactly its unfinished parents, and none waits whose parents are all done."""
-    graph = context.graph
-    state = {(row.job, row.task): row.state for row in rows}
-    done = Counter(row.task for row in rows if row.job != ONCE and row.state == S.DONE)
-    once = frozenset(row.task for row in rows if row.job == ONCE and row.state == S.DONE)
-    total = datasets_store.FRONTIER(tx, dataset=context.dataset)[0].total
-    given_up = {row.job for row in datasets_store.CANCELLED_JOBS(tx, dataset=context.dataset)}
-    for job in given_up:
-        for task in graph.gathered:
-            done[task] += state.get((job, task)) != S.DONE
-    opened = graph.open_tasks(once)
+    dataset, edges = context.dataset, _edges(context)
+    pending = check_store.PENDING(tx, dataset=dataset, edges=edges, n=MOST + 1)
+    faults = [
+        f"{_name(context, row)} waits for {row.pending} parents, of which {row.n} are not done"
+        for row in _shown(pending)
+    ]
+    opened = [(task,) for task in sorted(_opened(tx, context))]
+    gated = check_store.GATED(tx, dataset=dataset, opened=opened, n=MOST + 1)
+    for row in _shown(gated):
+        said = "waits for nothing" if row.state == S.WAITING else "is ready before a task it needs is done"
+        faults.append(f"{_name(context, row)} {said}")
+    unopened = check_store.UNOPENED(tx, dataset=dataset, edges=edges, n=MOST + 1)
+    faults += [f"job {row.job}: {context.plan.tasks[row.child].name} was not opened" for row in _shown(unopened)]
+    return faults + _more(pending, "such counts of parents") + _more(gated, "such tasks") + _more(unopened, "of these")
+
+
+def _once_faults(tx: Connection, context: Context) -> list[str]:
+    """Tasks done once wait for those done once before them, and for each job they gather."""
+    graph, dataset = context.graph, context.dataset
+    rows = {row.task: row for row in check_store.ONCE(tx, dataset=dataset)}
+    if not rows:
+        return []
+    done: Counter[int] = Counter()
+    for row in check_store.COUNTED(tx, dataset=dataset):
+        done[row.task] += int(row.of_jobs) if row.state == S.DONE else 0
+    given_up = len(datasets_store.CANCELLED_JOBS(tx, dataset=dataset))
+    among = {row.task: int(row.n) for row in check_store.DONE_IN_CANCELLED(tx, dataset=dataset)} if given_up else {}
+    total = datasets_store.FRONTIER(tx, dataset=dataset)[0].total
     faults = []
-    for row in rows:
-        pending = sum(1 for parent in graph.local[row.task] if state.get((row.job, parent)) != S.DONE)
-        if row.job == ONCE:
-            pending += sum(total - done[parent] for parent in graph.gathers[row.task])
+    for task, row in rows.items():
+        pending = sum(1 for parent in graph.local[task] if parent not in rows or rows[parent].state != S.DONE)
+        pending += sum(total - done[parent] - (given_up - among.get(parent, 0)) for parent in graph.gathers[task])
         if pending != row.pending:
-            faults.append(f"{_name(context, row)} waits for {row.pending} parents, of which {pending} are not done")
-        if row.state == S.WAITING and pending == 0 and (row.job == ONCE or row.task in opened):
-            faults.append(f"{_name(context, row)} waits for nothing")
-        if row.state == S.READY and row.job != ONCE and row.task not in opened:
-            faults.append(f"{_name(context, row)} is ready before a task it needs is done")
-    unopened = {
-        (job, child)
-        for (job, task), found in state.items()
-        if found == S.DONE
-        for child in graph.local_children[task]
-        if (job, child) not in state
-    }
-    return faults + [f"job {job}: {context.plan.tasks[child].name} was not opened" for job, child in sorted(unopened)]
+            name = Address(dataset, None, context.plan.tasks[task].name)
+            faults.append(f"{name} waits for {row.pending} parents, of which {pending} are not done")
+    return faults
 
 
 Difference = tuple[str, dict[str, int], dict[str, int]]
 
 
-def differences(tx: Connection, context: Context, rows: list[Row[Any]]) -> list[Difference]:
+def differences(tx: Connection, context: Context) -> list[Difference]:
     """Return kept counts that differ from what is there: (what, kept, counted)."""
-    real, real_jobs = recount(tx, context, rows)
+    real, real_jobs = recount(tx, context)
     kept = {
         (row.task, row.shape): {state: getattr(row, state) for state in datasets_store.STATES}
         for row in datasets_store.TASK_COUNTS(tx, dataset=context.dataset)
@@ -146,53 +178,37 @@ def differences(tx: Connection, context: Context, rows: list[Row[Any]]) -> list[
     return found + spent_check.differences(tx, context.dataset)
 
 
-def recount(
-    tx: Connection, context: Context, rows: list[Row[Any]]
-) -> tuple[dict[tuple[int, int], dict[str, int]], dict[str, int]]:
+def recount(tx: Connection, context: Context) -> tuple[dict[tuple[int, int], dict[str, int]], dict[str, int]]:
     """Count tasks by (task, shape) and state, and jobs by state, from the rows and the untouched jobs."""
     graph = context.graph
     counts: dict[tuple[int, int], dict[str, int]] = defaultdict(lambda: dict.fromkeys(datasets_store.STATES, 0))
     have: Counter[int] = Counter()
-    for row in rows:
-        counts[row.task, row.shape][row.state] += 1
-        have[row.task] += row.job != ONCE
+    for row in check_store.COUNTED(tx, dataset=context.dataset):
+        counts[row.task, row.shape][row.state] += int(row.n)
+        have[row.task] += int(row.of_jobs)
     limits = datasets_store.FRONTIER(tx, dataset=context.dataset)[0]
-    opened = graph.open_tasks(frozenset(row.task for row in rows if row.job == ONCE and row.state == S.DONE))
+    opened = _opened(tx, context)
     for task in graph.per_job:
         ready = task in graph.roots and task in opened
         counts[task, context.base[task]][S.READY if ready else S.WAITING] += limits.total - have[task]
-    return dict(counts), _recount_jobs(context, rows, limits.total)
+    return dict(counts), _recount_jobs(tx, context, limits.total)
 
 
-def _recount_jobs(context: Context, rows: list[Row[Any]], total: int) -> dict[str, int]:
-    states: dict[int, Counter[str]] = defaultdict(Counter)
-    for row in rows:
-        if row.job != ONCE:
-            states[row.job][row.state] += 1
-    tally = {"total": total, "done": 0, "failed": 0, "held": 0}
+def _recount_jobs(tx: Connection, context: Context, total: int) -> dict[str, int]:
     tasks_of_job = len(context.graph.per_job)
-    for counts in states.values():
-        if counts[S.FAILED]:
-            tally["failed"] += 1
-        elif counts[S.HELD]:
-            tally["held"] += 1
-        elif counts[S.DONE] == tasks_of_job:
-            tally["done"] += 1
     if not tasks_of_job:
-        tally["done"] = total
-    return tally
+        return {"total": total, "done": total, "failed": 0, "held": 0}
+    row = check_store.JOBS_COUNTED(tx, dataset=context.dataset, tasks=tasks_of_job)[0]
+    return {"total": total, "done": int(row.done), "failed": int(row.failed), "held": int(row.held)}
 
 
 def repair(tx: Connection, contexts: Contexts, dataset: int, now: float) -> list[str]:
     """Put kept counts right from the rows; returns what was changed. States and attempts are never touched."""
     context = contexts.one(tx, dataset)
     datasets_store.LOCK_FRONTIER(tx, dataset=dataset)
-    rows = list(tx.execute(select(tasks).where(tasks.c.dataset == dataset)))
-    changed = [
-        f"dataset {dataset}: {name}: {kept} became {real}" for name, kept, real in differences(tx, context, rows)
-    ]
+    changed = [f"dataset {dataset}: {name}: {kept} became {real}" for name, kept, real in differences(tx, context)]
     if changed:
-        real, real_jobs = recount(tx, context, rows)
+        real, real_jobs = recount(tx, context)
         datasets_store.DROP_TASK_COUNTS(tx, dataset=dataset)
         moves = progress.Moves()
         for (task, shape), counts in real.items():
