@@ -128,7 +128,7 @@ def test_work_goes_on_from_a_backup(tmp_path: Path, database_url: str, request: 
         assert later.keys() == {0, 1, 2, 3}
         assert max(later.values()) <= 2
         house.assert_each_done_once(8)
-        assert set(house.endings()) == {("ok", "ok"), ("lost", "lost")}
+        assert set(house.endings()) == {("ok", "ok"), ("terminated", "lost")}
         house.until_no_work()
         with house.client() as client, pytest.raises(NotFound):
             client.dataset(2)
