@@ -21,10 +21,11 @@ from nunatak.engines.hosts import Fault
 from nunatak.engines.protocol import Nodes, What
 from nunatak.engines.simulated import SimulatedEngine
 from nunatak.loops.maintenance import Withdrawer
-from nunatak.tasks import claim, nodes, nodes_look, report
+from nunatak.tasks import claim, nodes, nodes_look, nodes_store, report
 from nunatak.tasks.claim import Claimed
 from nunatak.tasks.health.drain import Health
 from nunatak.tasks.health.events import Node
+from nunatak.tasks.health.news import News
 from nunatak.tasks.scoreboard import Scoreboard
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.standings import excluded, standings
@@ -262,6 +263,20 @@ def test_two_that_believe_to_lead_agree(world: World) -> None:
         (one if number % 3 else two).tick()
     (line,) = lines(world, every=True)
     assert (line["attempts"], line["faults"]) == (50, 0)
+
+
+def test_news_that_nobody_looks_at_do_not_grow_for_ever(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "MOST_NEWS", 7)
+    monkeypatch.setattr(nodes, "LOOKED", 5)
+    kept = []
+    for number in range(40):
+        news = News(float(number))
+        news.begun([(1, f"node{number}")])
+        database.run(lambda tx: nodes.tell(tx, news))  # noqa: B023 - run at once
+        with database.read() as tx:
+            kept.append([row.events for row in nodes_store.NEWS(tx, n=1000)])
+    assert max(map(len, kept)) < 7 + 5
+    assert "node39" in kept[-1][-1]
 
 
 def test_people_drain_and_undrain_and_it_is_told_who_did(world: World) -> None:

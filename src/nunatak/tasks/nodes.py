@@ -24,6 +24,11 @@ from nunatak.tasks.judging import Key
 from nunatak.tasks.verdicts.kinds import Kind
 from nunatak.tasks.verdicts.model import Verdict
 
+MOST_NEWS = 100_000
+"""Rows of news that are kept where nobody looks at them; those who do have fewer than a thousand."""
+LOOKED = 1000
+"""Every so many rows it is seen to that there are no more."""
+
 K = TypeVar("K", bound=Node | Pair)
 
 
@@ -40,10 +45,15 @@ def note(news: News, verdicts: Mapping[Key, Verdict], closed: Mapping[Key, Row],
 
 
 def tell(tx: Connection, news: News) -> None:
-    """Write news down for whoever leads the loop `health`: one row, if there is anything."""
+    """Write news down for whoever leads the loop `health`: one row, if there is anything.
+
+    Where nobody leads it, only the latest are kept: those of last week would drain nodes that are fine by now.
+    """
     text = news.text()
     if text:
-        store.ADD_NEWS(tx, events=text)
+        number = int(store.ADD_NEWS(tx, events=text)[0].news)
+        if number % LOOKED == 0:
+            store.FORGET_NEWS(tx, last=number - MOST_NEWS)
 
 
 def drain(tx: Connection, node: Node, who: str, reason: str, now: float, seconds: float | None = None) -> Standing:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nunatak.db.statement import Statement
 
-ADD_NEWS = Statement("INSERT INTO health_news (events) VALUES (:events)")
+ADD_NEWS = Statement("INSERT INTO health_news (events) VALUES (:events) RETURNING news")
+FORGET_NEWS = Statement("DELETE FROM health_news WHERE news <= :last")
 NEWS = Statement("SELECT news, events FROM health_news ORDER BY news LIMIT :n")
 DROP_NEWS = Statement("DELETE FROM health_news WHERE news IN (SELECT news FROM {v})", v="news big")
 
