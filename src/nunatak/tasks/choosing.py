@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection
 
@@ -191,6 +192,14 @@ class Uses:
         for row in look_store.OWNERS(tx, v=[(dataset,) for dataset in missing]) if missing else ():
             self._owners[row.dataset] = (row.team, row.owner)
         return [Spent(row.dataset, *self._owners[row.dataset], Usage(row.era, row.core, row.gpu)) for row in rows]
+
+
+_USES: WeakKeyDictionary[Contexts, dict[Rules, Uses]] = WeakKeyDictionary()
+
+
+def uses_of(contexts: Contexts, rules: Rules) -> Uses:
+    """Return the sums that a process with these contexts remembers: reading them goes over all datasets there ever were."""
+    return _USES.setdefault(contexts, {}).setdefault(rules, Uses(rules))
 
 
 def stand(tx: Connection, wants: Wanted, used: Used, rules: Rules, now: float) -> Positions:

@@ -14,7 +14,7 @@ from nunatak.core.work import Shape
 from nunatak.datasets.expand import shape_of
 from nunatak.db.statement import Statement
 from nunatak.tasks import lessons, offers
-from nunatak.tasks.choosing import Rules, Uses, stand, wanted
+from nunatak.tasks.choosing import Rules, stand, uses_of, wanted
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.learning.eta import Eta, Work, eta
 from nunatak.tasks.learning.evidence import Evidence
@@ -173,7 +173,7 @@ def _slots(
         return float(running)
     engines, out = offers.alive(tx, now), excluded(tx, now)
     wants = wanted(tx, contexts, rules, now)
-    positions = stand(tx, wants, Uses(rules).of(tx, now), rules, now)
+    positions = stand(tx, wants, uses_of(contexts, rules).of(tx, now), rules, now)
     best = 0.0
     for number in hungry or [n for n, c in counts.items() if c["queued"] or c["waiting"]]:
         shape = shape_for(context, number)

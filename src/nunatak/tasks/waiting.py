@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from nunatak.core.work import Shape
 from nunatak.db.statement import Row
 from nunatak.tasks import offers
-from nunatak.tasks.choosing import Rules, Uses, Wanted, stand, wanted
+from nunatak.tasks.choosing import Rules, Wanted, stand, uses_of, wanted
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.hindrance import Hindrance, What
 from nunatak.tasks.outlook import shape_for
@@ -39,7 +39,7 @@ class Scene:
 def scene(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Scene:
     """Read it. Claims go by the same positions."""
     wants = wanted(tx, contexts, rules, now)
-    positions = stand(tx, wants, Uses(rules).of(tx, now), rules, now)
+    positions = stand(tx, wants, uses_of(contexts, rules).of(tx, now), rules, now)
     return Scene(offers.alive(tx, now), wants, positions, excluded(tx, now))
 
 
