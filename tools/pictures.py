@@ -12,6 +12,9 @@ from tests.services import chromium
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 PAGES = {
     "work": "/datasets",
+    "new": "/new?mode=recipe",
+    "profile": "/profile",
+    "about": "/about",
 }
 """Each picture and the page it is of."""
 LOOKS = {"": (1400, "light"), "-dark": (1400, "dark"), "-phone": (400, "light")}

@@ -9,7 +9,7 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -146,15 +146,24 @@ class Campaign:
     def tell(self, **reports: Any) -> None:
         self._engine.post("/api/v1/engines/icecube/report", self._said(**reports))
 
-    def run(self, limit: int, *, fail: float = 0.0, kind: str = "exit", leave: int = 0) -> int:
-        """Claim up to `limit` tasks, start them, end all but the last `leave`; a part of `fail` fails. Returns how many."""
+    def run(
+        self, limit: int, *, fail: float = 0.0, kind: str = "exit", leave: int = 0, bad: Collection[str] = ()
+    ) -> int:
+        """Claim up to `limit` tasks, start them, end all but the last `leave`; a part of `fail` fails, and
+        all tasks whose addresses (without the attempt) are in `bad`. Returns how many.
+        """
         tasks = self.claim(limit)
         now = self.house.clock()
         self.tell(
             started=[{**_key(task), "at": now - 400, "host": f"node{n % 12:02d}"} for n, task in enumerate(tasks)]
         )
         ended = tasks[: len(tasks) - leave] if leave else tasks
-        self.tell(ended=[self._end(task, self.chance.random() < fail, kind) for task in ended])
+        self.tell(
+            ended=[
+                self._end(task, self.chance.random() < fail or task["address"].partition("#")[0] in bad, kind)
+                for task in ended
+            ]
+        )
         return len(tasks)
 
     def _end(self, task: dict[str, Any], failed: bool, kind: str) -> dict[str, Any]:
@@ -206,6 +215,11 @@ def fill(of: House) -> Campaign:
     held = made.submit("bob", recipe("cascades for the energy paper", 500), "icecube")
     made.run(60)
     made.act("bob", "hold", str(held))
+    failing = made.submit("alice", recipe("atmospheric muons, old tables", 40), "icecube")
+    bad = {f"{failing}/{job}/propagate" for job in (7, 19, 31)}
+    for days in (1.9, 1.8, 1.7, 1.6, 1.5, 1.4, 1.3, 1.2):
+        made.day(days)
+        made.run(300, bad=bad)
     made.day(0.4)
     made.submit("alice", recipe("atmospheric muons, season 2026", 300), "icecube")
     for days in (0.35, 0.3, 0.2, 0.1):

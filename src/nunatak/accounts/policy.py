@@ -61,6 +61,12 @@ RULES: Mapping[str, Rule] = {
     "page_go": READ,
     "page_work": READ,
     "act_from_page": OWNED,
+    "page_new": SUBMIT,
+    "check_from_page": SUBMIT,
+    "submit_from_page": SUBMIT,
+    "page_profile": EVERYONE,
+    "revoke_own_token": _any(*Scope, owner=True),
+    "page_about": READ,
     "set_theme": EVERYONE,
     "end_session": EVERYONE,
     # The API.

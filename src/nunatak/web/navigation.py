@@ -14,5 +14,5 @@ class Entry:
     key: str
 
 
-NAVIGATION = (Entry("/datasets", "My work", "d"),)
+NAVIGATION = (Entry("/datasets", "My work", "d"), Entry("/new", "New", "c"))
 """Every page that is not below another."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from typing import Any, TypeVar
@@ -23,8 +24,47 @@ SAID_SECONDS = 60.0
 F = TypeVar("F", bound=Callable[..., Response])
 
 
+class _Asked:
+    """What FastAPI has to give to the function of a page: its own parameters, and the request, which every page needs."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        signature = inspect.signature(look)
+        self._wants_request = "request" in signature.parameters
+        more = (
+            []
+            if self._wants_request
+            else [inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)]
+        )
+        self._signature = signature.replace(parameters=[*signature.parameters.values(), *more])
+
+    def wraps(self, respond: Callable[[Request, Callable[[], View]], Any]) -> Callable[..., Any]:
+        """Return an endpoint that calls `respond` with the request and the look, ready to be called (again and again)."""
+
+        def called(values: dict[str, Any]) -> Any:
+            request = values["request"] if self._wants_request else values.pop("request")
+            return respond(request, partial(self._look, **values))
+
+        if inspect.iscoroutinefunction(respond):
+
+            @wraps(self._look)
+            async def waits(**values: Any) -> Any:
+                return await called(values)
+
+            endpoint: Callable[..., Any] = waits
+        else:
+
+            @wraps(self._look)
+            def works(**values: Any) -> Any:
+                return called(values)
+
+            endpoint = works
+        endpoint.__signature__ = self._signature  # type: ignore[attr-defined]
+        return endpoint
+
+
 class Pages:
-    """The pages of one module. A page's function takes `request`, and what else FastAPI can give."""
+    """The pages of one module. A page's function takes what FastAPI can give."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -49,19 +89,19 @@ class Pages:
         shown = Page(template, tools or {})
 
         def register(look: Look) -> Look:
-            @wraps(look)
-            def page(**values: Any) -> Response:
-                request: Request = values["request"]
-                return render(request, shown, look(**values), stream=stream_of(request) if live else "")
+            asked = _Asked(look)
 
-            @wraps(look)
-            def plain(**values: Any) -> Response:
-                return answer(dict(look(**values).data))
+            @asked.wraps
+            def page(request: Request, look: Callable[[], View]) -> Response:
+                return render(request, shown, look(), stream=stream_of(request) if live else "")
 
-            @wraps(look)
-            async def stream(**values: Any) -> Response:
-                request: Request = values["request"]
-                return await watch(request, partial(_parts, request, shown, partial(look, **values)), shared=shared)
+            @asked.wraps
+            def plain(request: Request, look: Callable[[], View]) -> Response:  # noqa: ARG001 - all are called alike
+                return answer(dict(look().data))
+
+            @asked.wraps
+            async def stream(request: Request, look: Callable[[], View]) -> Response:
+                return await watch(request, partial(_parts, request, shown, look), shared=shared)
 
             self._add(f"{path}.json", plain, f"{name}.json")
             if live:

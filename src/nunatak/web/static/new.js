@@ -1,0 +1,39 @@
+// New work: what is filled in is checked as one types. Files are told by name; they are sent with the form alone.
+(() => {
+  "use strict";
+  const form = document.getElementById("new");
+  const probe = document.getElementById("probe");
+  const FIELDS = ["csrf", "mode", "like", "source", "outputs", "jobs", "script_names", "input_names"];
+  let due = 0;
+
+  const check = () => {
+    probe.replaceChildren(...FIELDS.filter((name) => form.elements[name]).map((name) => {
+      const field = document.createElement("textarea");
+      field.name = name;
+      field.value = form.elements[name].value;
+      return field;
+    }));
+    probe.dispatchEvent(new CustomEvent("check"));
+  };
+  const soon = () => { clearTimeout(due); due = setTimeout(check, 250); };
+
+  form.addEventListener("input", soon);
+  form.addEventListener("change", async (event) => {
+    const { names, load } = event.target.dataset;
+    if (names) form.elements[names].value = [...event.target.files].map((file) => file.name).join("\n");
+    if (load && event.target.files[0]) form.elements[load].value = await event.target.files[0].text();
+    soon();
+  });
+  // A tab in the editor is two spaces; Escape, then Tab leaves it.
+  let leaving = false;
+  form.elements.source?.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") { leaving = true; return; }
+    if (event.key === "Tab" && !event.shiftKey && !leaving) {
+      event.preventDefault();
+      event.target.setRangeText("  ", event.target.selectionStart, event.target.selectionEnd, "end");
+      soon();
+    }
+    leaving = false;
+  });
+  if (form.elements.source) document.addEventListener("DOMContentLoaded", () => setTimeout(check));
+})();

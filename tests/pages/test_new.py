@@ -1,0 +1,97 @@
+"""New work, profile and health in a real browser."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.pages.campaign import Campaign
+from tests.pages.conftest import Open, Tab
+from tests.services.chromium import faults_of
+
+
+def test_a_script_over_files_shows_its_first_command_and_is_submitted(
+    tab: Tab, campaign: Campaign, tmp_path: Path
+) -> None:
+    (tmp_path / "fit.py").write_text("print('fit')\n")
+    for name in ("a", "b", "c"):
+        (tmp_path / f"run {name}.csv").write_text(name)
+    page = tab.open("/new")
+    page.get_by_label("Script").set_input_files(tmp_path / "fit.py")
+    page.get_by_label("Inputs").set_input_files([tmp_path / f"run {name}.csv" for name in ("a", "b", "c")])
+    page.get_by_label("Outputs").fill("out/{stem}.json")
+    expect(page.locator("#check h2")).to_have_text("3\u00a0jobs of fit")
+    expect(page.locator("#check .commands code").first).to_have_text("python3 fit.py 'run a.csv' 'run a.json'")
+    assert page.get_by_label("Try one job first").is_checked()
+    page.get_by_role("button", name="Submit").click()
+    said = page.locator(".said").inner_text()
+    number = int(re.findall(r"dataset (\d+)", said)[0])
+    assert "one of 3\u00a0jobs first" in said
+    with campaign.house.client() as client:
+        found = client.status(number).plain
+        assert (found["name"], found["owner"], found["jobs"]["total"]) == ("fit", "alice", 1)
+        source = client.recipe(number)["source"] if hasattr(client, "recipe") else ""
+    assert "out/{stem}.json" in source or not source
+
+
+def test_mistakes_show_at_their_place_as_one_types(tab: Tab) -> None:
+    page = tab.open("/new?mode=recipe")
+    expect(page.locator("#check h2")).to_have_text("10\u00a0jobs of first try")
+    page.get_by_label("Recipe").fill("name: x\njobs: 2\ntasks:\n  a:\n    run: echo {jb}\n    neds: {memory: 1 GB}\n")
+    expect(page.locator("#check h2")).to_have_text("2\u00a0mistakes")
+    faults = page.locator("#check .faults").inner_text()
+    assert "line 5" in faults
+    assert "did you mean" in faults
+    expect(page.locator("#check .at").first).to_contain_text("run: echo {jb}")
+
+
+def test_a_recipe_like_an_old_one_shows_what_is_different(tab: Tab) -> None:
+    page = tab.open("/new?like=1")
+    text = page.get_by_label("Recipe").input_value()
+    assert "atmospheric muons, calibration" in text
+    page.get_by_label("Recipe").fill(text.replace("jobs: 40", "jobs: 41"))
+    expect(page.locator("#check .diff")).to_contain_text("-jobs: 40")
+    expect(page.locator("#check .diff")).to_contain_text("+jobs: 41")
+
+
+def test_hostile_recipes_are_shown_as_text(tab: Tab) -> None:
+    page = tab.open("/new?mode=recipe")
+    page.get_by_label("Recipe").fill(
+        'name: "<img src=x onerror=alert(1)>"\ntasks:\n  a:\n    run: echo "<script>alert(1)</script>"\n'
+    )
+    expect(page.locator("#check h2")).to_contain_text("<img src=x")
+    assert page.locator("#check img, #check script").count() == 0
+
+
+def test_one_ends_ones_own_tokens_and_sessions_only(open_tab: Open, campaign: Campaign) -> None:
+    tab = open_tab("carol")
+    laptop = campaign.house.make_token("read", who="carol")
+    page = tab.open("/profile")
+    assert "(this one)" in page.locator("main").inner_text()
+    row = page.locator("tbody tr").last
+    row.get_by_text("Revoke").first.click()
+    row.get_by_role("button", name="Revoke").click()
+    assert "opens nothing any more" in page.locator(".said").inner_text()
+    assert page.locator("tbody tr").last.inner_text().count("revoked") == 1
+    answer = page.request.get(f"{tab.url}/api/v1/whoami", headers={"Authorization": f"Bearer {laptop}"})
+    assert answer.status == 401
+
+
+def test_health(tab: Tab) -> None:
+    page = tab.open("/about")
+    assert page.title().startswith("All is well")
+    assert "icecube" in page.locator("#health").inner_text()
+
+
+@pytest.mark.parametrize("path", ["/new", "/new?mode=recipe", "/profile", "/about"])
+def test_nothing_keeps_people_out_and_nothing_sticks_out(tab: Tab, path: str) -> None:
+    for scheme in ("light", "dark"):
+        tab.page.emulate_media(color_scheme=scheme)
+        for width in (1400, 400):
+            tab.page.set_viewport_size({"width": width, "height": 900})
+            tab.open(path)
+            assert faults_of(tab.page) == []
+            assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
