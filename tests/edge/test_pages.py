@@ -223,6 +223,21 @@ def test_only_the_owner_acts(pages: Api) -> None:
     assert pages.get(f"/datasets/{number}")["state"] == "open"
 
 
+def test_a_script_and_its_inputs_become_a_dataset(pages: Api) -> None:
+    sign_in(pages)
+    files = [("script", ("fit.py", b"print(1)")), ("inputs", ("a.npz", b"1")), ("inputs", ("../b.npz", b"2"))]
+    form = {"mode": "script", "outputs": "out/{stem}.json", "first": "1", "csrf": csrf_of(pages.http.get("/new").text)}
+    assert pages.http.post("/new", data={**form, "csrf": ""}, files=files).status_code == 403
+    assert pages.http.post("/new", data={**form, "outputs": "'"}, files=files).status_code == 422
+    assert pages.http.post("/new", data=form, files=files).status_code == 303
+    found = pages.get("/datasets/1")
+    assert (found["name"], found["owner"], found["jobs"]["total"]) == ("fit", "alice", 1)
+    plan = pages.get("/datasets/1/recipe")["plan"]
+    kept = pages.services.blobs.missing([file["sha256"] for file in plan["files"].values()])
+    assert sorted(plan["files"]) == ["fit.py", "inputs/a.npz", "inputs/b.npz"]
+    assert kept == []
+
+
 def test_light_and_dark_are_kept(pages: Api) -> None:
     sign_in(pages)
     assert 'data-theme="auto"' in pages.http.get("/datasets").text

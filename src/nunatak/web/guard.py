@@ -22,7 +22,7 @@ from nunatak.core.errors import Refused
 
 FIELD = "csrf"
 HEADER = "x-csrf-token"
-MOST_FILES = 100
+MOST_FILES = 1000
 
 
 class PageRoute(GuardedRoute):
@@ -49,13 +49,15 @@ class PageRoute(GuardedRoute):
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a caller who was let in; of a form, only one of our own pages."""
-        if scope["method"] not in ("GET", "HEAD"):
-            request = Request(scope, receive)
-            form = await request.form(max_files=MOST_FILES)
+        if scope["method"] in ("GET", "HEAD"):
+            await super().serve(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        async with request.form(max_files=MOST_FILES) as form:
             if scope["nunatak.seed"] or self.rule in policy.PUBLIC:
                 check_form(request, str(form.get(FIELD) or request.headers.get(HEADER, "")))
             scope["nunatak.form"] = form
-        await super().serve(scope, receive, send)
+            await super().serve(scope, receive, send)
 
 
 async def identify(scope: Scope, text: str) -> Principal:
