@@ -194,3 +194,31 @@ def test_an_output_that_does_not_come_back_whole_is_not_taken(site: Site, name: 
     assert "the output a.txt could not be stored" in said
     assert words in said
     assert site.begun(number) == Counter({"0": 2})
+
+
+def test_while_a_token_is_out_of_date_nothing_is_claimed_and_why_says_so(site: Site) -> None:
+    site.kill_engine()
+    site.pool.token("-lifetime", "10")
+    ends = time.monotonic() + 11
+    site.start_engine()
+    number = site.running("token", 2)
+    until(lambda: time.monotonic() > ends, "the token to be out of date")
+    site.pool.kill("condor_schedd")  # the session that the token opened goes with it
+    later = site.submit("renewed", 1)
+    said = until(lambda: trouble(site, later), "the engine's trouble to be told")
+    assert "engine pool takes nothing now: the schedd does not" in said
+    site.let(number, 0, 1)
+    site.house.until_done(2, number)  # the event log can be read without a token
+    tries = sum(site.endings(later).values())
+    knocks = time.monotonic() + 5
+    until(lambda: time.monotonic() > knocks, "some more seconds to pass")
+    assert sum(site.endings(later).values()) == tries <= 3
+    site.pool.token()
+    site.finish(number, later)
+    assert site.begun(number) == once(2)
+    assert site.endings(number) == {("ok", False): 2}
+
+
+def trouble(site: Site, number: int) -> str:
+    """Return what `why` says of an engine that takes nothing."""
+    return next((str(text) for text in site.why(number, 0).reasons if "takes nothing" in str(text)), "")

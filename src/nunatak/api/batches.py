@@ -15,6 +15,7 @@ IGNORE = ConfigDict(extra="ignore")
 Session = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[\x21-\x7e]+$")]
 Word = Annotated[str, StringConstraints(max_length=64, pattern=r"^[^\x00-\x1f]*$")]
 Host = Annotated[str, StringConstraints(max_length=255, pattern=NO_NUL)]
+Trouble = Annotated[str, StringConstraints(max_length=300, pattern=NO_NUL)]
 Attempt = Annotated[str, StringConstraints(max_length=100)]
 Lease = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,16}$")]
 Seconds = Annotated[float, Field(ge=0, le=250_000_000_000, allow_inf_nan=False)]
@@ -41,12 +42,13 @@ class ShapeBody(TypedDict, total=False):
 
 
 class CapacityBody(TypedDict, total=False):
-    """What an engine has in total, what of it is free, how many more attempts it wants."""
+    """What an engine has in total, what of it is free, how many more attempts it wants; why none, if something is wrong."""
 
     __pydantic_config__ = IGNORE  # type: ignore[misc]
     total: ShapeBody
     free: ShapeBody
     queue: Count
+    trouble: Trouble
 
 
 class LeaseBody(TypedDict):

@@ -74,7 +74,8 @@ def _capacity(plain: dict[str, Any]) -> dict[str, Any]:
     """Return a capacity with whole shapes."""
     total = Shape.from_plain(plain.get("total", {})).to_plain()
     free = Shape.from_plain(plain["free"]).to_plain() if "free" in plain else total
-    return {"total": total, "free": free, "queue": plain.get("queue", 0)}
+    found = {"total": total, "free": free, "queue": plain.get("queue", 0)}
+    return {**found, "trouble": plain["trouble"]} if plain.get("trouble") else found
 
 
 @router.post(

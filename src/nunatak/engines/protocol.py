@@ -51,11 +51,15 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What the resource can take: `total` it has, `free` now, `queue` how many more attempts it wants (at most)."""
+    """What the resource can take: `total` it has, `free` now, `queue` how many more attempts it wants (at most).
+
+    `trouble` says why it takes nothing now, if something is wrong with it.
+    """
 
     total: Shape
     free: Shape
     queue: int
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

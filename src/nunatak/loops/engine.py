@@ -28,6 +28,8 @@ from nunatak.loops.engine_reports import Reports
 __all__ = ["EngineHost", "Pace"]
 
 ANOTHER = "put a new token into the file of this one: it is read again, attempts go on meanwhile"
+TROUBLE = 300
+"""Characters that the server is told of what is wrong with an engine."""
 log = structlog.get_logger("nunatak.engine")
 
 
@@ -57,6 +59,7 @@ class EngineHost:
         self._beaten = self._reconciled = float("-inf")
         self._nap = self._pace.least
         self._void = False  # what runs here was ended, as another process has the name
+        self._trouble = ""  # why the engine took nothing when it was asked last
 
     # ---- the rhythm
 
@@ -168,6 +171,8 @@ class EngineHost:
             self._given = None
         if error.code == "engine-running" and not self._void:
             self._yield()
+        if self._given:  # what is wrong with the engine may be news to the server
+            self._beaten = min(self._beaten, now - self._given.heartbeat)
         if self._absence.longer(now):
             hint = ANOTHER if error.code in TOKEN_CODES else error.hint
             log.warning("the server does not go along", error=error.message, code=error.code, hint=hint)
@@ -197,14 +202,18 @@ class EngineHost:
 
     def _beat(self, given: Registration, now: float) -> None:
         """Renew the leases and end what the server wants ended."""
-        every = min(given.heartbeat, self._pace.stops) if self._holdings else given.heartbeat
+        every = min(given.heartbeat, self._pace.stops) if self._holdings or self._trouble else given.heartbeat
         if now - self._beaten < every:
             return
-        stops = self._server.heartbeat(_plain(self._engine.capacity()))
+        capacity = self._engine.capacity()
+        stops = self._server.heartbeat(_plain(capacity))
+        self._trouble = capacity.trouble
         self._beaten = now
         self._holdings.pass_on_nodes()
         self._holdings.stop(stops)
 
 
 def _plain(capacity: Capacity) -> dict[str, Any]:
-    return {"total": capacity.total.to_plain(), "free": capacity.free.to_plain(), "queue": capacity.queue}
+    found = {"total": capacity.total.to_plain(), "free": capacity.free.to_plain(), "queue": capacity.queue}
+    said = " ".join(capacity.trouble.replace("\0", " ").encode("utf-8", "replace").decode().split())[:TROUBLE]
+    return {**found, "trouble": said} if said else found

@@ -38,13 +38,24 @@ def _offer(row: Row, shape: Shape, total: Shape, out: Excluded) -> Offer:
 
 
 def free_of(engines: Iterable[Row], shape: Shape) -> int:
-    """Return how many tasks of a shape could begin at once in what engines last said was free."""
+    """Return how many tasks of a shape could begin at once in what engines that take any last said was free."""
     count = 0
     for row in engines:
-        free = Shape.from_plain(json.loads(row.capacity)["free"])
-        if not failing(shape, Offer(free, row.site)):
+        capacity = json.loads(row.capacity)
+        free = Shape.from_plain(capacity["free"])
+        if not capacity.get("trouble") and not failing(shape, Offer(free, row.site)):
             count += room(shape, free)
     return count
+
+
+def troubles(engines: Iterable[Row], shape: Shape) -> list[tuple[str, str]]:
+    """Return the engines that could take a shape and take nothing now, each with what is wrong."""
+    found = [(row, json.loads(row.capacity)) for row in engines]
+    return [
+        (row.name, str(capacity["trouble"]))
+        for row, capacity in found
+        if capacity.get("trouble") and not failing(shape, Offer(Shape.from_plain(capacity["total"]), row.site))
+    ]
 
 
 def room(shape: Shape, total: Shape) -> int:

@@ -55,15 +55,20 @@ def of_shape(seen: Scene, dataset: int, shape: Shape, tasks: int) -> list[Hindra
     rivals = Fits().rivals(number, places, bits, seen.wants.shapes) if number in bits else ALL
     found = standing(seen.positions, dataset, rivals)
     stopped = tuple(cap_text(bound) for bound in found.stopped) if found else ()
-    free = offers.free_of(seen.engines, shape)
-    room = (
-        f"{free} of the {matched.slots} slots that could take it are free: it starts at the next look of an engine"
-        if free
-        else f"all {matched.slots} slots that could take it are busy"
-    )
     ahead = standing_text(found) if found else "it is about to be counted as waiting"
-    full = Hindrance(What.FULL, tasks, (room, ahead, *fitting))
+    full = Hindrance(What.FULL, tasks, (*_room(seen, shape, matched.slots), ahead, *fitting))
     return [Hindrance(What.CAP, tasks, stopped), full] if stopped else [full]
+
+
+def _room(seen: Scene, shape: Shape, slots: int) -> list[str]:
+    """Say whether there is room, and which engines take nothing as something is wrong with them."""
+    wrong = [f"engine {name} takes nothing now: {trouble}" for name, trouble in offers.troubles(seen.engines, shape)]
+    free = offers.free_of(seen.engines, shape)
+    if free:
+        text = f"{free} of the {slots} slots that could take it are free: it starts at the next look of an engine"
+    else:
+        text = f"all {slots} slots that could take it are busy"
+    return [*wrong, text] if free or not wrong else wrong
 
 
 def of_dataset(seen: Scene, context: Context) -> list[Hindrance]:

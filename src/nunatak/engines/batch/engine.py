@@ -155,9 +155,8 @@ class BatchEngine:
         cluster, terms = self._system.now(), self._system.terms
         waiting = sum(bool(not worker.running and worker.unended()) for worker in self._book.live())
         room = self._queue + fits.idle(cluster, terms) - waiting
-        return Capacity(
-            fits.largest(cluster, terms), fits.free(cluster, terms), 0 if self._system.away else max(0, room)
-        )
+        away = self._system.away
+        return Capacity(fits.largest(cluster, terms), fits.free(cluster, terms), 0 if away else max(0, room), away)
 
     def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
         """Return new bytes of the logs asked for, read from the sandboxes."""

@@ -74,6 +74,13 @@ class Condor:
         except Exception as error:
             raise self._away("the schedd does not take jobs", error) from error
 
+    def knock(self) -> None:
+        """Find out whether the schedd lets us submit, without submitting. Raises `Unavailable`."""
+        try:
+            self._api.ping(self._locate(), "WRITE")
+        except Exception as error:
+            raise self._away("the schedd does not take jobs", error) from error
+
     def queue(self, constraint: str, projection: Sequence[str]) -> list[dict[str, Any]]:
         """Return the jobs for which `constraint` holds. Raises `Unavailable`."""
         try:

@@ -73,6 +73,8 @@ class HTCondorEngine:
         )
         self._watch = Watch(self._condor, options, monotonic)
         self._away_until, self._pause = float("-inf"), 0.0
+        self._trouble = ""  # why the schedd could not be asked last
+        self._refused = ""  # why a submission was not taken; until the schedd takes jobs again nothing is wanted
 
     # ---- the six methods
 
@@ -95,7 +97,7 @@ class HTCondorEngine:
         if self._ledger.learn(EVENTS):
             self._upkeep.compare_soon()
         self._ledger.save_if_possible()
-        self._call(self._upkeep.tidy)
+        self._call(self._tend)
         self._ledger.save_if_possible()
         self._boxes.clear(CLEARING)
         return self._ledger.since(cursor)
@@ -115,9 +117,9 @@ class HTCondorEngine:
     def capacity(self) -> Capacity:
         """Return the largest slot; `queue` is the depth aimed at less the jobs that wait, none while HTCondor is busy."""
         self._watch.look()
-        away = not self._watch.known or self._watch.busy or self._monotonic() < self._away_until
+        away = not self._watch.known or self._watch.busy or bool(self._refused) or self._monotonic() < self._away_until
         room = 0 if away else max(0, self._options.depth - len(self._ledger.waiting))
-        return Capacity(self._watch.places.total, self._watch.places.free, room)
+        return Capacity(self._watch.places.total, self._watch.places.free, room, self._refused or self._trouble)
 
     def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
         """Return logs of ended attempts, bounded for one stream and for the call; HTCondor brings them at the end."""
@@ -152,9 +154,10 @@ class HTCondorEngine:
         try:
             ready = [spec for spec in able if not lacking[key_of(spec)]]
             self._submission.send(ready, self._submission.place(ready))
-        except Unavailable:
+        except Unavailable as error:
             self._upkeep.compare_soon()  # what was submitted without a word is found, what was not is submitted
-            self._stay_away()
+            self._refused = error.message
+            self._stay_away(error)
             if not any(attempt.job for attempt in attempts):
                 self._ledger.drop([attempt.key for attempt in attempts])
                 self._ledger.save_if_possible()
@@ -166,17 +169,25 @@ class HTCondorEngine:
                 self._upkeep.say(attempt, Reason.STAGE_IN, lacking[attempt.key])
         self._ledger.save_if_possible()
 
+    def _tend(self) -> None:
+        """Do what is due in the queue, and find out whether the schedd takes jobs again that refused some."""
+        self._upkeep.tidy()
+        if self._refused:
+            self._condor.knock()
+            self._refused = ""
+
     def _call(self, schedd: Callable[[], None]) -> None:
         """Do what needs the schedd, unless it did not answer a moment ago; what fails is done another time."""
         if self._monotonic() < self._away_until:
             return
         try:
             schedd()
-            self._pause = 0.0
-        except Unavailable:
-            self._stay_away()
+            self._pause, self._trouble = 0.0, ""
+        except Unavailable as error:
+            self._stay_away(error)
 
-    def _stay_away(self) -> None:
+    def _stay_away(self, error: Unavailable) -> None:
+        self._trouble = error.message
         self._pause = min(max(PAUSE, 2 * self._pause), MOST_PAUSE)
         self._away_until = self._monotonic() + self._pause
 
