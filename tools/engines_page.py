@@ -82,7 +82,7 @@ def page() -> str:
             HTCONDOR,
             *_table(describe(HTCondorSettings), given=("worker", "keep", "directory")),
             SHARED,
-            *_table(describe(BatchSettings)),
+            *_table(describe(BatchSettings), given=("deliver",)),
             SLURM,
             *_table(describe(SlurmSettings, without=BatchSettings)),
             OTHERS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from nunatak.engines.batch.engine import BatchEngine
@@ -36,7 +37,8 @@ class SlurmRig:
     ) -> None:
         self._directory, self._worker, self.slurm = directory, worker, slurm
         self._terms = Terms(queues=partitions, memory=memory, time=time, disk=10_000 * MB)
-        self.run: Run = here(slurm.environ, 20.0)
+        execute = here(slurm.environ, 20.0)
+        self.run: Run = lambda command: execute(replace(command, argv=(*slurm.prefix, *command.argv)))
         self.engine: Engine = self._make()
 
     def _make(self) -> BatchEngine:

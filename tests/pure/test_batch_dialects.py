@@ -144,11 +144,41 @@ def test_qstat_and_qacct_of_grid_engine_are_read() -> None:
     ended = gridengine.read_accounting(text("gridengine/qacct.txt"))
     assert [(job.index, job.cause, job.exit, job.signal, job.ran) for job in ended] == [
         (1, Cause.DONE, 0, None, True),
-        (2, Cause.TIME, None, 9, True),
+        (2, Cause.UNKNOWN, None, 9, True),
         (3, Cause.FAILED, None, 15, False),
     ]
     with pytest.raises(Unavailable):
         gridengine.read("error: commlib error")
+
+
+def test_what_a_real_grid_engine_said_is_read() -> None:
+    host = "node3.example.org"
+    assert seen(gridengine.read(text("gridengine/qstat-8.1.9.xml"))) == {
+        ("1", 1): (Stage.RUNNING, Cause.UNKNOWN, host, MARK, True),
+        ("1", 2): (Stage.RUNNING, Cause.UNKNOWN, host, MARK, True),
+        ("1", 3): (Stage.WAITING, Cause.UNKNOWN, "", MARK, False),
+        ("5", 1): (Stage.WAITING, Cause.REFUSED, "", OTHER, False),
+    }
+    ended = gridengine.read_accounting(text("gridengine/qacct-8.1.9.txt"))
+    assert [(job.id, job.index, job.cause, job.exit, job.signal, job.ran) for job in ended] == [
+        ("1", 1, Cause.DONE, 0, None, True),
+        ("1", 2, Cause.FAILED, None, 9, True),
+        ("1", 3, Cause.DONE, 0, None, True),
+        ("2", 1, Cause.TIME, None, 9, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("used", "cause"),
+    [("199.5MB", Cause.MEMORY), ("0.190G", Cause.MEMORY), ("50M", Cause.UNKNOWN), ("?", Cause.UNKNOWN)],
+)
+def test_grid_engine_has_one_code_for_all_limits(used: str, cause: Cause) -> None:
+    block = (
+        f"jobnumber 7\ntaskid 1\nstart_time Sat Nov 28 10:11:54 2026\nend_time Sat Nov 28 10:12:54 2026\nmaxvmem {used}\n"
+        "failed 37  : qmaster enforced h_rt, h_cpu, or h_vmem limit\nexit_status 137 (Killed)\ncategory -l h_rt=600,h_vmem=200M\n"
+    )
+    (job,) = gridengine.read_accounting(block)
+    assert (job.cause, job.signal) == (cause, 9)
 
 
 def test_bjobs_is_read() -> None:

@@ -101,21 +101,35 @@ class Slurm:
     environ: dict[str, str]
     pids: dict[str, int] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()  # words before each command: where the cluster has a system of its own
 
     @classmethod
-    def start(cls, *, nodes: Sequence[str] = NODES, partitions: Sequence[str] = PARTITIONS, age: int = 3600) -> Slurm:
-        """Start munged, slurmctld and one slurmd a node, and wait until every node is idle."""
-        installed()
+    def start(
+        cls,
+        *,
+        nodes: Sequence[str] = NODES,
+        partitions: Sequence[str] = PARTITIONS,
+        age: int = 3600,
+        prefix: tuple[str, ...] = (),
+    ) -> Slurm:
+        """Start munged, slurmctld and one slurmd a node, and wait until every node is idle.
+
+        With a `prefix` (`tests.services.slurm_root`) they are those of another system.
+        """
+        if not prefix:
+            installed()
         base = Path(tempfile.mkdtemp(prefix="nunatak-slurm-"))
         base.chmod(0o755)
         for name in ("spool", "state", "log", "run"):
             (base / name).mkdir(mode=0o755)
         cluster = cls(
-            base, {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{SBIN}", "SLURM_CONF": f"{base}/slurm.conf"}
+            base,
+            {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{SBIN}", "SLURM_CONF": f"{base}/slurm.conf"},
+            prefix=prefix,
         )
         try:
             cluster._configure(nodes, partitions, age)
-            cluster._munge()
+            cluster.start_munge()
             cluster.start_controller()
             for name in cluster.names:
                 cluster.start_node(name)
@@ -145,13 +159,14 @@ class Slurm:
     @property
     def version(self) -> tuple[int, ...]:
         """Return the version of the installed Slurm."""
-        said = subprocess.run(("sbatch", "--version"), capture_output=True, text=True, check=True, env=self.environ)
-        return tuple(int(number) for number in re.findall(r"\d+", said.stdout)[:2])
+        return tuple(int(number) for number in re.findall(r"\d+", self.run("sbatch", "--version").stdout)[:2])
 
-    def _munge(self) -> None:
+    def start_munge(self) -> None:
+        """Start munged; the key is made once."""
         key = self.base / "munge.key"
-        key.write_bytes(os.urandom(1024))
-        key.chmod(0o400)
+        if not key.exists():
+            key.write_bytes(os.urandom(1024))
+            key.chmod(0o400)
         run, log = self.base / "run", self.base / "log"
         files = {"key-file": key, "socket": run / "munge.sock", "pid-file": run / "munged.pid"}
         files |= {"log-file": log / "munged.log", "seed-file": self.base / "munge.seed"}
@@ -160,9 +175,7 @@ class Slurm:
     def start_controller(self) -> None:
         """Start slurmctld and wait until it answers."""
         self._daemon("slurmctld", self.base / "run" / "slurmctld.pid", "slurmctld", "-f", str(self.base / "slurm.conf"))
-        _until(
-            lambda: self.run("scontrol", "ping", check=False).stdout.count("is UP") == 1, "slurmctld does not answer"
-        )
+        until(lambda: self.run("scontrol", "ping", check=False).stdout.count("is UP") == 1, "slurmctld does not answer")
 
     def start_node(self, name: str) -> None:
         """Start the slurmd of a node."""
@@ -171,10 +184,11 @@ class Slurm:
 
     def _daemon(self, name: str, pid_file: Path, *argv: str) -> None:
         pid_file.unlink(missing_ok=True)
-        done = subprocess.run(argv, env=self.environ, capture_output=True, text=True, check=False, cwd=self.base)
+        words = (*self.prefix, *argv)
+        done = subprocess.run(words, env=self.environ, capture_output=True, text=True, check=False, cwd=self.base)
         if done.returncode:
             raise RuntimeError(f"{argv[0]} does not start: {done.stdout}{done.stderr}")
-        _until(lambda: pid_file.exists() and pid_file.read_text().strip().isdigit(), f"{argv[0]} writes no pid")
+        until(lambda: pid_file.exists() and pid_file.read_text().strip().isdigit(), f"{argv[0]} writes no pid")
         self.pids[name] = int(pid_file.read_text())
 
     def until_idle(self, names: Sequence[str]) -> None:
@@ -184,22 +198,23 @@ class Slurm:
             return set(self.run("sinfo", "-h", "-N", "-t", "idle", "-o", "%N").stdout.split()) >= set(names)
 
         try:
-            _until(idle, f"not idle: {names}")
+            until(idle, f"not idle: {names}")
         except RuntimeError as error:
             seen = self.run("sinfo", "-N", "-o", "%N %T %E").stdout + self.run("squeue", "-o", "%i %T %r %N %k").stdout
             raise RuntimeError(f"{error}\n{seen}") from None
 
     def run(self, *argv: str, check: bool = True, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command of Slurm against this cluster."""
-        return subprocess.run(argv, env=self.environ, input=text, capture_output=True, text=True, check=check)
+        words = (*self.prefix, *argv)
+        return subprocess.run(words, env=self.environ, input=text, capture_output=True, text=True, check=check)
 
     def kill(self, name: str) -> None:
         """Kill a daemon at once: `slurmctld`, or the slurmd of a node with every process below it."""
         pid = self.pids.pop(name)
         if name in self.names:
             for step in _steps(self.base / "spool" / name):
-                _kill_tree(step)
-        _kill_tree(pid)
+                kill_tree(step)
+        kill_tree(pid)
 
     def stop(self) -> None:
         """Stop what was started here, and remove its files."""
@@ -219,18 +234,21 @@ def _steps(spool: Path) -> list[int]:
             with contextlib.suppress(OSError):
                 words = (entry / "cmdline").read_bytes()
                 if words.startswith(b"slurmstepd") and any(
-                    str(spool) in str(fd.readlink()) for fd in (entry / "fd").iterdir() if fd.is_symlink()
+                    f"{spool.parents[1].name}/spool/{spool.name}" in str(fd.readlink())
+                    for fd in (entry / "fd").iterdir()
+                    if fd.is_symlink()
                 ):
                     found.append(int(entry.name))
     return found
 
 
-def _kill_tree(pid: int) -> None:
+def kill_tree(pid: int, number: int = signal.SIGKILL) -> None:
+    """Kill a process and all below it."""
     with contextlib.suppress(OSError):
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
         for child in children:
-            _kill_tree(int(child))
+            kill_tree(int(child))
 
 
 def _free_ports(count: int) -> list[int]:
@@ -241,7 +259,8 @@ def _free_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
-def _until(condition: Callable[[], object], complaint: str, seconds: float = 60.0) -> None:
+def until(condition: Callable[[], object], complaint: str, seconds: float = 60.0) -> None:
+    """Wait for a condition. Raises `RuntimeError` with the complaint."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

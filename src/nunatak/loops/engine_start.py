@@ -103,7 +103,8 @@ def _given(settings: Settings, kind: str, directory: Path, options: Mapping[str,
     if kind in BATCH:
         shared = Path(str(options.get("directory") or directory / "attempts")).absolute()
         worker = unpack(shared / ".worker")  # where the nodes see it
-        return {"directory": shared, "worker": ("python3", "-I", "-S", str(worker))}
+        deliver = keeper(PosixStorage([Path("/")]))
+        return {"directory": shared, "worker": ("python3", "-I", "-S", str(worker)), "deliver": deliver}
     if kind == "htcondor":
         return {
             "directory": directory / "attempts",

@@ -39,6 +39,7 @@ class Book:
         self.submissions: dict[str, Submission] = {}
         self.workers: dict[str, Worker] = {}  # of which something is not forgotten
         self.unsent: dict[str, Worker] = {}  # not submitted yet
+        self._dropped: list[str] = []
         self.over: dict[str, Worker] = {}  # whose jobs are over, and whose outcomes are waited for
         self._take_up()
 
@@ -101,14 +102,20 @@ class Book:
             if submission.left < 1:
                 self.submissions.pop(submission.mark, None)
                 self.records.drop(submission)
+                self._dropped += self.records.places(submission)
 
-    def forget(self, key: Key) -> Attempt:
+    def forget(self, key: Key) -> None:
         """Its end is recorded elsewhere."""
         attempt = self.attempts.pop(key)
         self.shelf.discard(attempt.box)
+        self._dropped.append(attempt.box.handle.external)
         attempt.worker.unforgotten -= 1
         self.close(attempt.worker)
-        return attempt
+
+    def take_dropped(self) -> list[str]:
+        """Return the places that were deleted here since this was asked last, relative to the engine's directory."""
+        places, self._dropped = self._dropped, []
+        return places
 
     def close(self, worker: Worker) -> None:
         """Forget a worker of which nothing is left."""
@@ -117,6 +124,7 @@ class Book:
             self.leave(worker)
             if worker.home:
                 self.shelf.discard_series(worker.home)
+                self._dropped.append(f".series/{worker.home.path.name}")
 
     def finish(self, worker: Worker) -> None:
         """Nothing more will come of a worker."""

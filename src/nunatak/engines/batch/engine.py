@@ -25,7 +25,7 @@ from nunatak.engines.batch.run import Run
 from nunatak.engines.batch.script import Place
 from nunatak.engines.batch.submitting import Sender, singly
 from nunatak.engines.batch.system import System
-from nunatak.engines.batch.there import Shared, There
+from nunatak.engines.batch.there import Where, shared
 from nunatak.engines.batch.watch import Watch
 from nunatak.engines.keys import key_of, specs_of, unknown
 from nunatak.engines.protocol import ALL_FINE, Capacity, Changes, Handle, LogPart, Nodes, Script
@@ -48,7 +48,7 @@ class BatchEngine:
         *,
         place: Place,
         terms: fits.Terms,
-        there: There | None = None,
+        there: Where = shared,
         queue: int = 100,
         interval: float = 10.0,
         settle: float = 30.0,
@@ -58,7 +58,7 @@ class BatchEngine:
         monotonic: Clock = time.monotonic,
         keys: Keys = system_keys,
     ) -> None:
-        """Take over `directory` with whatever an earlier engine left out there; `there` is where its nodes see it.
+        """Take over `directory` with whatever an earlier engine left out there; `there` says where its nodes see it.
 
         `queue` jobs may wait beside those that run. The batch system is asked every `interval` seconds; an outcome
         that is not there is waited for `settle` seconds after the end, as file systems take their time. A series
@@ -66,8 +66,8 @@ class BatchEngine:
         """
         self._queue, self._target, self._monotonic = queue, target, monotonic
         self._book = book = Book(directory, keep=keep, token=f"{keys():x}", clock=clock, monotonic=monotonic)
-        self._there = there or Shared()
         tag = _tag(book.shelf.root / ".tag", keys)
+        self._there = there(book.shelf.root, tag)
         self._system = System(dialect, run, terms, interval, self._ours, monotonic)
         sender = Sender(self._system, book.records, place, self._there, tag, keys)
         self._outgoing = Outgoing(book, self._system, sender)
@@ -114,7 +114,9 @@ class BatchEngine:
 
     def poll(self, cursor: str) -> Changes:
         """Look at the batch system if it is time to, and return what changed since `cursor`. Never raises."""
-        self._there.forget([self._book.forget(key) for key in self._book.news.acknowledge(cursor)], ())
+        for key in self._book.news.acknowledge(cursor):
+            self._book.forget(key)
+        self._there.forget(self._book.take_dropped())
         now = self._monotonic()
         if now >= self._system.due:
             self._watch.look(now)

@@ -1,4 +1,4 @@
-"""Grid Engine (Sun, Son of, Univa, Open Cluster Scheduler): qsub, qstat -xml, qdel, qacct. Pure. Recorded transcripts only.
+"""Grid Engine (Sun, Son of, Univa, Open Cluster Scheduler): qsub, qstat -xml, qdel, qacct. Pure. Tested on a real 8.1.9.
 
 Formats: qsub(1), qstat(1), accounting(5) of Grid Engine 8.1.9.
 """
@@ -22,7 +22,6 @@ _AWAY = re.compile(
 )
 _RECEIPT = re.compile(r"^(\d+)(?:\.\d+-\d+:\d+)?\s*$", re.MULTILINE)
 _UNSURE = re.compile(r"timed? ?out|got read error|connection closed|broken pipe", re.IGNORECASE)
-_WORDS = re.compile(r"h_rt|h_cpu|s_rt", re.IGNORECASE)
 
 
 class GridEngine:
@@ -140,20 +139,39 @@ def read_accounting(text: str) -> list[Job]:
 
 def _accounted(number: str, index: int, row: Mapping[str, str]) -> Job:
     """Return an ended job; `failed` 37 is a limit enforced by the master, 100 a death by signal."""
-    code = int(row["exit_status"]) if re.fullmatch(r"\d{1,9}", row.get("exit_status", "")) else None
+    status = re.match(r"(\d{1,9})(?:\s|$)", row.get("exit_status", ""))
+    code = int(status[1]) if status else None
     failed = row.get("failed", "0")
     cause = Cause.DONE if code == 0 and failed.split(" ")[0] == "0" else Cause.FAILED
+    began, ended = _moment(row.get("start_time", "")), _moment(row.get("end_time", ""))
     if failed.startswith("37"):
-        cause = Cause.TIME if _WORDS.search(failed) else Cause.UNKNOWN
+        cause = _limit(row, ended - began if began else 0.0)
     return Job(
         number, index, Stage.ENDED, "ended", cause, "" if failed == "0" else failed, row.get("hostname", ""),
-        began=_moment(row.get("start_time", "")),
-        ended=_moment(row.get("end_time", "")),
+        began=began,
+        ended=ended,
         exit=code if code is not None and code <= 128 else None,
         signal=code - 128 if code is not None and code > 128 else None,
         mark=row.get("jobname", ""),
         ran=row.get("start_time", "-/-") != "-/-",
     )  # fmt: skip
+
+
+def _limit(row: Mapping[str, str], wall: float) -> Cause:
+    """Return which limit a job was over: all have one code, so what it asked for is held against what it used."""
+    asked = dict(re.findall(r"\b(h_rt|s_rt|h_vmem)=([\w.:]+)", row.get("category", "")))
+    times = [int(value) for name, value in asked.items() if name != "h_vmem" and value.isdigit()]
+    if any(wall >= limit for limit in times):
+        return Cause.TIME
+    if asked.get("h_vmem") and _bytes(row.get("maxvmem", "")) >= 0.95 * _bytes(asked["h_vmem"]):
+        return Cause.MEMORY
+    return Cause.UNKNOWN
+
+
+def _bytes(text: str) -> float:
+    """Read `45.957M`, `3.5MB` or `0.000B`."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", text.strip())
+    return float(found[1]) * 1024 ** " KMGT".index(found[2] or " ") if found else 0.0
 
 
 def _tasks(text: str) -> list[int]:

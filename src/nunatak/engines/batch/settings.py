@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from nunatak.core import units
 from nunatak.core.errors import Invalid
@@ -57,6 +58,14 @@ class BatchSettings(BaseModel):
     """Where workers keep shared files, as the nodes see it; without it, `.cache` in the directory."""
     ssh: Annotated[str, Field(pattern=r"^([^-\s]\S*)?$")] = ""
     """Host on which the batch system's commands are run; without it, this machine."""
+    staged: bool = False
+    """Whether nodes see nothing of `directory`: sandboxes are then in `directory_there`, and files carried there and back."""
+    shared: Words = ("/cvmfs",)
+    """With `staged`, paths that are on the nodes as they are here."""
+    transfer: Seconds = 600.0
+    """With `staged`, how long it may take to carry the files of one submission, or of the jobs of one look."""
+    deliver: Callable[[str, Path, str], object] | None = None
+    """What stores a file that came back."""
     queue: Count = 100
     """Jobs that may wait, beside one for each idle core."""
     target: Duration = TARGET
@@ -81,6 +90,14 @@ class BatchSettings(BaseModel):
     """Shell lines before the worker, as `module load python/3.11`."""
     extra: Annotated[str, Field(pattern=_LINE)] = ""
     """More options of the submit command, in one line."""
+
+    @model_validator(mode="after")
+    def _where(self) -> Self:
+        if self.staged and not (self.directory_there.startswith("/") and self.deliver):
+            raise ValueError(
+                "staged: directory_there has to say where sandboxes are on the cluster, like /scratch/anna/nunatak"
+            )
+        return self
 
 
 class SlurmSettings(BatchSettings):

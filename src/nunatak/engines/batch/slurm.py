@@ -15,7 +15,8 @@ COMMENT = "nunatak {mark} lease {lease}"
 _TOGETHER = 500
 """Ids in one command."""
 _AWAY = re.compile(
-    r"unable to contact slurm|connection refused|temporarily|try again|resource temporarily unavailable|zero bytes"
+    r"authentication error|munge|credential"
+    r"|unable to contact slurm|connection refused|temporarily|try again|resource temporarily unavailable|zero bytes"
     r"|submit ?limit|MaxSubmit|job array index is out of range|slurm backup|not responding",
     re.IGNORECASE,
 )
@@ -81,9 +82,7 @@ class Slurm:
                  f"--jobs={','.join(part)}", f"--format={','.join(_SACCT)}")
                 for part in chunks(ids, _TOGETHER)
             ]  # fmt: skip
-            return Ask(
-                tuple(map(Command, commands)), lambda answers: read.sacct([good(a, "sacct") for a in answers], _SACCT)
-            )
+            return Ask(tuple(map(Command, commands)), _history)
         if where:
             commands = [
                 ("grep", "-E", f"(^| )(Array)?JobId=({'|'.join(part)}) ", where) for part in chunks(ids, _TOGETHER)
@@ -134,6 +133,12 @@ def _status(answers: Sequence[Answer]) -> list[Job]:
         return read.squeue(text)
     except ValueError as error:
         raise Unavailable(f"squeue --json cannot be understood: {error}", code="batch-system") from None
+
+
+def _history(answers: Sequence[Answer]) -> list[Job]:
+    """Read sacct; a cluster that keeps no accounts knows nothing."""
+    kept = [answer for answer in answers if "storage is disabled" not in answer.err]
+    return read.sacct([good(answer, "sacct") for answer in kept], _SACCT)
 
 
 def _jobcomp(answers: Sequence[Answer]) -> list[Job]:

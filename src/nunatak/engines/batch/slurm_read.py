@@ -90,7 +90,7 @@ def cluster(nodes: str, partitions: str, config: str) -> Cluster:
     """Read `scontrol show node|partition --oneliner` and `scontrol show config`."""
     settings = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in config.splitlines())}
     history = ""
-    if not settings.get("AccountingStorageType", "none").endswith("none"):
+    if not settings.get("AccountingStorageType", "none").endswith(("none", "(null)")):
         history = "sacct"
     elif settings.get("JobCompType", "").endswith("filetxt"):
         history = settings.get("JobCompLoc", "")

@@ -11,14 +11,17 @@ from nunatak.core.clock import Clock, system_clock
 from nunatak.core.work import Shape
 from nunatak.engines.batch.dialect import Dialect
 from nunatak.engines.batch.engine import BatchEngine
+from nunatak.engines.batch.ferry import Ferry
 from nunatak.engines.batch.fits import Terms
 from nunatak.engines.batch.gridengine import GridEngine
 from nunatak.engines.batch.lsf import Lsf
 from nunatak.engines.batch.pbs import Pbs
-from nunatak.engines.batch.run import Run, by_ssh, here
+from nunatak.engines.batch.run import Run, by_ssh, control_place, here, pipe
 from nunatak.engines.batch.script import Place
 from nunatak.engines.batch.settings import BatchSettings, GridEngineSettings, OtherSettings, PbsSettings, SlurmSettings
 from nunatak.engines.batch.slurm import Slurm
+from nunatak.engines.batch.staged import Staged
+from nunatak.engines.batch.there import shared
 from nunatak.engines.local import inherited
 from nunatak.engines.settings import read
 
@@ -73,10 +76,11 @@ def _engine(
 ) -> BatchEngine:
     directory = options.directory.absolute()
     there = options.directory_there or str(directory)
+    connection = _Connection(options, directory)
     return BatchEngine(
         directory,
         dialect,
-        _run(options, directory),
+        connection.run(),
         place=Place(
             root=there,
             cache=options.cache or f"{there}/.cache",
@@ -91,6 +95,7 @@ def _engine(
             features=options.features,
             platform=platform,
         ),
+        there=connection.staged if options.staged else shared,
         queue=options.queue,
         interval=options.interval,
         settle=options.settle,
@@ -100,12 +105,28 @@ def _engine(
     )
 
 
-def _run(options: BatchSettings, directory: Path) -> Run:
-    """Return what runs commands; the environment of the server's own settings and credentials stays here."""
-    environ = inherited(os.environ)
-    if not options.ssh:
-        return here(environ, options.patience)
-    return by_ssh(options.ssh, Path(environ.get("XDG_RUNTIME_DIR") or directory) / ".ssh", environ, options.patience)
+class _Connection:
+    """The way to the batch system; the environment of the server's own settings and credentials stays here."""
+
+    def __init__(self, options: BatchSettings, directory: Path) -> None:
+        self._options, self._environ = options, inherited(os.environ)
+        self._control = control_place(directory, self._environ) if options.ssh else directory
+
+    def run(self) -> Run:
+        """Return what runs commands."""
+        options = self._options
+        if not options.ssh:
+            return here(self._environ, options.patience)
+        return by_ssh(options.ssh, self._control, self._environ, options.patience)
+
+    def staged(self, root: Path, tag: str) -> Staged:
+        """Return the other end, for the engine in `root`."""
+        options = self._options
+        assert options.deliver
+        carry = pipe(options.ssh, self._control, self._environ, options.transfer)
+        return Staged(
+            root, Ferry(carry, options.directory_there, tag, root / ".ferry"), options.deliver, options.shared
+        )
 
 
 def _moved(word: str, directory: Path, there: str) -> str:

@@ -76,6 +76,11 @@ class Submissions:
         for index in range(1, len(submission.places) + 1):
             self._talk_of(submission, index).unlink(missing_ok=True)
 
+    def places(self, submission: Submission) -> list[str]:
+        """Return where the files of a submission are, relative to the engine's directory."""
+        numbers = range(1, len(submission.places) + 1)
+        return [f".submissions/{submission.mark}", *(talk_of(submission.mark, index) for index in numbers)]
+
     def all(self) -> list[Submission]:
         """Return every record; half-made ones were never submitted and are dropped, with what late jobs have said."""
         found = []
@@ -114,7 +119,7 @@ class Submissions:
             return ""
 
     def _talk_of(self, submission: Submission, index: int) -> Path:
-        return self._talk / f"{submission.mark}.{index}.out"
+        return self._talk.parent / talk_of(submission.mark, index)
 
     @staticmethod
     def _write(path: Path, text: str) -> None:
@@ -124,6 +129,11 @@ class Submissions:
             file.flush()
             os.fsync(file.fileno())
         draft.rename(path)
+
+
+def talk_of(mark: str, index: int) -> str:
+    """Return where a job of a submission says what it says beside its logs, relative to the engine's directory."""
+    return f".talk/{mark}.{index}.out"
 
 
 def _text(path: Path) -> str:

@@ -61,7 +61,7 @@ class Sender:
         submission = self._records.make(mark, [worker.place for worker in workers], question.commands[0].text)
         said = self._ask(submission, workers, question)
         if said.refused or said.away:
-            self._there.forget([], [mark])
+            self._there.forget([f".submissions/{mark}"])
             self._records.drop(submission)
             return Sent(workers, None, said)
         for index, worker in enumerate(workers, 1):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from nunatak.core.work import Outcome, TaskSpec
@@ -34,8 +35,12 @@ class There(Protocol):
     def home(self, attempt: Attempt, spec: TaskSpec, outcome: Outcome) -> Outcome:
         """Return a worker's outcome as we know its files, held to what was asked for; they are where they belong."""
 
-    def forget(self, attempts: Sequence[Attempt], submissions: Sequence[str]) -> None:
-        """Have sandboxes and records deleted there by and by."""
+    def forget(self, places: Sequence[str]) -> None:
+        """Have what is at these places, relative to the engine's directory, deleted there by and by."""
+
+
+Where = Callable[[Path, str], "There"]
+"""Makes it for the engine in a directory, whose jobs carry a tag."""
 
 
 class Shared:
@@ -63,5 +68,10 @@ class Shared:
         """Return an outcome, held to what was asked for."""
         return held_to_checkpoint(held_to_promise(outcome, spec.outputs), spec.checkpoint)
 
-    def forget(self, attempts: Sequence[Attempt], submissions: Sequence[str]) -> None:
+    def forget(self, places: Sequence[str]) -> None:
         """What is deleted here is deleted there."""
+
+
+def shared(_root: Path, _tag: str) -> There:
+    """Return the file system that nodes and engine share."""
+    return Shared()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nunatak.core.clock import Clock
 from nunatak.core.errors import Unavailable
@@ -75,6 +75,7 @@ class Watch:
                 self._book.records.record(submission, marks[submission.mark])
                 self._there.bring(submission, [])
                 continue
+            self._there.fetch(mine)
             for worker in mine:
                 self._book.not_there(worker)
 
@@ -98,8 +99,8 @@ class Watch:
             name = worker.job
             if name is None or worker.done:
                 continue
-            job = seen.get((name.id, name.index)) or (None if name.index else seen.get((name.id, 1)))
-            if job:
+            job = _named(name, seen)
+            if job and _is(job, worker):
                 self._apply(worker, job)
             elif worker.over is None:
                 missing.append((worker, name))
@@ -162,6 +163,21 @@ class Watch:
         if skipping:
             self._system.ask(self._system.dialect.skip(skipping))
         self._system.be_due(now)
+
+
+def _named(name: Job, seen: Mapping[tuple[str, int], Job]) -> Job | None:
+    """Return what is said of a job: by its index, by none or the first if it is alone.
+
+    What was cancelled of an array before it began is one entry without indices in Slurm 24.11.
+    """
+    found = seen.get((name.id, name.index)) or (None if name.index else seen.get((name.id, 1)))
+    rest = None if found else seen.get((name.id, 0))
+    return rest if rest and rest.stage is Stage.ENDED and not rest.ran else found
+
+
+def _is(job: Job, worker: Worker) -> bool:
+    """Tell whether a job is what runs a worker: one that has lost its state gives its ids a second time."""
+    return not job.mark or worker.submission is None or job.mark == worker.submission.mark
 
 
 def _names(workers: Sequence[Worker]) -> list[Job]:
