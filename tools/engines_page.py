@@ -21,9 +21,9 @@ are lists in the file and separated by commas on the command line. A wrong or un
 |---|---|---|
 | [`local`](#local) | processes on this machine | real processes |
 | [`htcondor`](#htcondor) | jobs of an HTCondor pool; [how to](../how-to/run-on-htcondor.md) | a real pool (23.9), by bindings of 25.14 |
-| [`slurm`](#slurm) | jobs of a Slurm cluster; [how to](../how-to/run-on-slurm.md) | a real cluster (22.05); JSON of 24.11 recorded |
+| [`slurm`](#slurm) | jobs of a Slurm cluster; [how to](../how-to/run-on-slurm.md) | real clusters (22.05 and 24.11) |
 | [`pbs`](#pbs) | OpenPBS or Torque | **recorded only** |
-| [`gridengine`](#gridengine) | Grid Engine | **recorded only** |
+| [`gridengine`](#gridengine) | Grid Engine | a real one (8.1.9) |
 | [`lsf`](#lsf) | LSF | **recorded only** |
 | [`simulated`](#simulated) | no resource: attempts take time and fail as told | itself |
 

@@ -114,12 +114,25 @@ class GridEngine:
 
     def begin(self) -> None:
         """Start qmaster, set it up, start execd, and wait until the queue takes jobs."""
-        self.run("sge_qmaster")
-        until(lambda: self.run("qconf", "-sm", check=False).returncode == 0, "sge_qmaster does not answer")
+        self.start_master()
         queue = "\n".join(f"{name} {value}" for name, value in _QUEUE.items())
         self.run("sh", "-c", _CONFIGURE.replace("{queue}", queue))
         self.run("sge_execd")
         until(self._ready, f"the queue is not ready: {self.run('qstat', '-f').stdout}")
+
+    def start_master(self) -> None:
+        """Start qmaster, and wait until it answers."""
+        self.run("sge_qmaster")
+        until(lambda: self.run("qconf", "-sm", check=False).returncode == 0, "sge_qmaster does not answer")
+
+    def kill_master(self) -> None:
+        """Kill -9 qmaster."""
+        self._kill("qmaster/qmaster.pid")
+
+    def _kill(self, name: str) -> None:
+        found = self.run("cat", f"/var/spool/gridengine/{name}", check=False).stdout.strip()
+        if found:
+            kill_tree(int(found))
 
     def _ready(self) -> bool:
         rows = [line.split() for line in self.run("qstat", "-f").stdout.splitlines() if line.startswith("all.q@")]
@@ -128,9 +141,7 @@ class GridEngine:
     def end(self) -> None:
         """Stop both, with all they started."""
         for name in ("execd/localhost/execd.pid", "qmaster/qmaster.pid"):
-            found = self.run("cat", f"/var/spool/gridengine/{name}", check=False).stdout.strip()
-            if found:
-                kill_tree(int(found))
+            self._kill(name)
 
 
 @contextmanager
