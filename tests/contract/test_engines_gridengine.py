@@ -85,12 +85,17 @@ def host(rigs: Callable[..., Host]) -> Host:
     return rigs()
 
 
-def test_an_array_runs_and_several_cores_are_a_parallel_environment(host: Host) -> None:
-    wide = Shape(cpu=2, memory=200 * MB, disk=MB, time=600)
-    batch = [*(spec(f"1/{job}/a#1") for job in range(3)), spec("1/0/wide#1", 'echo "$NSLOTS"', shell=True, shape=wide)]
-    handles = host.engine.submit(batch)
+def test_an_array_runs(host: Host) -> None:
+    handles = host.engine.submit([spec(f"1/{job}/a#1") for job in range(3)])
     host.until(lambda: all(host.ended(handle.address) for handle in handles))
     assert {host.ended(handle.address)[0].reason for handle in handles} == {Reason.OK}
+
+
+def test_several_cores_are_a_parallel_environment(host: Host) -> None:
+    wide = Shape(cpu=2, memory=200 * MB, disk=MB, time=600)
+    host.engine.submit([spec("1/0/wide#1", 'echo "$NSLOTS"', shell=True, shape=wide)])
+    host.until(lambda: host.ended("1/0/wide#1"))
+    assert host.ended("1/0/wide#1")[0].reason is Reason.OK
     (said,) = host.engine.logs({("1/0/wide#1", "a1", "stdout"): 0})
     assert said.data == b"2\n"
 

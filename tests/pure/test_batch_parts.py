@@ -20,10 +20,14 @@ from nunatak.engines.batch import fits, start
 from nunatak.engines.batch.dialect import Command
 from nunatak.engines.batch.ends import outcome_of
 from nunatak.engines.batch.fits import Terms
+from nunatak.engines.batch.gridengine import GridEngine
+from nunatak.engines.batch.lsf import Lsf
 from nunatak.engines.batch.model import Cause, Cluster, Job, Node, Queue, Stage
+from nunatak.engines.batch.pbs import Pbs
 from nunatak.engines.batch.run import by_ssh, here
 from nunatak.engines.batch.script import NOT_THERE, WITHDRAWN, Place, body, common
 from nunatak.engines.batch.settings import GridEngineSettings, OtherSettings, PbsSettings, SlurmSettings
+from nunatak.engines.batch.slurm import Slurm
 from nunatak.engines.outcomes import Stop
 from nunatak.engines.protocol import Handle
 from nunatak.tasks.verdicts.judge import judge
@@ -136,6 +140,25 @@ def test_a_job_takes_the_sandbox_of_its_index(tmp_path: Path) -> None:
     (tmp_path / ".submissions" / "n1" / "tasks").write_text("42/1/fit.1.aa\n42/2/fit.1.aa\n")
     assert run_script(tmp_path, "2").stdout == f"hello\nworker of {tmp_path}/42/2/fit.1.aa --cache /c\n"
     assert run_script(tmp_path, "3").returncode == WITHDRAWN
+
+
+@pytest.mark.parametrize(
+    ("dialect", "variable"),
+    [
+        (Slurm, "SLURM_ARRAY_TASK_ID"),
+        (GridEngine, "SGE_TASK_ID"),
+        (Lsf, "LSB_JOBINDEX"),
+        (Pbs, "PBS_ARRAY_INDEX"),
+        (Pbs, "PBS_ARRAYID"),
+    ],
+)
+def test_every_batch_system_says_which_job_of_a_submission_it_is(tmp_path: Path, dialect: Any, variable: str) -> None:
+    (tmp_path / ".submissions" / "n1").mkdir(parents=True)
+    (tmp_path / ".submissions" / "n1" / "tasks").write_text("first\nsecond\n")
+    text = body(Place(str(tmp_path), "/c", ("echo",)), "n1", dialect.index)
+    environ = {"PATH": os.environ["PATH"], variable: "2"}
+    done = subprocess.run(["/bin/sh"], input=text, env=environ, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{tmp_path}/second --cache /c\n", done.stderr
 
 
 def test_a_job_takes_a_series_where_its_line_is_one(tmp_path: Path) -> None:

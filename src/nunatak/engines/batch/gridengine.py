@@ -28,7 +28,7 @@ class GridEngine:
     """The dialect of Grid Engine. Every submission is an array, and known by its name, which is the mark."""
 
     name = "Grid Engine"
-    index = "$SGE_TASK_ID"
+    index = "${SGE_TASK_ID}"
     series = False
 
     def __init__(

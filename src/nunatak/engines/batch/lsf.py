@@ -37,7 +37,7 @@ class Lsf:
     """The dialect of LSF. Every submission is an array, and known by its name, which is the mark."""
 
     name = "LSF"
-    index = "$LSB_JOBINDEX"
+    index = "${LSB_JOBINDEX}"
     series = False
 
     def __init__(self, most: Shape, *, queues: Sequence[str] = (), account: str = "", extra: str = "") -> None:
