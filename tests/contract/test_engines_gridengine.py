@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -91,13 +92,20 @@ def test_an_array_runs(host: Host) -> None:
     assert {host.ended(handle.address)[0].reason for handle in handles} == {Reason.OK}
 
 
-def test_several_cores_are_a_parallel_environment(host: Host) -> None:
-    wide = Shape(cpu=2, memory=200 * MB, disk=MB, time=600)
-    host.engine.submit([spec("1/0/wide#1", 'echo "$NSLOTS"', shell=True, shape=wide)])
+def test_several_cores_are_a_parallel_environment(host: Host, grid: GridEngine) -> None:
+    host.engine.submit([spec("1/0/wide#1", shape=Shape(cpu=2, memory=200 * MB, disk=MB, time=600))])
+    number = submission_of(host)
     host.until(lambda: host.ended("1/0/wide#1"))
     assert host.ended("1/0/wide#1")[0].reason is Reason.OK
-    (said,) = host.engine.logs({("1/0/wide#1", "a1", "stdout"): 0})
-    assert said.data == b"2\n"
+    assert re.search(r"^slots +2\b", grid.run("qacct", "-j", number).stdout, re.MULTILINE)
+
+
+def submission_of(host: Host) -> str:
+    """Return the id of the only submission there is."""
+    rig = host.rig
+    assert isinstance(rig, GridRig)
+    (submission,) = rig.batch._book.submissions.values()
+    return submission.id
 
 
 def test_a_series_is_a_job_for_each_member(host: Host) -> None:
@@ -123,10 +131,7 @@ def test_a_job_over_its_time_and_one_that_is_deleted_are_told_apart(
     timed.until(lambda: timed.begun("1/0/time#1"))
     deleted.engine.submit([long("1/0/gone#1")])
     deleted.until(lambda: deleted.begun("1/0/gone#1"))
-    rig = deleted.rig
-    assert isinstance(rig, GridRig)
-    (submission,) = rig.batch._book.submissions.values()
-    grid.run("qdel", submission.id)
+    grid.run("qdel", submission_of(deleted))
     deleted.until(lambda: deleted.ended("1/0/gone#1"))
     timed.until(lambda: timed.ended("1/0/time#1"))
     (late,), (gone,) = timed.ended("1/0/time#1"), deleted.ended("1/0/gone#1")

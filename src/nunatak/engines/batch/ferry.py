@@ -77,19 +77,17 @@ class Ferry:
         """Bring files here that are there and regular; those called `last` when all others are here. Raises `OSError`."""
         with tempfile.TemporaryFile(dir=self._drafts) as archive:
             self._run(_GET, _listed(names), archive)
-            archive.seek(0)
             later: list[tuple[Path, Path]] = []
-            with tarfile.open(fileobj=archive, mode="r:") as tar:
-                for member in _members(tar):
-                    target = names.get(member.name)
-                    if target is None or not member.isreg():
-                        continue
-                    draft = self._drafts / f"{len(later)}"
-                    _extract(tar, member, draft)
-                    if target.name == last:
-                        later.append((draft, target))
-                    else:
-                        draft.replace(target)
+            for tar, member in _members(archive):
+                target = names.get(member.name)
+                if target is None or not member.isreg():
+                    continue
+                draft = self._drafts / f"{len(later)}"
+                _extract(tar, member, draft)
+                if target.name == last:
+                    later.append((draft, target))
+                else:
+                    draft.replace(target)
             for draft, target in later:
                 draft.replace(target)
 
@@ -144,9 +142,18 @@ def _add(tar: tarfile.TarFile, name: str, source: Path | bytes) -> None:
         tar.addfile(_entry(name, size, 0o700), stream)
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+def _members(archive: IO[bytes]) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """Yield what is in an archive that came whole: it ends with two blocks of zeros. Raises `Unavailable`."""
+    size = archive.seek(0, os.SEEK_END)
+    archive.seek(max(0, size - 2 * tarfile.BLOCKSIZE))
+    whole = archive.read() == b"\0" * 2 * tarfile.BLOCKSIZE
+    archive.seek(0)
     try:
-        yield from tar
+        if not whole:
+            raise tarfile.ReadError("it is cut short")
+        with tarfile.open(fileobj=archive, mode="r:") as tar:
+            for member in tar:
+                yield tar, member
     except tarfile.TarError as error:
         raise Unavailable(f"an archive came back damaged: {error}", code="engine-directory") from None
 
