@@ -196,12 +196,32 @@ def test_a_cluster_is_read() -> None:
         ("low", 0, 0, False, False),
     ]
     assert (found.array, found.history) == (1000, "/var/log/slurm/jobcomp.txt")
+    newer = text("config.txt").replace("accounting_storage/none", "(null)")  # as 24.11 says it
+    assert read.cluster("", "", newer).history == "/var/log/slurm/jobcomp.txt"
+
+
+def test_a_cluster_that_keeps_no_accounts_knows_nothing_of_what_ended() -> None:
+    question = Slurm(history="sacct").history(["7"], Cluster())
+    assert question.read([Answer(1, err="Slurm accounting storage is disabled")]) == []
+    with pytest.raises(Unavailable):
+        question.read([Answer(1, err="sacct: error: slurm_persist_conn_open: failed to open persistent connection")])
 
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
         (Answer(0, "123\n"), Submitted(id="123")),
+        (
+            Answer(
+                1,
+                err='sbatch: error: Munge encode failed: Failed to connect to "/run/munge.sock": No such file or directory\n'
+                "sbatch: error: Batch job submission failed: Protocol authentication error",
+            ),
+            Submitted(
+                away='Munge encode failed: Failed to connect to "/run/munge.sock": No such file or directory '
+                "Batch job submission failed: Protocol authentication error"
+            ),
+        ),
         (Answer(0, "123;mini\n"), Submitted(id="123")),
         (
             Answer(1, err="sbatch: error: Batch job submission failed: Requested node configuration is not available"),
