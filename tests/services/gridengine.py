@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.services.roots import installed, run
 from tests.services.postgres import free_port
+from tests.services.roots import installed, run
 from tests.services.slurm import kill_tree, until
 
 SUITE = "bookworm"
