@@ -71,7 +71,7 @@ class SlurmCluster:
         """`shared` is the engine's directory, `environment` are variables of all jobs, `options` those of the engine."""
         self.slurm, self.shared, self.token = slurm, shared, ""
         setup = "; ".join(f"export {name}={value}" for name, value in (environment or {}).items())
-        fast = {"interval": "1", "settle": "5"}
+        fast = {"interval": "1", "settle": "5", "target": "0"}  # no series: a job is an attempt, and can be evicted
         self.options = {"directory": str(shared), "partitions": "one,two", "setup": setup, **fast, **options}
 
     def start_engine(self, house: Installation, *, command: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
