@@ -68,8 +68,10 @@ def test_no_more_run_than_there_are_cores_and_the_rest_follows_in_order(host: Ho
     host.until(lambda: host.begun(names[1]))
     host.step()
     assert [change.handle.address for change in host.changes] == names[:2]
-    free = host.engine.capacity().free
-    assert (free.cpu, free.memory) == (0, 2000 * MB - 2 * -(-(200 * MB + MARGIN) // 2**20) * 2**20)
+    left = 0, 2000 * MB - 2 * -(-(200 * MB + MARGIN) // 2**20) * 2**20
+    # what began between two questions may count twice until the cluster is looked at again
+    host.until(lambda: ((free := host.engine.capacity().free).cpu, free.memory) == left)
+    assert not host.begun(names[2])
     host.engine.cancel([host.changes[0].handle])
     host.until(lambda: host.begun(names[2]) and host.ended(names[0]))
     assert not host.begun(names[3])
