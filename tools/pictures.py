@@ -18,6 +18,8 @@ PAGES = {
 }
 """Each picture and the page it is of."""
 LOOKS = {"": (1400, "light"), "-dark": (1400, "dark"), "-phone": (400, "light")}
+ALL_LOOKS = ("work",)
+"""Pages that are shown dark and on a phone, too."""
 
 
 def main(only: list[str]) -> None:
@@ -30,7 +32,7 @@ def main(only: list[str]) -> None:
             with server.client(server.make_token("read", "submit", who="alice")) as client:
                 page.goto(client.sign_in_url())
             for name, path in PAGES.items():
-                if not only or name in only:
+                if (not only or name in only) and (not suffix or name in ALL_LOOKS):
                     page.goto(server.url + path)
                     page.wait_for_load_state()
                     page.screenshot(path=PICTURES / f"{name}{suffix}.png", full_page=True)
