@@ -98,7 +98,9 @@ class Installation:
         }
         log = self.place / f"{'-'.join(words[:2])}.log"
         with log.open("ab") as stream:
-            process = subprocess.Popen([sys.executable, "-m", "nunatak.cli", "serve", *words], env=given, stderr=stream)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "nunatak.cli", "serve", *words], env=given, stdout=stream, stderr=stream
+            )
         try:
             yield Part(" ".join(words[:2]), process.pid)
             if process.poll() is not None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack
-from typing import Any
 
-from bench.installation import Connection, Installation, installation
+from bench.installation import Connection, Installation, Part, installation
 from bench.limits import floor
 from bench.lives import submit
 from bench.say import say
@@ -40,10 +39,10 @@ def done(to: Connection, dataset: int) -> int:
     return int(to.get(f"/api/v1/datasets/{dataset}")["tasks"]["done"])
 
 
-def costs(running: Installation, parts: list[Any]) -> dict[str, float]:
+def costs(running: Installation, loops: Part, hosts: list[Part]) -> dict[str, float]:
     """Return the CPU seconds so far of all that works."""
-    hosts = sum(part.cpu() for part in parts)
-    return {"server": running.cpu(), "engines": hosts, "database": running.database_cpu()}
+    engines = sum(part.cpu() for part in hosts)
+    return {"server": running.cpu(), "loops": loops.cpu(), "engines": engines, "database": running.database_cpu()}
 
 
 def main() -> None:
@@ -51,7 +50,7 @@ def main() -> None:
     with installation("postgresql") as running, ExitStack() as stack:
         to = running.connect()
         dataset = submit(to, 1_000_000)
-        stack.enter_context(running.serving("loops"))
+        loops = stack.enter_context(running.serving("loops"))
         parts = [
             stack.enter_context(
                 running.serving("engine", f"pool{n}", "--kind", "simulated", *options(CORES, SECONDS, seed=n))
@@ -59,10 +58,10 @@ def main() -> None:
             for n in range(HOSTS)
         ]
         time.sleep(WARM)
-        before, spent, begin = done(to, dataset), costs(running, parts), time.perf_counter()
+        before, spent, begin = done(to, dataset), costs(running, loops, parts), time.perf_counter()
         time.sleep(MEASURED)
         lives, seconds = done(to, dataset) - before, time.perf_counter() - begin
-        each = {name: (cpu - spent[name]) / lives * 1e6 for name, cpu in costs(running, parts).items()}
+        each = {name: (cpu - spent[name]) / lives * 1e6 for name, cpu in costs(running, loops, parts).items()}
         limit = floor(running.url, 20_000, 500)
         say(
             "lives through the engine path, postgresql",
