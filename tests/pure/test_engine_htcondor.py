@@ -25,7 +25,7 @@ from nunatak.engines.htcondor.boxes import Boxes
 from nunatak.engines.htcondor.description import Item, by_kind, describe, kind_of, names
 from nunatak.engines.htcondor.engine import from_settings
 from nunatak.engines.htcondor.events import Seen, Word, host_in, key_in, read
-from nunatak.engines.htcondor.log import EventLog
+from nunatak.engines.htcondor.log import EventLog, News
 from nunatak.engines.htcondor.options import HTCondorSettings
 from nunatak.engines.htcondor.records import Attempt, Records
 from nunatak.engines.htcondor.travel import home_again, local, plan
@@ -442,9 +442,7 @@ def test_events_are_read_once_and_half_an_event_waits(condor: Condor, tmp_path: 
         assert not reader.read(10).damaged
 
 
-def test_a_shorter_or_another_log_is_read_from_its_beginning_and_said_to_be_damaged(
-    condor: Condor, tmp_path: Path
-) -> None:
+def test_another_log_is_read_from_its_beginning_and_said_to_be_damaged(condor: Condor, tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("".join(SUBMIT.format(number) for number in range(4)))
     log = EventLog(condor, path)
@@ -460,6 +458,22 @@ def test_a_shorter_or_another_log_is_read_from_its_beginning_and_said_to_be_dama
     path.unlink()
     assert log.read(10).damaged
     assert not log.read(10).damaged
+
+
+def test_a_log_that_became_shorter_is_damaged_and_what_is_left_of_it_is_not_read_twice(
+    condor: Condor, tmp_path: Path
+) -> None:
+    path = tmp_path / "log"
+    path.write_text("".join(SUBMIT.format(number) for number in range(4)))
+    log = EventLog(condor, path)
+    assert len(log.read(10).seen) == 4
+    path.write_text(SUBMIT.format(0) + SUBMIT.format(1)[:-30])
+    assert log.read(10) == News((), damaged=True)
+    with path.open("a") as stream:
+        stream.write(SUBMIT.format(6) + SUBMIT.format(7))
+    later = [item.job for _ in range(3) for item in log.read(10).seen]
+    assert (7, 7) in later
+    assert not {(7, 0), (7, 1)} & set(later)
 
 
 @bounds(deadline=None)
@@ -533,6 +547,7 @@ def test_events_that_say_nothing_for_us_are_left_out() -> None:
         (Seen((1, 0), Word.HELD, 9.0, text="x", code=47), "", Reason.TIME, "HTCondor held it"),
         (Seen((1, 0), Word.HELD, 9.0, text="x", code=6), "", Reason.LOST, "HTCondor held it"),
         (Seen((1, 0), Word.CUT_OFF, 9.0, text="x"), "", Reason.LOST, "lost connection to n1"),
+        (Seen((1, 0), Word.REPEATED, 9.0, text="again"), "", Reason.TERMINATED, "it was taken from n1: again"),
         (Seen((1, 0), Word.BROKEN, 9.0, text="x"), "", Reason.LOST, "could not carry it on: x"),
     ],
 )
