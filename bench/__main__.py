@@ -12,6 +12,7 @@ ALL = (
     "health",
     "worker",
     "local",
+    "htcondor",
     "reading",
     "lives",
     "sustained",

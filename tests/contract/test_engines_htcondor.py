@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import os
+import re
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,7 +19,7 @@ from typing import Any
 import pytest
 
 from nunatak.core.errors import Unavailable
-from nunatak.core.work import Command, Environment, Input, Outcome, Output, Reason, Series, Shape, TaskSpec
+from nunatak.core.work import Command, Environment, Input, Outcome, Output, Reason, Shape, TaskSpec
 from nunatak.engines.protocol import Handle, Nodes, What
 from nunatak.worker import build
 from tests.contract.test_engines import (
@@ -23,7 +27,10 @@ from tests.contract.test_engines import (
     SMALL,
     Host,
     long,
+    names,
+    series,
     spec,
+    test_a_series_submitted_again_is_not_started_twice,
     test_a_spec_submitted_again_is_not_started_twice,
     test_a_waiting_attempt_is_cancelled_and_never_starts,
     test_an_attempt_runs_and_ends_with_an_outcome_that_is_its_own,
@@ -33,8 +40,10 @@ from tests.contract.test_engines import (
     test_cancelling_the_unknown_is_nothing,
     test_handles_come_in_the_order_of_the_batch_and_carry_address_and_lease,
     test_logs_of_the_unknown_are_nothing,
+    test_members_have_logs_of_their_own,
     test_more_than_is_wanted_is_refused_whole,
     test_no_cursor_gives_everything_still_known,
+    test_the_members_of_a_series_run_one_after_the_other_in_one_place,
     test_the_same_cursor_gives_the_same_changes_or_more,
     test_what_is_not_a_lease_is_refused,
     test_what_is_not_the_address_of_an_attempt_is_refused,
@@ -43,6 +52,7 @@ from tests.services.engine_process import EngineProcess
 from tests.services.htcondor import AS_USER, Pool, shared_pool
 
 __all__ = [
+    "test_a_series_submitted_again_is_not_started_twice",
     "test_a_spec_submitted_again_is_not_started_twice",
     "test_a_waiting_attempt_is_cancelled_and_never_starts",
     "test_an_attempt_runs_and_ends_with_an_outcome_that_is_its_own",
@@ -52,8 +62,10 @@ __all__ = [
     "test_cancelling_the_unknown_is_nothing",
     "test_handles_come_in_the_order_of_the_batch_and_carry_address_and_lease",
     "test_logs_of_the_unknown_are_nothing",
+    "test_members_have_logs_of_their_own",
     "test_more_than_is_wanted_is_refused_whole",
     "test_no_cursor_gives_everything_still_known",
+    "test_the_members_of_a_series_run_one_after_the_other_in_one_place",
     "test_the_same_cursor_gives_the_same_changes_or_more",
     "test_what_is_not_a_lease_is_refused",
     "test_what_is_not_the_address_of_an_attempt_is_refused",
@@ -223,7 +235,7 @@ def test_what_can_never_run_or_begin_ends_at_once_and_says_why(host: Host) -> No
     assert "never" not in host.engine.capacity().total.features
 
 
-def test_jobs_of_a_feature_and_a_series_run_and_carry_what_the_operator_wants(make: Callable[..., Host]) -> None:
+def test_jobs_of_a_feature_run_and_carry_what_the_operator_wants(make: Callable[..., Host]) -> None:
     host = make(
         user="physics",
         attributes='ProjectName = "muons"; Weight = 3',
@@ -231,10 +243,7 @@ def test_jobs_of_a_feature_and_a_series_run_and_carry_what_the_operator_wants(ma
         rank="TARGET.Cpus",
     )
     picky = Shape(memory=200 * MB, disk=MB, time=600, features=("scratch",), platform="linux/x86_64")
-    batch = [long("1/0/a#1", shape=picky), Series((spec("1/1/a#1"), spec("1/2/a#1", "false")), SMALL)]
-    assert [item.address for item in host.engine.submit(batch)] == ["1/0/a#1", "1/1/a#1", "1/2/a#1"]
-    assert end_of(host, "1/1/a#1").reason is Reason.OK
-    assert end_of(host, "1/2/a#1").reason is Reason.EXIT
+    host.engine.submit([long("1/0/a#1", shape=picky)])
     host.until(lambda: host.begun("1/0/a#1"))
     job = host.engine.adopt()[0].external
     said = host.rig.pool.admin(
@@ -242,6 +251,148 @@ def test_jobs_of_a_feature_and_a_series_run_and_carry_what_the_operator_wants(ma
     )
     assert said.split() == ["muons", "3", "physics", "nunatak", "1", "a1"]
     assert {change.host for change in host.changes if change.what is What.RUNNING} == {"beta"}
+
+
+# ---- series
+
+
+def test_members_share_one_job_and_each_has_its_own_files_and_end(host: Host) -> None:
+    place: Path = host.rig.place
+    (place / "x").write_text("shared\n")
+    given = (Input("x", f"file://{place}/x"),)
+    members = [
+        shell(
+            name,
+            f"cat x > y; echo {n} >> y; exit {n % 2}",
+            inputs=given,
+            outputs=(Output("y", f"file://{place}/s/{n}"),),
+        )
+        for n, name in enumerate(names(3))
+    ]
+    handles = host.engine.submit([series(*members)])
+    assert len({item.external for item in handles}) == 1
+    ends = [end_of(host, name) for name in names(3)]
+    assert [item.reason for item in ends] == [Reason.OK, Reason.EXIT, Reason.OK]
+    assert [(place / "s" / str(n)).read_text() for n in (0, 2)] == ["shared\n0\n", "shared\n2\n"]
+    assert not (place / "s" / "1").exists()
+    assert ends[0].inputs[0].url == f"file://{place}/x"
+    assert {item.host for item in ends} <= {"alpha", "beta"}
+
+
+def test_a_member_that_waits_is_taken_out_and_the_others_run(host: Host) -> None:
+    handles = host.engine.submit([series(*map(spec, names(4)))], Nodes(drained=("alpha", "beta")))
+    room = host.engine.capacity().queue
+    host.engine.cancel(handles[:2])
+    host.step()
+    assert [host.ended(name)[0].reason for name in names(2)] == [Reason.TERMINATED] * 2
+    host.step()  # the engine may forget them, of whom one gave the job its name
+    assert len(host.engine.adopt()) == 2
+    assert host.engine.capacity().queue == room
+    host.rig.restart()
+    host.cursor = ""
+    host.engine.submit([], Nodes())
+    assert [end_of(host, name).reason for name in names(4)[2:]] == [Reason.OK] * 2
+    assert not host.begun("1/0/a#1")
+    assert not host.begun("1/1/a#1")
+
+
+def test_a_running_series_is_cancelled_whole_and_a_member_alone_ends_with_it(host: Host) -> None:
+    handles = host.engine.submit([series(long("1/0/a#1"), spec("1/1/a#1"), spec("1/2/a#1"))])
+    host.until(lambda: host.begun("1/0/a#1"))
+    host.engine.cancel(handles[1:2])
+    host.step()
+    assert not host.ended("1/1/a#1")  # nobody can reach it on its node, and its end is not made up
+    host.engine.cancel(handles)
+    assert {end_of(host, name).reason for name in names(3)} == {Reason.TERMINATED}
+    host.until(lambda: not host.rig.pool.admin("condor_q", "-all", handles[0].external, "-af", "ProcId").strip())
+
+
+def test_a_series_whose_engine_was_killed_before_it_was_submitted_is_submitted_whole(host: Host) -> None:
+    host.rig.process.die_in("nunatak.engines.htcondor.bindings:Condor.submit")
+    with pytest.raises((EOFError, BrokenPipeError)):
+        host.engine.submit([series(*map(spec, names(3)))])
+    host.rig.process.wait_until_dead()
+    host.rig.restart()
+    assert [end_of(host, name).reason for name in names(3)] == [Reason.OK] * 3
+    assert len({item.external for item in [c.handle for c in host.changes]}) == 1
+
+
+# ---- what the schedd makes of it
+
+
+SUBMITS = """\
+import sys, json, pathlib
+from nunatak.core.work import Command, Environment, Shape, TaskSpec
+from nunatak.engines.htcondor.bindings import Condor
+from nunatak.engines.htcondor.description import Item, describe
+from nunatak.engines.htcondor.options import HTCondorSettings
+from nunatak.engines.htcondor.pieces import kind_of, pieces
+place = pathlib.Path(sys.argv[1])
+options = HTCondorSettings(directory=place, worker=place / "worker.pyz", keep=print, container=True)
+shape = Shape(gpu=2, memory=10**8, disk=10**6, features=("gpu_memory=16GB", "gpu_capability=8.0"))
+found = {}
+for image in ("", "docker://python:3.11", "/cvmfs/images/python.sif"):
+    task = TaskSpec("1/0/a#1", "a1", (Command(("true",)),), Environment(image=image), (), (), shape)
+    (piece,) = pieces([task], options.shared, (), container=True)
+    condor = Condor(options)
+    text = describe(kind_of(piece, True), "tried", place / "log", options)
+    (job,) = condor.submit({**text, "hold": "true"}, [Item("1/0/a#1", "a1", place).row()])
+    asked = ["RequestGPUs", "RequireGPUs", "GPUsMinMemory", "GPUsMinCapability"]
+    asked += ["WantContainer", "ContainerImage", "DockerImage", "TransferInput", "Requirements"]
+    (ad,) = condor._schedd().query(f"ClusterId == {job[0]}", projection=asked)
+    found[image] = {name: str(ad[name]) for name in ad}
+    condor.remove([job], "tried", by_force=True)
+print(json.dumps(found))
+"""
+
+
+def test_a_real_schedd_takes_gpus_with_memory_and_capability_and_images_of_its_container_universe(pool: Pool) -> None:
+    place = pool.place("described")
+    build.build(place / "worker.pyz")
+    (place / "task.json").write_text("{}")
+    words = [*AS_USER, sys.executable, "-c", SUBMITS, str(place)]
+    done = subprocess.run(words, env=pool.environ(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    plain, docker, cvmfs = json.loads(done.stdout).values()
+    assert plain["RequestGPUs"] == "2"
+    assert plain["RequireGPUs"] == "Capability >= GPUsMinCapability && GlobalMemoryMb >= GPUsMinMemory"
+    assert (float(plain["GPUsMinCapability"]), plain["GPUsMinMemory"]) == (8.0, "15259")
+    assert "WantContainer" not in plain
+    assert (docker["WantContainer"], docker["ContainerImage"]) == ("True", "docker://python:3.11")
+    assert "HasDockerURL" in docker["Requirements"]
+    assert (cvmfs["WantContainer"], cvmfs["ContainerImage"]) == ("True", "/cvmfs/images/python.sif")
+    assert "HasSIF" in cvmfs["Requirements"]
+    assert all("python" not in ad["TransferInput"] for ad in (docker, cvmfs))  # the image is not carried along
+
+
+def test_attempts_are_spread_over_several_schedds_and_found_again(pool: Pool, make: Callable[..., Host]) -> None:
+    name = pool.admin("condor_status", "-schedd", "-af", "Name").split()[0]
+    host = make(schedd=(name, name.upper()), depth=10)  # the pool has one: here it goes by two names
+    assert host.engine.capacity().queue == 20
+    handles = host.engine.submit([*map(spec, names(5)), long("2/0/a#1"), series(long("2/1/a#1"), long("2/2/a#1"))])
+    at = {path.parts[-4] for path in (host.rig.place / "engine").glob("*/boxes/*/*")}
+    assert at == {name, name.upper()}
+    assert [end_of(host, item).reason for item in names(5)] == [Reason.OK] * 5
+    host.rig.restart()
+    host.cursor, host.changes = "", []
+    host.step()
+    left = {item.address for item in host.engine.adopt()}
+    assert {"2/0/a#1", "2/1/a#1", "2/2/a#1"} <= left
+    assert host.engine.submit([long("2/0/a#1")]) == [item for item in handles if item.address == "2/0/a#1"]
+    host.engine.cancel(handles)
+    assert {end_of(host, f"2/{job}/a#1").reason for job in range(3)} == {Reason.TERMINATED}
+
+
+def test_what_waits_is_kept_off_a_site_that_has_as_much_as_it_may(make: Callable[..., Host]) -> None:
+    host = make(site="Machine", caps="alpha = 1; beta = 0")
+    host.engine.submit([long("1/0/a#1")])
+    host.until(lambda: host.begun("1/0/a#1"))
+    assert host.begun("1/0/a#1")[0].host == "alpha"
+    host.engine.submit([spec("1/1/a#1")])
+    full = 'NunatakAddress == "1/1/a#1"', "-af", "NunatakFull", "JobStatus"
+    host.until(lambda: host.rig.pool.admin("condor_q", "-all", "-constraint", *full).split() == ["alpha,beta", "1"])
+    host.engine.cancel([item for item in host.engine.adopt() if item.address == "1/0/a#1"])
+    assert end_of(host, "1/1/a#1").host == "alpha"
 
 
 # ---- nodes
@@ -279,6 +430,55 @@ def test_a_probed_node_gets_one_attempt_at_a_time(host: Host) -> None:
     assert end_of(host, "1/1/a#1").host == "alpha"
 
 
+# ---- connections
+
+
+TRACED = b"""\
+#!/bin/sh
+exec strace -f -qq -e trace=network -o trace /usr/bin/python3 "$0" "$@"
+exit 1
+"""
+"""In front of the worker, which is found in the file none the less: then all that it starts is watched."""
+
+
+def connections(trace: str) -> list[str]:
+    """Return the lines of a trace in which something is sent or connected to an address of a network."""
+    return [line for line in trace.splitlines() if re.search(r"\b(connect|send\w*)\(.*AF_INET6?\b", line)]
+
+
+def test_no_process_of_a_job_opens_a_connection(host: Host) -> None:
+    place: Path = host.rig.place
+    worker = place / "worker.pyz"
+    worker.write_bytes(TRACED + worker.read_bytes())
+    (place / "x").write_text("given")
+    files = {
+        "inputs": (Input("x", f"file://{place}/x"),),
+        "outputs": (Output("y", f"file://{place}/store/y"),),
+    }
+    meets = "python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect((\"127.0.0.1\", 9))'"
+    host.engine.submit(
+        [
+            shell("1/0/quiet#1", "cat x > y; python3 -c 'print(1)'", **files),
+            shell("1/1/quiet#1", "exit 3"),
+            shell("1/2/loud#1", meets),
+        ]
+    )
+    traces: dict[str, str] = {}
+
+    def came() -> bool:
+        for path in (place / "engine" / "boxes").glob("*/*/trace"):
+            if (path.parent / "outcome.json").exists():
+                traces[path.parent.name] = path.read_text()
+        return len(traces) == 3
+
+    host.until(came)
+    assert [end_of(host, name).reason for name in ("1/0/quiet#1", "1/1/quiet#1")] == [Reason.OK, Reason.EXIT]
+    assert (place / "store" / "y").read_text() == "given"
+    found = {name: connections(text) for name, text in sorted(traces.items())}
+    assert found.pop("2.loud.1.a1") != []  # so one would have been seen
+    assert found == {"0.quiet.1.a1": [], "1.quiet.1.a1": []}
+
+
 # ---- what others do to our jobs
 
 
@@ -300,11 +500,57 @@ def test_what_people_and_nodes_do_to_jobs_is_told_apart(host: Host) -> None:
     assert told[held.address].detail["batch"]["code"] == 1
     assert "batch" not in told[cancelled.address].detail
     assert told[removed.address].usage.wall is not None
+    assert "not known" in told[vacated.address].message  # it had no time to say anything
     host.engine.cancel([cut, waiting])
     assert end_of(host, cut.address).message == "it was cancelled"
     host.until(
         lambda: not admin("condor_q", "-all", *(item.external for item in handles.values()), "-af", "ProcId").strip()
     )
+
+
+@pytest.mark.parametrize("by", ["hold", "rm", "vacate", "cancel"])
+def test_what_a_job_wrote_and_used_until_it_was_taken_comes_back(host: Host, by: str) -> None:
+    text = "echo said; echo some >&2; python3 -c 'b = bytearray(150000000); import time; time.sleep(600)'"
+    (handle,) = host.engine.submit([shell("1/0/a#1", text)])
+    host.until(lambda: host.begun("1/0/a#1"))
+    admin = host.rig.pool.admin
+
+    def size() -> int:
+        told = admin("condor_q", "-all", handle.external, "-af", "ResidentSetSize").strip()
+        return int(told) if told.isdigit() else 0
+
+    host.until(lambda: size() > 140_000)
+    if by == "cancel":
+        host.engine.cancel([handle])
+    else:
+        admin({"hold": "condor_hold", "rm": "condor_rm", "vacate": "condor_vacate_job"}[by], handle.external)
+    news = host.engine.poll(host.cursor)
+    end = time.monotonic() + 60
+    while not (ends := [change.outcome for change in news.changes if change.outcome]):
+        assert time.monotonic() < end
+        host.rig.pause()
+        news = host.engine.poll(news.cursor)
+    outcome = ends[0]
+    assert outcome.reason is Reason.TERMINATED
+    assert {"hold": "by hand", "rm": "by hand", "vacate": "evicted", "cancel": "cancelled"}[by] in outcome.message
+    assert "not known" not in outcome.message
+    assert (outcome.usage.memory or 0) > 140_000_000
+    assert outcome.usage.cpu is not None
+    assert outcome.detail["phases"]["run"] > 0
+    parts = host.engine.logs({("1/0/a#1", "a1", stream): 0 for stream in ("stdout", "stderr")})
+    assert [part.data for part in parts] == [b"said\n", b"some\n"]
+    host.engine.poll(news.cursor)
+    host.until(lambda: not admin("condor_q", "-all", handle.external, "-af", "ProcId").strip())
+
+
+def test_of_an_evicted_series_each_member_tells_how_far_it_came(host: Host) -> None:
+    handles = host.engine.submit([series(spec("1/0/a#1"), shell("1/1/a#1", "echo here; sleep 600"), spec("1/2/a#1"))])
+    host.until(lambda: host.begun("1/0/a#1"))
+    place = host.rig.pool.own / "var/lib/condor"
+    host.until(lambda: list(place.glob("*/dir_*/series/1/work")))
+    host.rig.pool.admin("condor_vacate_job", handles[0].external)
+    host.until(lambda: all(host.ended(name) for name in names(3)))
+    assert [host.ended(name)[0].reason for name in names(3)] == [Reason.OK, Reason.TERMINATED, Reason.UNBEGUN]
 
 
 def test_a_job_that_exceeds_what_it_asked_for_is_held_with_our_reason(make: Callable[..., Host]) -> None:
@@ -481,6 +727,7 @@ def test_a_job_that_vanished_from_the_queue_is_lost(host: Host) -> None:
     log.rename(log.with_suffix(".away"))  # nobody can say what became of it
     log.mkdir()
     host.rig.pool.admin("condor_rm", handle.external)
+    host.rig.pool.admin("condor_rm", "-forcex", handle.external)
     outcome = end_of(host, "1/0/a#1")
     assert (outcome.reason, outcome.message) == (Reason.LOST, "it vanished from the queue of HTCondor")
 

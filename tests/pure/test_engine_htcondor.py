@@ -18,17 +18,19 @@ from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
 from nunatak.core.errors import Invalid, NunatakError
-from nunatak.core.work import Command, Environment, FileRecord, Input, Outcome, Output, Reason, Shape, TaskSpec
+from nunatak.core.work import Command, Environment, FileRecord, Input, Outcome, Output, Reason, Series, Shape, TaskSpec
 from nunatak.engines.htcondor import ends, expressions, places, reconcile
 from nunatak.engines.htcondor.bindings import Condor
 from nunatak.engines.htcondor.boxes import Boxes
-from nunatak.engines.htcondor.description import Item, by_kind, describe, kind_of, names
-from nunatak.engines.htcondor.engine import from_settings
-from nunatak.engines.htcondor.events import Seen, Word, host_in, key_in, read
+from nunatak.engines.htcondor.description import Item, describe, names
+from nunatak.engines.htcondor.engine import from_settings, room
+from nunatak.engines.htcondor.events import Seen, Word, home_in, host_in, read
 from nunatak.engines.htcondor.log import EventLog, News
 from nunatak.engines.htcondor.options import HTCondorSettings
+from nunatak.engines.htcondor.pieces import Piece, by_kind, home_of, kind_of, pieces
 from nunatak.engines.htcondor.records import Attempt, Records
-from nunatak.engines.htcondor.travel import home_again, local, plan
+from nunatak.engines.htcondor.spread import shares
+from nunatak.engines.htcondor.travel import home_again, in_one, local, packed, plan, unfetched, unpacked
 from nunatak.tasks.verdicts.judge import judge
 from nunatak.tasks.verdicts.kinds import Kind
 from nunatak.tasks.verdicts.model import History
@@ -48,8 +50,18 @@ def spec(address: str = KEY[0], **fields: Any) -> TaskSpec:
     return TaskSpec(address, "a1", (Command(("true",)),), **given)
 
 
-def described(task: TaskSpec, **options: Any) -> dict[str, str]:
-    return describe(kind_of(task), "e-1", Path("/e/events/1.log"), settings(**options))
+HOME = home_of(*KEY)
+
+
+def piece(task: TaskSpec | Series, *plugins: str, container: bool = False) -> Piece:
+    (found,) = pieces([task], ("/cvmfs",), plugins, container=container)
+    return found
+
+
+def described(task: TaskSpec | Series, *plugins: str, **options: Any) -> dict[str, str]:
+    given = settings(**options)
+    kind = kind_of(piece(task, *plugins, container=given.container), given.container)
+    return describe(kind, "e-1", Path("/e/events/1.log"), given)
 
 
 def evaluated(text: str, job: dict[str, Any], machine: dict[str, Any]) -> Any:
@@ -160,7 +172,8 @@ def test_a_job_is_held_for_what_it_exceeds_and_not_before(used: dict[str, Any], 
 
 def test_attempts_of_one_dataset_and_shape_make_one_cluster() -> None:
     batch = [spec("1/0/a#1"), spec("2/0/a#1"), spec("1/1/b#3"), spec("1/2/a#1", shape=replace(SHAPE, cpu=1))]
-    assert [[item.address for item in alike] for alike in by_kind(batch).values()] == [
+    kinds = by_kind(pieces(batch, (), ()), container=False)
+    assert [[item.head[0] for item in alike] for alike in kinds.values()] == [
         ["1/0/a#1", "1/1/b#3"],
         ["2/0/a#1"],
         ["1/2/a#1"],
@@ -208,6 +221,8 @@ def test_an_option_that_is_no_expression_is_refused(options: dict[str, Any], mon
         ({"requirements": "a\nqueue 1000"}, "one line"),
         ({"group": "$(HOME)"}, "macros"),
         ({"plugins": "file"}, "transfer plugin"),
+        ({"caps": "DESY = many"}, "integer"),
+        ({"caps": "DE SY = 3"}, "Site = 500"),
         ({"depht": "3"}, "did you mean 'depth'"),
     ],
 )
@@ -290,12 +305,20 @@ class Kept:
         self.files[url] = data
 
 
+ATTEMPT = Attempt(1, KEY, 1, HOME)
+
+
+def placed(tmp_path: Path, keep: Any) -> tuple[Boxes, Path, bytes]:
+    """Return boxes with that of one attempt, its sandbox, and what was asked for."""
+    boxes, task = Boxes(tmp_path / "boxes", keep), spec(outputs=(Output("y", "file:///store/y"),))
+    boxes.place(piece(task), HOME)
+    return boxes, boxes.of(ATTEMPT).path, packed(task, plan(task, (), ()))
+
+
 def returned(tmp_path: Path, outcome: dict[str, Any] | None, data: bytes = b"made") -> tuple[Outcome, Kept]:
     """Return how an attempt is concluded whose files came back so."""
     kept = Kept()
-    boxes = Boxes(tmp_path / "boxes", (), (), kept)
-    boxes.place(spec(outputs=(Output("y", "file:///store/y"),)))
-    node = boxes.of(KEY).inner.path
+    boxes, node, order = placed(tmp_path, kept)
     (node / "output.0").write_bytes(data)
     (node / "launch.err").write_text("python3: not found")
     if outcome is not None:
@@ -308,7 +331,7 @@ def returned(tmp_path: Path, outcome: dict[str, Any] | None, data: bytes = b"mad
         }
         said = Outcome(*KEY, Reason.OK).to_plain()
         (node / "outcome.json").write_text(json.dumps({**said, "outputs": [record], **outcome}))
-    return boxes.conclude(KEY, "it returned 0"), kept
+    return boxes.conclude(ATTEMPT, order, "it returned 0"), kept
 
 
 def test_outputs_that_came_back_whole_are_stored_where_they_belong(tmp_path: Path) -> None:
@@ -348,27 +371,23 @@ def test_a_worker_is_believed_only_what_was_asked_of_it(
 
 
 def test_a_link_that_came_back_leads_nowhere(tmp_path: Path) -> None:
-    boxes = Boxes(tmp_path / "boxes", (), (), Kept())
-    boxes.place(spec(outputs=(Output("y", "file:///store/y"),)))
-    node = boxes.of(KEY).inner.path
+    boxes, node, order = placed(tmp_path, Kept())
     (tmp_path / "secret").write_bytes(b"made")
     (node / "output.0").symlink_to(tmp_path / "secret")
     record = FileRecord("y", "output.0", 4, hashlib.sha256(b"made").hexdigest())
     (node / "outcome.json").write_text(json.dumps(Outcome(*KEY, Reason.OK, outputs=(record,)).to_plain()))
-    assert boxes.conclude(KEY, "").reason is Reason.STAGE_OUT
+    assert boxes.conclude(ATTEMPT, order, "").reason is Reason.STAGE_OUT
 
 
 def test_a_store_that_fails_fails_the_attempt_with_its_words(tmp_path: Path) -> None:
     def full(*_: object) -> None:
         raise NunatakError("no space left on device")
 
-    boxes = Boxes(tmp_path / "boxes", (), (), full)
-    boxes.place(spec(outputs=(Output("y", "file:///store/y"),)))
-    node = boxes.of(KEY).inner.path
+    boxes, node, order = placed(tmp_path, full)
     (node / "output.0").write_bytes(b"made")
     record = FileRecord("y", "output.0", 4, "")
     (node / "outcome.json").write_text(json.dumps(Outcome(*KEY, Reason.OK, outputs=(record,)).to_plain()))
-    outcome = boxes.conclude(KEY, "")
+    outcome = boxes.conclude(ATTEMPT, order, "")
     assert outcome.reason is Reason.STAGE_OUT
     assert "no space left" in outcome.message
 
@@ -377,21 +396,183 @@ def test_boxes_are_deleted_by_and_by_also_those_that_a_killed_engine_left_and_ne
     tmp_path: Path,
 ) -> None:
     root = tmp_path / "boxes"
-    boxes = Boxes(root, (), (), Kept())
-    for number in range(3):
-        boxes.place(spec(f"1/{number}/a#1"))
-    boxes.discard(("1/0/a#1", "a1"))
-    boxes.discard(("1/1/a#1", "a1"))
-    boxes.place(spec("1/1/a#1"))
+    boxes, homes = Boxes(root, Kept()), [home_of(f"1/{number}/a#1", "a1") for number in range(3)]
+    for number, home in enumerate(homes):
+        boxes.place(piece(spec(f"1/{number}/a#1")), home)
+    boxes.discard(homes[0])
+    boxes.discard(homes[1])
+    boxes.place(piece(spec("1/1/a#1")), homes[1])
     boxes.clear(0.0)
-    assert len(list(root.glob("*/*.json"))) == 3
+    assert len(list(root.glob("*/*"))) == 3
     boxes.clear(60.0)
-    assert sorted(path.name for path in root.glob("*/*.json")) == ["1.a.1.a1.json", "2.a.1.a1.json"]
-    again = Boxes(root, (), (), Kept())
-    again.sweep([("1/2/a#1", "a1")])
+    assert sorted(path.name for path in root.glob("*/*")) == ["1.a.1.a1", "2.a.1.a1"]
+    again = Boxes(root, Kept())
+    again.sweep([homes[2]])
     again.clear(60.0)
-    assert sorted(path.name for path in root.glob("*/*")) == ["2.a.1.a1", "2.a.1.a1.json"]
-    assert again.waiting(("1/2/a#1", "a1")) == spec("1/2/a#1")
+    assert sorted(path.name for path in root.glob("*/*")) == ["2.a.1.a1"]
+
+
+# ---- series
+
+
+MEMBERS = tuple(
+    spec(
+        f"1/{number}/a#1",
+        inputs=(Input("x", "/data/x"), Input("y", f"/data/{number}"), Input("z", f"osdf:///z/{number}")),
+        outputs=(Output("o", f"file:///store/{number}"),),
+        avoid=(f"n{number}",),
+    )
+    for number in range(3)
+)
+WIDE = replace(SHAPE, time=1800)
+SERIES = Series(MEMBERS, WIDE)
+
+
+def test_a_series_is_one_job_of_its_own_shape_and_what_its_attempts_share_travels_once(tmp_path: Path) -> None:
+    found = piece(SERIES, "osdf")
+    assert sorted(found.take.values()) == ["/data/0", "/data/1", "/data/2", "/data/x"]
+    assert (len(found.urls), found.avoid, found.head) == (3, ("n0", "n1", "n2"), ("1/0/a#1", "a1"))
+    said = described(SERIES, "osdf")
+    assert said["arguments"] == "\"'--grace=10' '--series' 'series/series.json'\""
+    assert (said["transfer_input_files"], said["transfer_output_files"]) == ("series$(files)", "series")
+    assert "> 1920" in said["periodic_hold"]
+    boxes = Boxes(tmp_path, Kept())
+    boxes.place(found, found.home)
+    for number, task in enumerate(MEMBERS):
+        sandbox = boxes.of(Attempt(number, (task.address, "a1"), 1, found.home, number)).path
+        order = TaskSpec.from_plain(json.loads((sandbox / "task.json").read_bytes()))
+        there = [(sandbox / item.url).resolve() for item in order.inputs]
+        assert [str(path) for path in there[:2]] == ["/data/x", f"/data/{number}"]
+        assert there[2] == tmp_path / found.home / str(number)
+        assert [item.url for item in order.outputs] == ["output.0"]
+    assert json.loads((tmp_path / found.home / "series" / "series.json").read_bytes())["members"] == ["0", "1", "2"]
+
+
+def test_members_whose_files_would_hide_each_other_or_that_want_different_images_go_alone() -> None:
+    clashing = [replace(task, inputs=(Input("z", f"osdf:///z{n}/same"),)) for n, task in enumerate(MEMBERS)]
+    pictured = [replace(task, environment=Environment(image=f"docker://i{n}")) for n, task in enumerate(MEMBERS)]
+    for members in (clashing, pictured):
+        found = pieces([Series(tuple(members), WIDE)], (), ("osdf",))
+        assert [(item.series, len(item.members), item.shape) for item in found] == [(False, 1, SHAPE)] * 3
+    (found,) = pieces([Series(tuple(clashing), WIDE)], (), ())
+    assert found.series
+
+
+def test_members_come_back_each_by_itself_and_one_that_never_began_says_so(tmp_path: Path) -> None:
+    found, kept = piece(SERIES), Kept()
+    boxes = Boxes(tmp_path, kept)
+    boxes.place(found, found.home)
+    attempts = [Attempt(n, (task.address, "a1"), 1, found.home, n) for n, task in enumerate(MEMBERS)]
+    orders = [packed(task, travel, WIDE) for task, travel in zip(MEMBERS, found.travels, strict=True)]
+    sandbox = boxes.of(attempts[0]).path
+    (sandbox / "output.0").write_bytes(b"made")
+    out = FileRecord("o", "output.0", 4, hashlib.sha256(b"made").hexdigest())
+    read_in = FileRecord("x", found.travels[0].order.inputs[0].url, 3, "")
+    said = Outcome("1/0/a#1", "a1", Reason.OK, inputs=(read_in,), outputs=(out,))
+    (sandbox / "outcome.json").write_text(json.dumps(said.to_plain()))
+    (boxes.of(attempts[1]).path / "begun").touch()
+    ends_ = [boxes.conclude(item, order, "it ended") for item, order in zip(attempts, orders, strict=True)]
+    assert [item.reason for item in ends_] == [Reason.OK, Reason.LOST, Reason.UNBEGUN]
+    assert ends_[0].inputs[0].url == "/data/x"
+    assert kept.files == {"file:///store/0": b"made"}
+
+
+def test_what_was_asked_for_is_known_again_also_of_a_series() -> None:
+    again = [unpacked(packed(task, travel, WIDE)) for task, travel in zip(MEMBERS, piece(SERIES).travels, strict=True)]
+    assert in_one([item for item in again if item]) == SERIES
+    alone = unpacked(packed(MEMBERS[0], plan(MEMBERS[0], (), ())))
+    assert alone
+    assert in_one([alone]) == MEMBERS[0]
+    assert unpacked(b"{}") is None
+
+
+def test_of_a_series_that_was_ended_whole_nobody_is_blamed_and_what_never_began_is_free() -> None:
+    evicted = ends.end(KEY, Seen((1, 0), Word.EVICTED, 9.0, text="preempted"), "n1", 4.0, 0, "")
+    memory = ends.end(KEY, Seen((1, 0), Word.HELD, 9.0, text="x", code=34), "n1", 4.0, 0, "")
+    broken = ends.end(KEY, Seen((1, 0), Word.BROKEN, 9.0, text="x"), "", None, 0, "")
+    assert ends.of_a_member(evicted, began=True, job_began=True).reason is Reason.TERMINATED
+    assert "not known" in ends.of_a_member(evicted, began=False, job_began=True).message
+    assert ends.of_a_member(memory, began=True, job_began=True).reason is Reason.LOST
+    assert ends.of_a_member(broken, began=False, job_began=False).reason is Reason.UNBEGUN
+
+
+# ---- what the pool offers
+
+
+def test_only_what_the_machines_fetch_and_the_operator_wants_is_left_to_htcondor() -> None:
+    slot = {**SLOT, "HasFileTransferPluginMethods": "data,ftp,http,https,OSDF, s3"}
+    methods = places.survey([slot, SLOT], {}, "linux/x86_64", 600, 0).methods
+    assert places.fetched(methods, None) == ("ftp", "osdf", "s3")
+    assert places.fetched(methods, ("osdf", "gs")) == ("osdf",)
+    assert places.fetched(methods, ()) == ()
+    task = spec(inputs=(Input("z", "osdf:///z/1"),))
+    text = described(task, "osdf")["requirements"]
+    usual = {"OpSys": "LINUX", "Arch": "X86_64", "Machine": "n1"}
+    assert evaluated(text, {}, {**usual, "HasFileTransferPluginMethods": "http,osdf"}) is True
+    assert evaluated(text, {}, {**usual, "HasFileTransferPluginMethods": "http"}) is False
+    assert unfetched(task, ("osdf",)) == ""
+    assert "no machine of the pool fetches osdf" in unfetched(task, ())
+    assert unfetched(spec(inputs=(Input("z", "osdf:///z/1", optional=True), Input("w", "http://h/w"))), ()) == ""
+
+
+def test_an_image_is_entered_by_the_worker_or_by_htcondor_and_never_twice() -> None:
+    task = spec(environment=Environment(image="/cvmfs/images/a.sif"))
+    assert "container_image" not in described(task)
+    found = described(task, container=True)
+    assert (found["universe"], found["container_image"]) == ("container", "/cvmfs/images/a.sif")
+    assert found["transfer_container"] == "false"
+    assert "HasSingularity" not in found["requirements"]
+    assert piece(task, container=True).travels[0].order.environment.image == ""
+    assert piece(task).travels[0].order.environment.image == "/cvmfs/images/a.sif"
+    other = spec(environment=Environment(image="docker://python"))
+    assert len(by_kind(pieces([task, other], (), ()), container=True)) == 2
+    assert len(by_kind(pieces([task, other], (), ()), container=False)) == 1
+
+
+@given(
+    depth=st.integers(0, 10**5),
+    most=st.integers(0, 10**5),
+    waiting=st.integers(0, 10**5),
+    running=st.integers(0, 10**5),
+    duty=st.floats(0, 1),
+    busy=st.floats(0.1, 1),
+)
+def test_a_queue_is_fed_to_its_depth_and_never_deeper(
+    depth: int, most: int, waiting: int, running: int, duty: float, busy: float
+) -> None:
+    found = room(depth, most, waiting, waiting + running, duty, busy)
+    assert found >= 0
+    assert found + waiting <= max(depth, waiting)
+    if most:
+        assert found + waiting + running <= max(most, waiting + running)
+    if duty >= busy:
+        assert found == 0
+    elif duty <= busy / 2 and not most:
+        assert found == max(0, depth - waiting)
+
+
+def test_what_is_known_stays_and_what_is_new_goes_where_most_room_is() -> None:
+    tasks = [spec(f"1/{number}/a#1") for number in range(6)]
+    row = Series((spec("2/0/a#1"), spec("2/1/a#1")), WIDE)
+    known = {("1/0/a#1", "a1"): 2, ("2/1/a#1", "a1"): 1}
+    parts = shares([*tasks, row], known, [1, 0, 4])
+    assert parts is not None
+    assert [len(part) for part in parts] == [1, 1, 5]
+    assert parts[1] == [row]
+    assert tasks[0] in parts[2]
+    assert shares(tasks, {}, [1, 0, 4]) is None
+    assert shares(tasks[:1], known, [0, 0, 0]) == [[], [], tasks[:1]]
+
+
+def test_a_site_that_has_what_it_may_is_full_and_its_machines_are_no_match() -> None:
+    slots = [{"Machine": f"n{number}", "GLIDEIN_Site": site} for number, site in enumerate(("DESY", "DESY", "UCL"))]
+    where = places.sites([*slots, {"Machine": "n9"}], "GLIDEIN_Site")
+    assert places.full(["n0", "n1", "n2", "n9"], where, {"DESY": 2, "UCL": 2, "None": 0}) == ("DESY", "None")
+    found = described(spec(), site="GLIDEIN_Site", caps="DESY = 2; UCL = 20")
+    usual = {"OpSys": "LINUX", "Arch": "X86_64", "Machine": "n1"}
+    for site, fits in (("DESY", False), ("UCL", True), (None, True)):
+        machine = usual if site is None else {**usual, "GLIDEIN_Site": site}
+        assert evaluated(found["requirements"], {"NunatakFull": "DESY"}, machine) is fits
 
 
 # ---- events
@@ -428,9 +609,9 @@ def test_events_are_read_once_and_half_an_event_waits(condor: Condor, tmp_path: 
     assert log.read(10).seen == ()
     path.write_text(whole[:-20])
     first = log.read(10)
-    assert [(item.word, item.job, item.key, item.host) for item in first.seen] == [
-        (Word.SUBMITTED, (7, 0), ("1/0/a#1", "a1"), ""),
-        (Word.BEGUN, (7, 0), None, "node.example.org"),
+    assert [(item.word, item.job, item.home, item.host) for item in first.seen] == [
+        (Word.SUBMITTED, (7, 0), HOME, ""),
+        (Word.BEGUN, (7, 0), "", "node.example.org"),
     ]
     path.write_text(whole)
     again = EventLog(condor, path, log.position, log.mark)
@@ -516,7 +697,8 @@ def test_events_that_say_nothing_for_us_are_left_out() -> None:
         (1, 0), Word.BEGUN, 1.0, "n7.example.org"
     )
     assert host_in({}) == ""
-    assert key_in("some words of another") is None
+    assert home_in("some words of another") == ""
+    assert home_in("nunatak nonsense a1") == ""
 
 
 # ---- ends
@@ -573,13 +755,13 @@ def ad(proc: int = 0, status: int = 1, **fields: Any) -> dict[str, Any]:
     }
 
 
-def attempt(**fields: Any) -> dict[tuple[str, str], Attempt]:
-    return {KEY: Attempt(1, KEY, 1, **fields)}
+def attempt(**fields: Any) -> dict[str, Attempt]:
+    return {HOME: Attempt(1, KEY, 1, HOME, **fields)}
 
 
 def test_a_job_whose_number_was_not_noted_is_found_and_its_double_is_not_wanted() -> None:
     told = reconcile.compare([ad(1), ad(0)], attempt(), 100.0)
-    assert (told.found, told.unwanted, told.missing) == ({KEY: (7, 0)}, [(7, 1)], [])
+    assert (told.found, told.unwanted, told.missing) == ({HOME: (7, 0)}, [(7, 1)], [])
 
 
 def test_jobs_of_nobody_and_of_what_has_ended_are_not_wanted() -> None:
@@ -589,7 +771,7 @@ def test_jobs_of_nobody_and_of_what_has_ended_are_not_wanted() -> None:
 
 
 def test_what_is_neither_in_the_queue_nor_ended_is_missing() -> None:
-    assert reconcile.compare([], attempt(job=(7, 0)), 100.0).missing == [KEY]
+    assert reconcile.compare([], attempt(job=(7, 0)), 100.0).missing == [HOME]
     assert reconcile.compare([], attempt(job=(7, 0), ended=5.0), 100.0).missing == []
 
 
@@ -598,18 +780,28 @@ def test_what_is_neither_in_the_queue_nor_ended_is_missing() -> None:
     [
         ({"status": 5, "HoldReason": "x", "HoldReasonCode": 34}, Word.HELD),
         ({"status": 1, "NumJobStarts": 1}, Word.EVICTED),
+        ({"status": 3, "EnteredCurrentStatus": 99}, Word.REMOVED),
+        ({"status": 3, "EnteredCurrentStatus": 1, "RemoteHost": "slot1@a@n1"}, Word.REMOVED),
         ({"status": 2, "JobCurrentStartExecutingDate": 50, "RemoteHost": "slot1@a@n1"}, Word.BEGUN),
     ],
 )
 def test_events_that_were_missed_are_seen_in_the_queue(fields: dict[str, Any], word: Word) -> None:
-    (seen,) = reconcile.compare([ad(**fields)], attempt(job=(7, 0)), 100.0).seen
+    began = None if word is Word.BEGUN else 40.0
+    (seen,) = reconcile.compare([ad(**fields)], attempt(job=(7, 0), begun=began), 100.0).seen
     assert seen.word is word
     assert reconcile.compare([ad()], attempt(job=(7, 0)), 100.0).seen == []
 
 
+def test_a_removed_job_that_is_on_its_node_yet_is_waited_for() -> None:
+    going = ad(status=3, EnteredCurrentStatus=50, RemoteHost="slot1@a@n1")
+    assert reconcile.compare([going], attempt(job=(7, 0), begun=40.0), 100.0).seen == []
+
+
 def test_a_job_that_does_not_go_is_removed_by_force_after_a_while() -> None:
-    assert reconcile.compare([ad(status=3, EnteredCurrentStatus=50)], {}, 100.0).stuck == []
-    assert reconcile.compare([ad(status=3, EnteredCurrentStatus=50)], {}, 50.0 + reconcile.STUCK + 1).stuck == [(7, 0)]
+    going = ad(status=3, EnteredCurrentStatus=50, RemoteHost="slot1@a@n1")
+    assert reconcile.compare([going], {}, 100.0).stuck == []
+    assert reconcile.compare([going], {}, 50.0 + reconcile.STUCK + 1).stuck == [(7, 0)]
+    assert reconcile.compare([ad(status=3, EnteredCurrentStatus=99)], {}, 100.0).stuck == [(7, 0)]
 
 
 # ---- the pool and the records
@@ -637,16 +829,17 @@ def test_a_pool_is_its_largest_slot_and_only_what_one_slot_has_together_fits() -
 
 def test_records_come_back_as_they_were(tmp_path: Path) -> None:
     records = Records(tmp_path / "db", "first")
-    one = Attempt(1, KEY, 1, (7, 0), 5.0, "n1", 3, "why", "n2", 9.5, "{}")
-    two = Attempt(2, ("1/1/a#1", "b2"), 2)
-    records.keep([two, one], [], {1: (10, b"x"), 2: (0, b"")})
+    one = Attempt(1, KEY, 1, HOME, -1, (7, 0), 5.0, "n1", 3, "why", "n2", 9.5, "{}")
+    two = Attempt(2, ("1/1/a#1", "b2"), 2, "h", 1)
+    records.keep([two, one], [], {1: (10, b"x"), 2: (0, b"")}, {1: b"order"})
     records.close()
     again = Records(tmp_path / "db", "second")
     assert again.name == "first"
     assert again.attempts() == [one, two]
     assert again.segments() == {1: (10, b"x"), 2: (0, b"")}
+    assert (again.order(1), again.order(2)) == (b"order", b"")
     again.keep([], [1], {2: (5, b"y")})
-    assert (again.attempts(), again.segments()) == ([two], {2: (5, b"y")})
+    assert (again.attempts(), again.segments(), again.order(1)) == ([two], {2: (5, b"y")}, b"")
     again.close()
 
 

@@ -39,7 +39,7 @@ _NODES = ("alpha", "beta")
 _EXECUTE = ("var/lib/condor/alpha", "var/lib/condor/beta")
 _PLACES = ("etc/condor", "var/lib/condor", "var/spool/condor", "var/log/condor", "run/condor", "run/lock/condor")
 """What each pool has of its own in the common system."""
-_PACKAGES = ("minicondor", "libfaketime")
+_PACKAGES = ("minicondor", "libfaketime", "strace")
 _POOL = """\
 CONDOR_HOST = 127.0.0.1
 COLLECTOR_HOST = 127.0.0.1:{port}

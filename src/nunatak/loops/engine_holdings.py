@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from nunatak.client.engine import EngineClient, Key
 from nunatak.core.work import Outcome
 from nunatak.engines.keys import key_of
-from nunatak.engines.protocol import ALL_FINE, Engine, Handle, Nodes
+from nunatak.engines.protocol import Engine, Handle, Nodes
 from nunatak.loops.engine_logs import LogCarrier
 
 RETURNED = 1000
@@ -21,7 +21,9 @@ class Holdings:
         """Begin with nothing known."""
         self._engine, self._server, self._logs = engine, server, logs
         self._handles: dict[Key, Handle] = {}
-        self._nodes = ALL_FINE  # as the engine was told last
+        self._nodes: Nodes | None = (
+            None  # as the engine was told last; one that waits may be kept off from an earlier life
+        )
         self.refused: list[Outcome] = []
         """Ends of attempts that never reached the engine."""
         self.doubtful = True

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nunatak.core.errors import Invalid, Unavailable
+from nunatak.engines.htcondor.expressions import quoted
 from nunatak.engines.htcondor.options import HTCondorSettings
 
 Job = tuple[int, int]
@@ -43,8 +44,9 @@ class Condor:
         if options.token_directory:
             htcondor2.param["SEC_TOKEN_DIRECTORY"] = str(options.token_directory)
             htcondor2.param["SEC_CLIENT_AUTHENTICATION_METHODS"] = "IDTOKENS"
-        self._collector, self._name = options.collector or None, options.schedd or None
+        self._collector, self._name = options.collector or None, (options.schedd or (None,))[0]
         self._found: Any = None
+        self._spool: str | None = None
         self._check(
             {"requirements": options.requirements, "rank": options.rank, **options.attributes, **options.features}
         )
@@ -93,11 +95,34 @@ class Condor:
         action = self._api.JobAction.RemoveX if by_force else self._api.JobAction.Remove
         self._act(jobs, lambda part: self._schedd().act(action, part, reason=reason))
 
-    def exclude(self, constraint: str, nodes: str) -> None:
-        """Keep waiting jobs off nodes. Raises `Unavailable`."""
+    def spool(self) -> str:
+        """Return the directory in which the schedd keeps files of jobs; "" if it does not say. Raises `Unavailable`."""
+        if self._spool is None:
+            try:
+                self._spool = str(self._api.RemoteParam(self._locate())["SPOOL"])
+            except Exception:  # noqa: BLE001 - not everybody may ask, and the bindings raise several kinds
+                self._spool = ""
+        return self._spool
+
+    def bring_back(self, job: Job, place: Path, home: Path) -> None:
+        """Fetch the files that a job left, from its place in the spool to a directory here. Raises `Unavailable`.
+
+        The job must not be begun again: it is told another initial directory.
+        """
+        names = [f"{job[0]}.{job[1]}"]
+        told = {"SUBMIT_Iwd": str(home), "Iwd": str(place), "Out": "_condor_stdout", "Err": "_condor_stderr"}
+        try:
+            for name, value in told.items():
+                self._schedd().edit(names, name, quoted(value))
+            self._schedd().retrieve(names)
+        except Exception as error:
+            raise self._away("the files of a job could not be fetched", error) from error
+
+    def exclude(self, constraint: str, attribute: str, places: str) -> None:
+        """Keep waiting jobs off nodes or sites. Raises `Unavailable`."""
         try:
             if self.queue(constraint, ["ProcId"]):
-                self._schedd().edit(constraint, "NunatakExcluded", f'"{nodes}"')
+                self._schedd().edit(constraint, attribute, quoted(places))
         except Unavailable:
             raise
         except Exception as error:

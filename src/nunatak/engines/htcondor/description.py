@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nunatak.core.address import parse
-from nunatak.core.work import Shape, TaskSpec
+from nunatak.core.work import Shape
 from nunatak.engines.htcondor import expressions
 from nunatak.engines.htcondor.options import HTCondorSettings
+from nunatak.engines.htcondor.pieces import BY_THE_WORKER, Kind
+from nunatak.engines.htcondor.travel import below
+from nunatak.engines.sandbox import SERIES
 
 MIB, KIB = 2**20, 2**10
 DISK_FACTOR, DISK_MARGIN = 2, 64 * MIB
 """A sandbox holds each input and output twice: as HTCondor carries it, and where the task works."""
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+ORDERS = "series"
+"""The directory with the orders of a series, which comes back with what its attempts left."""
+VACATE = 60.0
+"""Seconds in which a worker that is told to stop has to be done; it gives the payload ten."""
+KEPT = 1800.0
+"""Seconds for which the files of a removed job are kept, unless they are fetched before."""
 NOTE = "nunatak"
 """How a line begins by which the event log tells whose job it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """Attempts of one kind make one cluster."""
-
-    dataset: int
-    shape: Shape
-    image: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,6 @@ class Item:
         }
 
 
-def kind_of(spec: TaskSpec) -> Kind:
-    """Return what kind of attempt a spec is."""
-    return Kind(parse(spec.address).dataset, spec.shape, bool(spec.environment.image))
-
-
 def names(nodes: Iterable[str]) -> str:
     """Return names of nodes as one text for `stringListIMember`; what cannot be a name is left out."""
     return ",".join(sorted({node for node in nodes if _NODE.match(node)}))
@@ -74,18 +68,21 @@ def kilobytes(shape: Shape) -> int:
     return -(-(DISK_FACTOR * shape.disk + DISK_MARGIN) // KIB)
 
 
-def describe(kind: Kind, engine: str, log: Path, options: HTCondorSettings) -> dict[str, str]:
-    """Return the submit description for one kind of attempts; `engine` is how its jobs are found again."""
+def describe(kind: Kind, engine: str, log: Path, options: HTCondorSettings, full: Iterable[str] = ()) -> dict[str, str]:
+    """Return the submit description for one kind of attempts.
+
+    `engine` is how its jobs are found again, `full` the sites that they may not use now.
+    """
     shape = kind.shape
     held, why, code = expressions.hold(shape.time + options.margin)
     found = {
         "universe": "vanilla",
         "executable": str(options.worker),
-        "arguments": _arguments(options),
+        "arguments": _arguments(options, kind.series),
         "initialdir": "$(box)",
-        "transfer_input_files": "task.json$(files)",
+        "transfer_input_files": f"{ORDERS if kind.series else 'task.json'}$(files)",
         "should_transfer_files": "YES",
-        "when_to_transfer_output": "ON_EXIT",
+        "when_to_transfer_output": "ON_EXIT_OR_EVICT",
         "output": "launch.out",
         "error": "launch.err",
         "log": str(log),
@@ -95,7 +92,7 @@ def describe(kind: Kind, engine: str, log: Path, options: HTCondorSettings) -> d
         "request_cpus": str(shape.cpu),
         "request_memory": f"{megabytes(shape, options.overhead)} MB",
         "request_disk": f"{kilobytes(shape)} KB",
-        "requirements": expressions.requirements(shape, options.features, options.requirements, kind.image),
+        "requirements": _requirements(kind, options),
         "rank": expressions.rank(shape, options.rank),
         "periodic_hold": held,
         "periodic_hold_reason": why,
@@ -103,22 +100,47 @@ def describe(kind: Kind, engine: str, log: Path, options: HTCondorSettings) -> d
         "job_lease_duration": f"{options.lease:.0f}",
         "max_retries": "0",
         "on_exit_remove": "true",
-        "leave_in_queue": "false",
+        "want_graceful_removal": "true",
+        "job_max_vacate_time": f"{VACATE:.0f}",
+        "leave_in_queue": f"JobStatus == 3 && LastJobStatus == 2 && time() - EnteredCurrentStatus < {KEPT:.0f}",
         "My.NunatakEngine": expressions.quoted(engine),
         "My.NunatakAddress": '"$(address)"',
         "My.NunatakLease": '"$(lease)"',
         "My.NunatakAvoid": '"$(avoid)"',
         "My.NunatakExcluded": '"$(excluded)"',
         "My.NunatakProbe": '"$(probe)"',
+        "My.NunatakFull": expressions.quoted(names(full)),
         **{f"My.{name}": text for name, text in options.attributes.items()},
     }
-    return {**found, **_gpus(shape), **_accounting(options)}
+    if kind.series:
+        found["transfer_output_files"] = ORDERS
+    return {**found, **_container(kind, options), **_gpus(shape), **_accounting(options)}
 
 
-def _arguments(options: HTCondorSettings) -> str:
-    words = ["--grace=10", *([f"--cache={options.cache}"] if options.cache else []), "."]
+def _requirements(kind: Kind, options: HTCondorSettings) -> str:
+    image = kind.image == BY_THE_WORKER
+    site = f"! stringListIMember(TARGET.{options.site}, NunatakFull)" if options.site and options.caps else ""
+    extra = [options.requirements, f"{site} =!= false" if site else ""]
+    return expressions.requirements(
+        kind.shape, options.features, expressions.both(extra) if site else extra[0], image, kind.schemes
+    )
+
+
+def _arguments(options: HTCondorSettings, series: bool) -> str:
+    cache = [f"--cache={options.cache}"] if options.cache else []
+    words = ["--grace=10", *cache, *(["--series", f"{ORDERS}/{SERIES}"] if series else ["."])]
     inside = " ".join("'" + word.replace("'", "''").replace('"', '""') + "'" for word in words)
     return f'"{inside}"'
+
+
+def _container(kind: Kind, options: HTCondorSettings) -> dict[str, str]:
+    """Return what has HTCondor enter an image; one that is on the nodes is not carried there."""
+    if kind.image in ("", BY_THE_WORKER):
+        return {}
+    found = {"universe": "container", "container_image": kind.image}
+    if kind.image.startswith("/") and below(kind.image, options.shared):
+        found["transfer_container"] = "false"
+    return found
 
 
 def _gpus(shape: Shape) -> dict[str, str]:
@@ -136,11 +158,3 @@ def _gpus(shape: Shape) -> dict[str, str]:
 def _accounting(options: HTCondorSettings) -> dict[str, str]:
     found = {"accounting_group": options.group, "accounting_group_user": options.user}
     return {key: value for key, value in found.items() if value}
-
-
-def by_kind(specs: Sequence[TaskSpec]) -> dict[Kind, list[TaskSpec]]:
-    """Return the specs by kind, each in the order given."""
-    found: dict[Kind, list[TaskSpec]] = {}
-    for spec in specs:
-        found.setdefault(kind_of(spec), []).append(spec)
-    return found

@@ -5,6 +5,8 @@ Numbers of holds are those of condor_holdcodes.h.
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+
 from nunatak.core.work import Outcome, Reason, Usage
 from nunatak.engines.htcondor.events import Seen, Word
 from nunatak.engines.htcondor.expressions import OVER_DISK, OVER_MEMORY, OVER_TIME
@@ -26,12 +28,54 @@ def end(key: Key, seen: Seen, host: str, begun: float | None, memory: int, stop:
     reason, message = _why(seen, host or seen.host, begun is not None, stop)
     usage = Usage(
         wall=None if begun is None else max(0.0, seen.at - begun),
+        cpu=seen.cpu,
         memory=memory or None,
     )
     batch = {"state": seen.word.value, "text": seen.text, "code": seen.code, "subcode": seen.subcode}
     detail = {} if stop else {"batch": batch}
     return Outcome(
         *key, reason, message, started=begun, ended=seen.at, host=host or seen.host, usage=usage, detail=detail
+    )
+
+
+def with_what_came(told: Outcome, came: Outcome, stop: str) -> Outcome:
+    """Return the end of an attempt that was taken from its node, and whose files came back.
+
+    A worker that was told to stop knows only that, and `told` knows why; whatever else it says is how it ended. `stop` is
+    why we ended it ("": we did not).
+    """
+    if came.reason is Reason.UNBEGUN and stop:
+        return replace(came, reason=told.reason, message=told.message)
+    if came.reason not in (Reason.TERMINATED, Reason.LOST):
+        return came
+    mine = {name: value for name, value in asdict(told.usage).items() if value is not None}
+    theirs = {name: value for name, value in asdict(came.usage).items() if value is not None}
+    return replace(
+        came, reason=told.reason, message=told.message, started=came.started or told.started, host=told.host,
+        ended=came.ended or told.ended, usage=Usage(**{**mine, **theirs}), detail={**came.detail, **told.detail},
+    )  # fmt: skip
+
+
+def with_doubt(told: Outcome) -> Outcome:
+    """Return the end of an attempt that was taken from its node and of which nothing came back, and say so."""
+    if told.started is None:
+        return told
+    return replace(told, message=f"{told.message}; its logs, and what it used but for what HTCondor saw, are not known")
+
+
+def of_a_member(told: Outcome, began: bool, job_began: bool) -> Outcome:
+    """Return the end of an attempt in a series that was ended as a whole and of which nothing came back.
+
+    `began`: it is known to have begun; `job_began`: the job did. Which of its attempts exceeded something is not known.
+    """
+    if not job_began and told.reason is not Reason.TERMINATED:
+        return replace(told, reason=Reason.UNBEGUN, message=f"its series ended before it began: {told.message}")
+    blamed = told.reason in (Reason.MEMORY, Reason.DISK, Reason.TIME, Reason.STAGE_OUT)
+    doubt = "" if began else "; whether it had begun is not known"
+    if blamed:
+        doubt = "; which attempt of the series is to blame is not known"
+    return replace(
+        told, reason=Reason.LOST if blamed else told.reason, message=f"its series was ended: {told.message}{doubt}"
     )
 
 

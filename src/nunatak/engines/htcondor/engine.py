@@ -9,16 +9,19 @@ from typing import Any
 
 from nunatak.core.clock import Clock, Keys, system_clock, system_keys
 from nunatak.core.errors import Unavailable
-from nunatak.core.work import Reason, Series, TaskSpec
+from nunatak.core.work import Grouping, Reason, Series, Shape, TaskSpec
 from nunatak.engines.htcondor.bindings import Condor
-from nunatak.engines.htcondor.boxes import Boxes
+from nunatak.engines.htcondor.boxes import Boxes, missing
 from nunatak.engines.htcondor.ledger import Ledger, handle
 from nunatak.engines.htcondor.options import HTCondorSettings
-from nunatak.engines.htcondor.series import one_by_one
+from nunatak.engines.htcondor.pieces import Piece
+from nunatak.engines.htcondor.places import fetched, full
+from nunatak.engines.htcondor.spread import Spread
 from nunatak.engines.htcondor.submission import Submission
+from nunatak.engines.htcondor.travel import unfetched
 from nunatak.engines.htcondor.upkeep import Upkeep
 from nunatak.engines.htcondor.watch import Watch
-from nunatak.engines.keys import attempt_of, key_of
+from nunatak.engines.keys import Key, attempt_of, key_of, specs_of, unknown
 from nunatak.engines.protocol import ALL_FINE, Capacity, Changes, Handle, LogPart, Nodes
 from nunatak.engines.sandbox import possess
 from nunatak.engines.settings import read
@@ -30,6 +33,10 @@ EVENTS = 2000
 """Events of one log that one call of `poll` takes in at most."""
 CLEARING = 0.1
 """Seconds of one call of `poll` that deleting may take."""
+CAPS = 1.0
+"""Seconds between two looks at how many jobs run at each site, where sites have caps."""
+BETWEEN = 0.05
+"""Seconds from the end of one member of a series to the beginning of the next, about."""
 PAUSE, MOST_PAUSE = 1.0, 60.0
 """Seconds between calls to a schedd that does not answer; they double."""
 
@@ -58,9 +65,10 @@ class HTCondorEngine:
         root = options.directory.absolute()
         self._lock = possess(root)
         root.chmod(0o700)
-        self._boxes = Boxes(root / "boxes", options.shared, options.plugins, options.keep)
+        self.grouping = Grouping(options.target, options.time, overhead=BETWEEN)
+        self._boxes = Boxes(root / "boxes", options.keep)
         self._ledger = Ledger(root, self._condor, self._boxes, f"{keys():x}", options.log_size, monotonic)
-        self._boxes.sweep(self._ledger.attempts)
+        self._boxes.sweep(self._ledger.jobs())
         self._submission = Submission(self._condor, self._ledger, self._boxes, options)
         self._upkeep = Upkeep(
             self._condor,
@@ -72,6 +80,7 @@ class HTCondorEngine:
             monotonic=monotonic,
         )
         self._watch = Watch(self._condor, options, monotonic)
+        self._caps_at = float("-inf")
         self._away_until, self._pause = float("-inf"), 0.0
         self._trouble = ""  # why the schedd could not be asked last
         self._refused = ""  # why a submission was not taken; until the schedd takes jobs again nothing is wanted
@@ -80,13 +89,13 @@ class HTCondorEngine:
 
     def submit(self, batch: Sequence[TaskSpec | Series], nodes: Nodes = ALL_FINE) -> list[Handle]:
         """Submit one cluster for each dataset and shape. Raises `Unavailable` for more than `capacity().queue`."""
-        specs = one_by_one(batch)
+        specs = [spec for item in batch for spec in specs_of(item)]
         for spec in specs:
             attempt_of(spec)
-        self._submission.nodes = nodes
-        new = {key_of(spec): spec for spec in specs if key_of(spec) not in self._ledger.attempts}
+        self._submission.hear(nodes)
+        new = unknown(batch, self._ledger.attempts)
         if new:
-            self._take(list(new.values()))
+            self._take(new)
         self._call(self._submission.tell_nodes)
         return [handle(self._ledger.attempts[key_of(spec)]) for spec in specs]
 
@@ -117,9 +126,13 @@ class HTCondorEngine:
     def capacity(self) -> Capacity:
         """Return the largest slot; `queue` is the depth aimed at less the jobs that wait, none while HTCondor is busy."""
         self._watch.look()
-        away = not self._watch.known or self._watch.busy or bool(self._refused) or self._monotonic() < self._away_until
-        room = 0 if away else max(0, self._options.depth - len(self._ledger.waiting))
+        away = not self._watch.known or bool(self._refused) or self._monotonic() < self._away_until
+        room = 0 if away else self._room()
         return Capacity(self._watch.places.total, self._watch.places.free, room, self._refused or self._trouble)
+
+    def _room(self) -> int:
+        waiting, there = len(self._ledger.waiting), self._ledger.unended
+        return room(self._options.depth, self._options.most, waiting, there, self._watch.duty, self._options.busy)
 
     def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
         """Return logs of ended attempts, bounded for one stream and for the call; HTCondor brings them at the end."""
@@ -128,7 +141,7 @@ class HTCondorEngine:
         for (address, lease, stream), offset in offsets.items():
             attempt = self._ledger.attempts.get((address, lease))
             if attempt and attempt.ended is not None and stream in STREAMS and offset >= 0:
-                data = self._boxes.read(attempt.key, stream, offset, most)
+                data = self._boxes.read(attempt, stream, offset, most)
                 if data:
                     parts.append(LogPart(handle(attempt), stream, offset, data))
         return parts
@@ -140,38 +153,78 @@ class HTCondorEngine:
             os.close(self._lock)
             self._lock = -1
 
+    def _heed_caps(self) -> None:
+        options, now = self._options, self._monotonic()
+        if options.caps and now >= self._caps_at:
+            self._caps_at = now + CAPS
+            self._submission.tell_sites(self._full())
+
+    def _full(self) -> tuple[str, ...]:
+        caps = self._options.caps
+        return full(self._ledger.running(), self._watch.sites, caps) if caps else ()
+
     # ---- beginning
 
-    def _take(self, specs: Sequence[TaskSpec]) -> None:
+    def _take(self, batch: Sequence[TaskSpec | Series]) -> None:
         """Enter new attempts and submit those that can run. Raises `Unavailable`, and then there are none of them."""
-        room = self.capacity().queue
-        why = {key_of(spec): self._watch.never(spec.shape) for spec in specs}
-        able = [spec for spec in specs if not why[key_of(spec)]]
-        if not self._watch.known or len(able) > room:
+        room = self.capacity().queue  # which looks at the pool
+        why = self._never(batch)
+        able = sum(any(key_of(spec) not in why for spec in specs_of(item)) for item in batch)
+        if not self._watch.known or able > room:
             raise Unavailable(f"this engine takes {room} more attempts now", code="engine-full", room=room)
-        lacking = {key_of(spec): self._boxes.missing(spec) for spec in able}
-        attempts = self._ledger.add(specs)
+        self._submission.methods = fetched(self._watch.places.methods, self._options.plugins)
+        self._submission.full = self._full()
+        pieces = self._submission.pieces(batch, why)
+        lacking = self._lacking(pieces)
+        if lacking:
+            why |= {key: (Reason.STAGE_IN, words) for key, words in lacking.items()}
+            pieces = self._submission.pieces(batch, why)
+        unable = [spec for item in batch for spec in specs_of(item) if key_of(spec) in why]
+        self._enter(pieces, self._submission.pieces(unable))
+        for spec in unable:
+            self._upkeep.say(self._ledger.attempts[key_of(spec)], *why[key_of(spec)])
+        self._ledger.save_if_possible()
+
+    def _enter(self, pieces: Sequence[Piece], unable: Sequence[Piece]) -> None:
+        attempts = self._ledger.add(pieces)
         try:
-            ready = [spec for spec in able if not lacking[key_of(spec)]]
-            self._submission.send(ready, self._submission.place(ready))
+            self._submission.send(pieces, self._submission.place(pieces))
         except Unavailable as error:
             self._upkeep.compare_soon()  # what was submitted without a word is found, what was not is submitted
             self._refused = error.message
             self._stay_away(error)
             if not any(attempt.job for attempt in attempts):
-                self._ledger.drop([attempt.key for attempt in attempts])
+                self._ledger.drop([key_of(spec) for piece in pieces for spec in piece.members])
                 self._ledger.save_if_possible()
                 raise
-        for attempt in attempts:
-            if why[attempt.key]:
-                self._upkeep.say(attempt, Reason.SUBMIT, f"it can never run here: {why[attempt.key]}")
-            elif lacking[attempt.key]:
-                self._upkeep.say(attempt, Reason.STAGE_IN, lacking[attempt.key])
-        self._ledger.save_if_possible()
+        self._ledger.add(unable)
+
+    def _never(self, batch: Sequence[TaskSpec | Series]) -> dict[Key, tuple[Reason, str]]:
+        """Return which attempts can never run in this pool, and why."""
+        known: dict[Shape, str] = {}
+        found = {}
+        for item in batch:
+            if item.shape not in known:
+                known[item.shape] = self._watch.never(item.shape)
+            if known[item.shape]:
+                words = f"it can never run here: {known[item.shape]}"
+                found.update({key_of(spec): (Reason.SUBMIT, words) for spec in specs_of(item)})
+        return found
+
+    def _lacking(self, pieces: Sequence[Piece]) -> dict[Key, str]:
+        """Return which attempts lack an input, and which."""
+        found = {}
+        for piece in pieces:
+            for spec, travel in zip(piece.members, piece.travels, strict=True):
+                words = missing(spec, travel) or unfetched(spec, self._submission.methods)
+                if words:
+                    found[key_of(spec)] = words
+        return found
 
     def _tend(self) -> None:
         """Do what is due in the queue, and find out whether the schedd takes jobs again that refused some."""
         self._upkeep.tidy()
+        self._heed_caps()
         if self._refused:
             self._condor.knock()
             self._refused = ""
@@ -192,6 +245,28 @@ class HTCondorEngine:
         self._away_until = self._monotonic() + self._pause
 
 
-def from_settings(settings: Mapping[str, Any], clock: Clock = system_clock) -> HTCondorEngine:
-    """Make an engine of a pool from the options of `HTCondorSettings`. Raises `Invalid` for what they get wrong."""
-    return HTCondorEngine(read(HTCondorSettings, settings, "htcondor"), clock=clock)
+def room(depth: int, most: int, waiting: int, there: int, duty: float, busy: float) -> int:
+    """Return how many more jobs a queue may get: up to `depth` that wait and `most` in all (0: any number).
+
+    `there` are in the queue, of which some wait. A schedd gets less from half of `busy` on, and nothing at `busy`: `duty`
+    is which part of its time it is at work.
+    """
+    eased = depth * min(1.0, max(0.0, 2 * (1 - duty / busy)))
+    wanted = int(eased) - waiting
+    return max(0, min(wanted, most - there) if most else wanted)
+
+
+def from_settings(settings: Mapping[str, Any], clock: Clock = system_clock) -> HTCondorEngine | Spread:
+    """Make an engine of a pool from the options of `HTCondorSettings`. Raises `Invalid` for what they get wrong.
+
+    Of several schedds each has a directory of its own below the one that is given.
+    """
+    options = read(HTCondorSettings, settings, "htcondor")
+    if len(options.schedd) < 2:
+        return HTCondorEngine(options, clock=clock)
+    each = [{"schedd": (name,), "directory": options.directory / _safe(name)} for name in options.schedd]
+    return Spread([HTCondorEngine(options.model_copy(update=one), clock=clock) for one in each])
+
+
+def _safe(name: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in "-_.@" else "_" for sign in name).lstrip(".") or "_"

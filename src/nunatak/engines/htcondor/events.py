@@ -8,14 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
+from nunatak.core.errors import Invalid
 from nunatak.engines.htcondor.bindings import Job
 from nunatak.engines.htcondor.description import NOTE
-from nunatak.engines.keys import Key
+from nunatak.engines.htcondor.pieces import home_of
 
 _ALIAS = re.compile(r"[?&]alias=([^&>]+)")
+_USAGE = re.compile(r"(\d+) (\d+):(\d+):(\d+)")
 _MIB = 2**20
 
 
@@ -53,7 +57,22 @@ class Seen:
     code: int = 0
     subcode: int = 0
     memory: int = 0  # bytes
-    key: Key | None = None  # only with SUBMITTED
+    cpu: float | None = None  # seconds
+    home: str = ""  # of the job, only with SUBMITTED
+
+
+def speaks(number: int) -> bool:
+    """Tell whether events of a kind say something that matters here."""
+    return number in _WORDS
+
+
+@lru_cache(maxsize=1024)
+def moment(text: str) -> float:
+    """Return the time of an event as the bindings tell it, in seconds since the epoch: local, if no zone is named.
+
+    Reading it anew for each event would take most of the time, and many events have the same.
+    """
+    return datetime.fromisoformat(text).timestamp()
 
 
 def read(number: int, job: Job, at: float, event: Mapping[str, Any]) -> Seen | None:
@@ -62,7 +81,7 @@ def read(number: int, job: Job, at: float, event: Mapping[str, Any]) -> Seen | N
     if word is None:
         return None
     if word is Word.SUBMITTED:
-        return Seen(job, word, at, key=key_in(_text(event, "LogNotes")))
+        return Seen(job, word, at, home=home_in(_text(event, "LogNotes")))
     if word is Word.MEASURED:
         return Seen(job, word, at, memory=_MIB * _number(event, "MemoryUsage"))
     if word is Word.FINISHED:
@@ -71,7 +90,8 @@ def read(number: int, job: Job, at: float, event: Mapping[str, Any]) -> Seen | N
     if number == 2:
         reason = reason or "the worker could not be executed"
     code, subcode = _number(event, "HoldReasonCode"), _number(event, "HoldReasonSubCode")
-    return Seen(job, word, at, host_in(event), " ".join(reason.split()), code, subcode)
+    cpu = cpu_in(_text(event, "RunRemoteUsage")) if word is Word.EVICTED else None
+    return Seen(job, word, at, host_in(event), " ".join(reason.split()), code, subcode, cpu=cpu)
 
 
 def how(event: Mapping[str, Any]) -> str:
@@ -81,10 +101,21 @@ def how(event: Mapping[str, Any]) -> str:
     return f"it was killed by signal {_number(event, 'TerminatedBySignal')}"
 
 
-def key_in(note: str) -> Key | None:
-    """Return address and lease from the line that a submission leaves in the log."""
+def cpu_in(usage: str) -> float | None:
+    """Return the seconds in a usage as HTCondor writes it, `Usr 0 00:00:09, Sys 0 00:00:01`: days and time."""
+    found = _USAGE.findall(usage)
+    if len(found) != 2:
+        return None
+    return float(sum(int(d) * 86400 + int(h) * 3600 + int(m) * 60 + int(s) for d, h, m, s in found))
+
+
+def home_in(note: str) -> str:
+    """Return the home of a job from the line that its submission leaves in the log; "" from any other."""
     words = note.split()
-    return (words[1], words[2]) if len(words) == 3 and words[0] == NOTE else None
+    try:
+        return home_of(words[1], words[2]) if len(words) == 3 and words[0] == NOTE else ""
+    except Invalid:
+        return ""
 
 
 def host_in(event: Mapping[str, Any]) -> str:

@@ -34,6 +34,11 @@ def both(parts: Sequence[str]) -> str:
     return " && ".join(f"({part})" for part in parts if part) or "true"
 
 
+def either(parts: Sequence[str]) -> str:
+    """Return what holds if one part holds; without parts, what never holds."""
+    return " || ".join(f"({part})" for part in parts) or "false"
+
+
 def gpu_needs(features: Sequence[str]) -> tuple[int, float]:
     """Return the least memory (MiB) and capability of a GPU that features ask for; 0 where they do not say.
 
@@ -72,11 +77,12 @@ def of_platform(platform: str) -> str:
     return f"TARGET.OpSys == {quoted(SYSTEMS.get(system, system))} && TARGET.Arch == {quoted(arch)}"
 
 
-def requirements(shape: Shape, known: Mapping[str, str], extra: str, image: bool) -> str:
+def requirements(shape: Shape, known: Mapping[str, str], extra: str, image: bool, schemes: Sequence[str] = ()) -> str:
     """Return the requirements of the jobs of one shape.
 
     A job that has begun once is never begun again by HTCondor: trying again is for us to decide. `known` explains
-    features, `extra` is the operator's, `image` says that a container is entered.
+    features, `extra` is the operator's, `image` says that the worker enters a container, `schemes` what URLs the machine
+    has to fetch.
     """
     parts = [
         "(NumJobStarts ?: 0) == 0",
@@ -85,6 +91,7 @@ def requirements(shape: Shape, known: Mapping[str, str], extra: str, image: bool
         "! stringListIMember(TARGET.Machine, NunatakExcluded)",
         *(of_feature(feature, known) for feature in shape.features),
         "TARGET.HasSingularity =?= true" if image else "",
+        *(f"stringListIMember({quoted(scheme)}, TARGET.HasFileTransferPluginMethods)" for scheme in schemes),
         extra,
     ]
     return both(parts)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nunatak.core.clock import Clock
 from nunatak.core.errors import Unavailable
-from nunatak.core.work import Outcome, TaskSpec
+from nunatak.core.work import Outcome, Reason
 from nunatak.engines.htcondor import ends
 from nunatak.engines.htcondor.bindings import Condor, Job
 from nunatak.engines.htcondor.boxes import Boxes
 from nunatak.engines.htcondor.events import ENDS, Seen, Word
 from nunatak.engines.htcondor.log import EventLog
+from nunatak.engines.htcondor.pieces import Piece
 from nunatak.engines.htcondor.records import Attempt, Records
-from nunatak.engines.keys import Key
+from nunatak.engines.htcondor.travel import packed
+from nunatak.engines.keys import Key, key_of
 from nunatak.engines.news import News
 from nunatak.engines.protocol import Change, Changes, Handle, What
 
+_TAKEN = frozenset({Word.EVICTED, Word.HELD, Word.REMOVED})
+"""Ends after which files of a job that had begun may be in the schedd's spool."""
 _ALSO_THERE = frozenset({Word.EVICTED, Word.REPEATED, Word.HELD, Word.CUT_OFF, Word.BROKEN})
 """Ends after which the job may still be in the queue."""
 
@@ -28,6 +32,14 @@ ONE_START = 2.0
 """Seconds between two words of one beginning: the log and the queue have clocks of their own."""
 EXPLAINED = 3.0
 """Seconds that an eviction is given to turn out to be a hold or a removal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A job that left its node without coming to an end, and what was said of it."""
+
+    home: str
+    seen: Seen
 
 
 class Ledger:
@@ -47,15 +59,21 @@ class Ledger:
         self.name = self._records.name
         self._news = News(token)
         self.attempts: dict[Key, Attempt] = {}
-        self.waiting: set[Key] = set()
+        self.waiting: set[str] = set()  # the homes of jobs that have not begun
+        self.unended = 0  # jobs that have not ended
         self.unwanted: set[Job] = set()
-        self._jobs: dict[Job, Key] = {}
-        self._evicted: dict[Key, tuple[Seen, float]] = {}  # not ended yet, and until when
+        self._homes: dict[str, list[Attempt]] = {}  # the attempts of each job in order, until they are forgotten
+        self._jobs: dict[Job, str] = {}  # to its home
+        self._leaving: dict[Job, tuple[Left, float]] = {}  # off their nodes, not ended yet, and until when
+        self.leftover: set[Job] = set()  # removed, and still there for their files
+        self._orders: dict[int, bytes] = {}  # not written yet
         self._logs = {
             number: EventLog(condor, self._path(number), *rest) for number, rest in self._records.segments().items()
         } or {1: EventLog(condor, self._path(1))}
         for attempt in self._records.attempts():
             self._recall(attempt)
+        self.waiting = self._waiting()
+        self.unended = sum(bool(self.left(home)) for home in self._homes)
         self._last = max((attempt.number for attempt in self.attempts.values()), default=0)
         self._changed: dict[Key, Attempt] = {}
         self._gone: list[int] = []
@@ -63,41 +81,82 @@ class Ledger:
 
     # ---- attempts
 
-    def add(self, specs: Sequence[TaskSpec]) -> list[Attempt]:
-        """Enter new attempts, which wait."""
-        found = []
-        for spec in specs:
+    def add(self, pieces: Sequence[Piece]) -> list[Attempt]:
+        """Enter the attempts of new jobs, which wait; return the first of each."""
+        return [self._add(piece) for piece in pieces]
+
+    def _add(self, piece: Piece) -> Attempt:
+        home, segment = piece.home, max(self._logs)
+        shape = piece.shape if piece.series else None
+        for number, (spec, travel) in enumerate(zip(piece.members, piece.travels, strict=True)):
             self._last += 1
-            attempt = Attempt(self._last, (spec.address, spec.lease), max(self._logs))
-            self.attempts[attempt.key] = self._changed[attempt.key] = attempt
-            self.waiting.add(attempt.key)
-            found.append(attempt)
-        return found
+            attempt = Attempt(self._last, key_of(spec), segment, home, number if piece.series else -1)
+            self._orders[attempt.number] = packed(spec, travel, shape)
+            self._changed[attempt.key] = attempt
+            self._enter(attempt)
+        self.waiting.add(home)
+        self.unended += 1
+        return self.attempts[piece.head]
+
+    def _enter(self, attempt: Attempt) -> None:
+        self.attempts[attempt.key] = attempt
+        self._homes.setdefault(attempt.home, []).append(attempt)
+        if attempt.job:
+            self._jobs[attempt.job] = attempt.home
+
+    def order(self, attempt: Attempt) -> bytes:
+        """Return what was asked for, as it was packed. Raises `Unavailable`."""
+        return self._orders.get(attempt.number) or self._records.order(attempt.number)
+
+    def together(self, attempt: Attempt) -> list[Attempt]:
+        """Return the attempts of one job that are not forgotten, in order."""
+        return self._homes[attempt.home]
+
+    def left(self, home: str) -> list[Attempt]:
+        """Return the attempts of a job that have not ended, in order."""
+        return [attempt for attempt in self._homes.get(home, ()) if attempt.ended is None]
+
+    def jobs(self) -> dict[str, Attempt]:
+        """Return an attempt for each job, by its home: one that has not ended, if there is one."""
+        return {home: (self.left(home) or members)[0] for home, members in self._homes.items()}
 
     def drop(self, keys: Iterable[Key]) -> None:
-        """Forget attempts with their boxes."""
+        """Forget attempts; with the last of a job its box."""
         for key in keys:
             attempt = self.attempts.pop(key)
-            self.waiting.discard(key)
             self._changed.pop(key, None)
-            self._evicted.pop(key, None)
+            self._orders.pop(attempt.number, None)
             self._gone.append(attempt.number)
-            if attempt.job and self._jobs.get(attempt.job) == key:  # a queue that was wiped counts from 1 again
-                del self._jobs[attempt.job]
-            self._boxes.discard(key)
+            members = self._homes[attempt.home]
+            members.remove(attempt)
+            if attempt.ended is None and not self.left(attempt.home):
+                self.unended -= 1
+                self.waiting.discard(attempt.home)
+            if not members:
+                del self._homes[attempt.home]
+                if (
+                    attempt.job and self._jobs.get(attempt.job) == attempt.home
+                ):  # a queue that was wiped counts from 1 again
+                    del self._jobs[attempt.job]
+                    self._leaving.pop(attempt.job, None)
+                self._boxes.discard(attempt.home)
 
     def assign(self, attempt: Attempt, job: Job) -> None:
-        """Note the job of an attempt."""
-        attempt.job = job
-        self._jobs[job] = attempt.key
+        """Note the job of an attempt and of those that are in it too."""
+        for item in self.together(attempt):
+            item.job = job
+            self._changed[item.key] = item
+        self._jobs[job] = attempt.home
         self.unwanted.discard(job)
-        self._changed[attempt.key] = attempt
+        self.leftover.discard(job)
+        self._leaving.pop(job, None)
 
-    def write_to(self, attempts: Iterable[Attempt], log: Path) -> None:
+    def write_to(self, heads: Iterable[Attempt], log: Path) -> None:
         """Note to which log jobs will write."""
-        for attempt in attempts:
-            attempt.segment = int(log.stem)
-            self._changed[attempt.key] = attempt
+        for head in heads:
+            for attempt in self.together(head):
+                attempt.segment = int(log.stem)
+                self._changed[attempt.key] = attempt
 
     def stop(self, attempt: Attempt, why: str) -> None:
         """Note why we end an attempt; the first reason counts."""
@@ -106,9 +165,12 @@ class Ledger:
 
     def finish(self, attempt: Attempt, outcome: Outcome, at: float) -> None:
         """Note how an attempt ended."""
-        self._evicted.pop(attempt.key, None)
         attempt.ended, attempt.outcome = max(at, attempt.begun or at), json.dumps(outcome.to_plain())
-        self.waiting.discard(attempt.key)
+        if not self.left(attempt.home):
+            self.waiting.discard(attempt.home)
+            self.unended -= 1
+            if attempt.job:
+                self._leaving.pop(attempt.job, None)
         self._changed[attempt.key] = attempt
         self._tell_end(attempt, outcome)
 
@@ -134,59 +196,109 @@ class Ledger:
             damaged = damaged or news.damaged
             for seen in news.seen:
                 self.apply(seen)
-        self._settle_evictions()
         return damaged
 
     def apply(self, seen: Seen) -> None:
         """Take in one event; what is known already, or not ours, changes nothing."""
-        key = seen.key if seen.word is Word.SUBMITTED else self._jobs.get(seen.job)
-        attempt = self.attempts.get(key) if key else None
-        if attempt is None or attempt.ended is not None:
+        home = seen.home if seen.word is Word.SUBMITTED else self._jobs.get(seen.job, "")
+        left = self.left(home)
+        if not left:
             return
-        if seen.word is Word.SUBMITTED:
-            if attempt.job is None:
-                self.assign(attempt, seen.job)
+        if seen.word is Word.SUBMITTED and left[0].job is None:
+            self.assign(left[0], seen.job)
         elif seen.word is Word.BEGUN:
-            self._begin(attempt, seen)
+            self._begin(left, seen)
         elif seen.word is Word.MEASURED:
-            attempt.memory = max(attempt.memory, seen.memory)
+            left[0].memory = max(left[0].memory, seen.memory)
         elif seen.word in ENDS:
-            self._end(attempt, seen)
+            self._end(left, seen)
 
-    def _begin(self, attempt: Attempt, seen: Seen) -> None:
-        if attempt.begun is not None and seen.at - attempt.begun > ONE_START:
+    def _begin(self, left: Sequence[Attempt], seen: Seen) -> None:
+        """Note that a job began, and with it the first of its attempts; of the others is heard at the end."""
+        home = left[0].home
+        self.waiting.discard(home)
+        begun = next((item.begun for item in self._homes[home] if item.begun is not None), None)
+        if begun is None:
+            self._began(left[0], seen.at, seen.host)
+        elif seen.at - begun > ONE_START:
             again = f"HTCondor began it again on {seen.host or 'a node'}, as what looked after it was gone"
-            self._end(attempt, Seen(seen.job, Word.REPEATED, seen.at, attempt.host, again))
-        if attempt.begun is None:
-            attempt.begun, attempt.host = seen.at, seen.host
-            self.waiting.discard(attempt.key)
-            self._changed[attempt.key] = attempt
-            self._news.add(Change(handle(attempt), What.RUNNING, seen.at, seen.host))
+            self._end(left, Seen(seen.job, Word.REPEATED, seen.at, self.host(left[0]), again))
 
-    def _end(self, attempt: Attempt, seen: Seen) -> None:
-        if seen.word is Word.EVICTED and attempt.key not in self._evicted:
-            self._evicted[attempt.key] = seen, self._monotonic() + EXPLAINED
-            return
-        if seen.word in _ALSO_THERE:
-            self.unwanted.add(seen.job)
+    def _began(self, attempt: Attempt, at: float, host: str) -> None:
+        attempt.begun, attempt.host = at, host
+        self._changed[attempt.key] = attempt
+        self._news.add(Change(handle(attempt), What.RUNNING, at, host))
+
+    def _end(self, left: Sequence[Attempt], seen: Seen) -> None:
         if seen.word is Word.FINISHED:
-            self.conclude(attempt, seen.text, seen.at)
-            return
-        outcome = ends.end(attempt.key, seen, attempt.host, attempt.begun, attempt.memory, attempt.stop)
-        self.finish(attempt, outcome, seen.at)
+            self._leaving.pop(seen.job, None)
+            for attempt in left:
+                self.conclude(attempt, seen.text, seen.at)
+        elif seen.word in _TAKEN and any(item.begun is not None for item in self.together(left[0])):
+            self._take_leave(left[0], seen)
+        else:
+            self.end_left(Left(left[0].home, seen), None, back=False)
 
-    def _settle_evictions(self) -> None:
-        """End what was evicted, and for some seconds not held or removed: these begin with an eviction, and say more."""
+    def _take_leave(self, attempt: Attempt, seen: Seen) -> None:
+        """Note that a job left its node; one that was evicted may turn out to be held or removed, which says more."""
+        known = self._leaving.get(seen.job)
+        if known and (seen.word is Word.EVICTED or known[0].seen.word is not Word.EVICTED):
+            return
+        soon = seen.word is not Word.EVICTED or bool(attempt.stop)
+        cpu = known[0].seen.cpu if known else seen.cpu
+        item = Left(attempt.home, replace(seen, cpu=cpu))
+        self._leaving[seen.job] = item, self._monotonic() + (0.0 if soon else EXPLAINED)
+
+    def left_their_nodes(self) -> list[Left]:
+        """Return jobs that left their nodes without coming to an end, as soon as more is not to be heard."""
         now = self._monotonic()
-        for seen, until in list(self._evicted.values()):
-            if now >= until:
-                self.apply(seen)
+        return [item for item, until in self._leaving.values() if now >= until]
+
+    def end_left(self, item: Left, removed: str | None, back: bool) -> None:
+        """End the attempts of a job that HTCondor or a person took; `back`: their files came.
+
+        `removed` says why the job was removed, if the queue says that it was.
+        """
+        seen, left = item.seen, self.left(item.home)
+        self._leaving.pop(seen.job, None)
+        if removed is not None and seen.word is not Word.REMOVED:
+            seen = replace(seen, word=Word.REMOVED, text=removed)
+        (self.unwanted if seen.word in _ALSO_THERE else self.leftover).add(seen.job)
+        if not left:
+            return
+        job_began = any(attempt.begun is not None for attempt in self.together(left[0]))
+        host = self.host(left[0]) or (seen.host if job_began else "")
+        for attempt in left:
+            told = ends.end(attempt.key, seen, host, attempt.begun, attempt.memory, attempt.stop)
+            if back:
+                came = self._boxes.conclude(attempt, self.order(attempt), told.message)
+                told = ends.with_what_came(told, came, attempt.stop)
+                if attempt.begun is None and told.started is not None and told.reason is not Reason.UNBEGUN:
+                    self._began(attempt, told.started, host)
+            else:
+                told = ends.with_doubt(told)
+                if attempt.member >= 0:
+                    told = ends.of_a_member(told, attempt.begun is not None, job_began)
+            self.finish(attempt, told, seen.at)
+
+    def running(self) -> list[str]:
+        """Return the machines on which jobs run, each as often as there are jobs."""
+        return [item.host for item in self.jobs().values() if item.begun is not None and item.ended is None]
+
+    def host(self, attempt: Attempt) -> str:
+        """Return the machine on which the job of an attempt runs or ran; "" if it is not known."""
+        return next((item.host for item in self._homes[attempt.home] if item.host), "")
 
     def conclude(self, attempt: Attempt, words: str, at: float) -> None:
         """End an attempt by what came back from the node; it is known by the name of its machine, not the node's own."""
-        outcome = self._boxes.conclude(attempt.key, words)
-        if attempt.host:
-            outcome = replace(outcome, host=attempt.host)
+        outcome = self._boxes.conclude(attempt, self.order(attempt), words)
+        if attempt.stop and outcome.reason in (Reason.UNBEGUN, Reason.LOST):
+            outcome = replace(outcome, reason=Reason.TERMINATED, message=attempt.stop)
+        host = self.host(attempt)
+        if host:
+            outcome = replace(outcome, host=host)
+        if attempt.begun is None and outcome.started is not None and outcome.reason is not Reason.UNBEGUN:
+            self._began(attempt, outcome.started, outcome.host)
         self.finish(attempt, outcome, at if outcome.ended is None else outcome.ended)
 
     # ---- telling and keeping
@@ -205,9 +317,10 @@ class Ledger:
         positions = self._positions()
         if not (self._changed or self._gone or positions != self._kept):
             return
-        self._records.keep(self._changed.values(), self._gone, positions)
+        self._records.keep(self._changed.values(), self._gone, positions, self._orders)
         self._kept = positions
         self._changed.clear()
+        self._orders.clear()
         self._gone.clear()
 
     def save_if_possible(self) -> None:
@@ -242,15 +355,18 @@ class Ledger:
         return self._events / f"{number:06d}.log"
 
     def _recall(self, attempt: Attempt) -> None:
-        self.attempts[attempt.key] = attempt
-        if attempt.job:
-            self._jobs[attempt.job] = attempt.key
+        self._enter(attempt)
         if attempt.begun is not None:
             self._news.add(Change(handle(attempt), What.RUNNING, attempt.begun, attempt.host))
         if attempt.ended is not None:
             self._tell_end(attempt, Outcome.from_plain(json.loads(attempt.outcome)))
-        elif attempt.begun is None:
-            self.waiting.add(attempt.key)
+
+    def _waiting(self) -> set[str]:
+        return {
+            home
+            for home, members in self._homes.items()
+            if all(item.begun is None for item in members) and any(item.ended is None for item in members)
+        }
 
     def _tell_end(self, attempt: Attempt, outcome: Outcome) -> None:
         assert attempt.ended is not None

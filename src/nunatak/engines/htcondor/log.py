@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nunatak.engines.htcondor.bindings import Condor
-from nunatak.engines.htcondor.events import Seen, read
+from nunatak.engines.htcondor.events import Seen, moment, read, speaks
 
 MARK = 64
 """Bytes of the beginning by which a file is known again."""
@@ -90,8 +90,7 @@ class EventLog:
             if self._log is None:
                 self._log = self._condor.log(str(self.path), self.position)
             for event in self._log.events(0):
-                number, job = int(event["EventTypeNumber"]), (event.cluster, event.proc)
-                found.append(read(number, job, float(event.timestamp), event))
+                found.append(read_event(event))
                 if len(found) >= most:
                     break
         except Exception:  # noqa: BLE001 - the bindings raise several kinds
@@ -120,3 +119,11 @@ class EventLog:
         self.spoilt = self.spoilt or self.position == 0
         self.position += end + len(TERMINATOR) if end or data.startswith(TERMINATOR) else len(data)
         return True
+
+
+def read_event(event: Any) -> Seen | None:
+    """Return what an event of the bindings says; None if it says nothing that matters here."""
+    number = event["EventTypeNumber"]
+    if not speaks(number):
+        return None
+    return read(number, (event.cluster, event.proc), moment(event["EventTime"]), event)

@@ -9,12 +9,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from nunatak.engines.settings import Count, Memory, Positive, Seconds, Words
+from nunatak.core.work import TARGET
+from nunatak.engines.settings import Count, Duration, Memory, Positive, Seconds, Words
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _FEATURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+=-]*\Z")
+_SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*\Z")
-OURS = ("NunatakEngine", "NunatakAddress", "NunatakLease", "NunatakAvoid", "NunatakExcluded", "NunatakProbe")
+OURS = ("NunatakEngine", "NunatakAddress", "NunatakLease", "NunatakAvoid", "NunatakExcluded", "NunatakProbe",
+        "NunatakFull")  # fmt: skip
 """Attributes of our jobs that nobody else may set."""
 
 
@@ -55,6 +58,13 @@ def _features(value: Mapping[str, str]) -> Mapping[str, str]:
     return value
 
 
+def _caps(value: Mapping[str, int]) -> Mapping[str, int]:
+    for name, most in value.items():
+        if not _SITE.match(name) or most < 0:
+            raise ValueError(f"write it as 'Site = 500; Site = 20', not {name!r}")
+    return value
+
+
 def _schemes(value: tuple[str, ...]) -> tuple[str, ...]:
     for scheme in value:
         if not _SCHEME.match(scheme) or scheme in ("file", "http", "https"):
@@ -86,8 +96,8 @@ class HTCondorSettings(BaseModel):
     """File with HTCondor's configuration; without it, `CONDOR_CONFIG`, or where HTCondor looks."""
     collector: Line = ""
     """The pool's central manager; without it, `COLLECTOR_HOST` of the configuration."""
-    schedd: Line = ""
-    """Name of the schedd; without it, that of this machine."""
+    schedd: Words = ()
+    """Names of schedds, over which attempts are spread; without it, that of this machine."""
     token_directory: Path | None = None
     """Where IDTOKENS are; only these are used then."""
 
@@ -104,17 +114,29 @@ class HTCondorSettings(BaseModel):
     features: Annotated[Pairs, AfterValidator(_features)] = Field(default_factory=dict)
     """What tasks may ask for, and the expression by which a machine has it; an empty expression means the machine's
     attribute of that name. `gpu_memory=16GB` and `gpu_capability=8.0` need none."""
+    site: Line = ""
+    """Attribute of machines that names their site, like `GLIDEIN_Site`."""
+    caps: Annotated[Mapping[str, int], BeforeValidator(_pairs), AfterValidator(_caps)] = Field(default_factory=dict)
+    """Jobs that may run at a site, as `Name = 500; Name = 20`: what waits is kept off a site that is full. A site may get a
+    few more, which were matched before that was known."""
     platform: Line = "linux/x86_64"
     """The platform of the nodes."""
     shared: Words = ("/cvmfs",)
     """Paths that are on the nodes as they are here."""
-    plugins: Annotated[Words, AfterValidator(_schemes)] = ()
-    """URL schemes that HTCondor fetches on the node, like `osdf`."""
+    plugins: Annotated[Words, AfterValidator(_schemes)] | None = None
+    """URL schemes that may be left to HTCondor, like `osdf`, where machines have a transfer plugin for them; without it,
+    all that machines have. What is left empty leaves none."""
+    container: bool = False
+    """Whether HTCondor enters the image of a task (its container universe); if not, the worker does on the node."""
     cache: Line = ""
     """Directory on the nodes where virtual environments are kept; without it, in the sandbox."""
 
     depth: Count = 1000
-    """Jobs that may wait in the queue."""
+    """Jobs that may wait in the queue. Fewer while the schedd is at work for more than half of `busy`."""
+    most: Count = 0
+    """Jobs that may be in the queue in all, running ones too; 0: any number."""
+    target: Duration = TARGET
+    """How long a series of short tasks should take, which is one job; 0: every task is a job of its own."""
     time: Seconds = 366 * 86400
     """Longest time that tasks may ask for."""
     lease: Seconds = 600.0
@@ -124,7 +146,7 @@ class HTCondorSettings(BaseModel):
     overhead: Memory = 32 * 2**20
     """Memory asked for beside the task's, for the worker."""
     busy: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """Part of its time that the schedd may be at work, above which it gets nothing new."""
+    """Part of its time that the schedd may be at work, at which it gets nothing new."""
     look: Seconds = 30.0
     """Pause between two looks at the pool."""
     reconcile: Seconds = 300.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 from nunatak.core.work import Shape
 from nunatak.engines.htcondor.description import DISK_FACTOR, DISK_MARGIN, KIB, MIB
 from nunatak.engines.htcondor.expressions import ARCHITECTURES
+from nunatak.engines.htcondor.travel import THE_WORKERS
 from nunatak.engines.slots import excess
 
-ASKED = ("Name", "Cpus", "Memory", "Disk", "GPUs", "TotalSlotCpus", "TotalSlotMemory", "TotalSlotDisk", "TotalSlotGPUs",
-         "Arch", "OpSys", "PartitionableSlot", "State")  # fmt: skip
+ASKED = ("Name", "Machine", "Cpus", "Memory", "Disk", "GPUs", "TotalSlotCpus", "TotalSlotMemory", "TotalSlotDisk", "TotalSlotGPUs",
+         "Arch", "OpSys", "PartitionableSlot", "State", "HasFileTransferPluginMethods")  # fmt: skip
 """Attributes to ask for."""
 WHOLE = "DynamicSlot =!= true"
 """The slots of which others are parts."""
@@ -26,6 +28,7 @@ class Places:
     total: Shape
     free: Shape
     kinds: frozenset[Shape]
+    methods: frozenset[str] = frozenset()  # schemes of URLs that HTCondor fetches on one of them at least
 
     def room(self, shape: Shape) -> str:
         """Say why no slot can ever run a shape; "" if one can."""
@@ -51,7 +54,32 @@ def survey(
         wholes.append(_shape(ad, "TotalSlot", platform, own, time, overhead))
         busy = not ad.get("PartitionableSlot") and ad.get("State") != "Unclaimed"
         frees.append(Shape(0, 0, 0, 0, 0) if busy else _shape(ad, "", platform, own, time, overhead))
-    return Places(_largest(wholes, platform), _largest(frees, platform), frozenset(wholes))
+    methods = frozenset(method for ad in slots for method in methods_of(ad))
+    return Places(_largest(wholes, platform), _largest(frees, platform), frozenset(wholes), methods)
+
+
+def sites(ads: Iterable[Mapping[str, Any]], attribute: str) -> dict[str, str]:
+    """Return the site of each machine, by the attribute that names it."""
+    return {str(ad.get("Machine")): str(ad[attribute]) for ad in ads if attribute and ad.get(attribute)}
+
+
+def full(running: Iterable[str], sites: Mapping[str, str], caps: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the sites that have as much as they may: `running` are the machines of running jobs, each as often."""
+    counts = Counter(sites.get(machine, "") for machine in running)
+    return tuple(sorted(site for site, most in caps.items() if counts[site] >= most))
+
+
+def methods_of(ad: Mapping[str, Any]) -> list[str]:
+    """Return the schemes of URLs that a slot says HTCondor fetches there."""
+    return [word.strip().lower() for word in str(ad.get("HasFileTransferPluginMethods", "")).split(",") if word.strip()]
+
+
+def fetched(methods: Iterable[str], wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the schemes that are left to HTCondor: of those that the pool has, the `wanted` ones (None: all).
+
+    What the worker fetches by itself, and verifies on the way, is never left to HTCondor.
+    """
+    return tuple(sorted(m for m in methods if m not in THE_WORKERS and (wanted is None or m in wanted)))
 
 
 def platform_of(ad: Mapping[str, Any]) -> str:

@@ -6,15 +6,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nunatak.core.errors import Invalid
 from nunatak.engines.htcondor.bindings import Job
 from nunatak.engines.htcondor.events import Seen, Word
+from nunatak.engines.htcondor.pieces import home_of
 from nunatak.engines.htcondor.records import Attempt
-from nunatak.engines.keys import Key
 
 ASKED = ("ClusterId", "ProcId", "NunatakAddress", "NunatakLease", "JobStatus", "NumJobStarts", "EnteredCurrentStatus",
-         "JobCurrentStartExecutingDate", "RemoteHost", "HoldReason", "HoldReasonCode", "HoldReasonSubCode")  # fmt: skip
+         "JobCurrentStartExecutingDate", "RemoteHost", "HoldReason", "HoldReasonCode", "HoldReasonSubCode",
+         "RemoveReason")  # fmt: skip
 """Attributes to ask for."""
 _IDLE, _RUNNING, _REMOVED, _COMPLETED, _HELD, _TRANSFERRING = 1, 2, 3, 4, 5, 6
+GOING = 90.0
+"""Seconds that a removed job may take to leave its node; it is known to have left if that was not heard of."""
 STUCK = 600.0
 """Seconds after which a job that does not go although it was removed is removed by force."""
 
@@ -23,33 +27,35 @@ STUCK = 600.0
 class Differences:
     """What the queue says: jobs of attempts that had none, events that were missed, and jobs that nobody wants."""
 
-    found: dict[Key, Job] = field(default_factory=dict)
+    found: dict[str, Job] = field(default_factory=dict)  # by the job's home
     seen: list[Seen] = field(default_factory=list)
     unwanted: list[Job] = field(default_factory=list)
     stuck: list[Job] = field(default_factory=list)
-    missing: list[Key] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)  # homes
 
 
-def compare(ads: Iterable[Mapping[str, Any]], attempts: Mapping[Key, Attempt], now: float) -> Differences:
-    """Compare the ads of our jobs with the attempts that have not ended; `now` in seconds since the epoch."""
-    told, there = Differences(), set[Key]()
-    for ad in sorted(ads, key=_job):
-        job, status = _job(ad), _number(ad, "JobStatus")
-        key = str(ad.get("NunatakAddress", "")), str(ad.get("NunatakLease", ""))
-        attempt = attempts.get(key)
-        if status == _REMOVED and now - _number(ad, "EnteredCurrentStatus") > STUCK:
+def compare(ads: Iterable[Mapping[str, Any]], attempts: Mapping[str, Attempt], now: float) -> Differences:
+    """Compare the ads of our jobs with the attempts that stand for them, by home; `now` in seconds since the epoch."""
+    told, there = Differences(), set[str]()
+    for ad in sorted(ads, key=job_of):
+        job, status = job_of(ad), _number(ad, "JobStatus")
+        home = _home(ad)
+        attempt = attempts.get(home)
+        if status == _REMOVED and ad.get("RemoteHost") and now - _number(ad, "EnteredCurrentStatus") > STUCK:
             told.stuck.append(job)
-        if attempt is None or attempt.ended is not None or key in there or (attempt.job and attempt.job != job):
+        if attempt is None or attempt.ended is not None or home in there or (attempt.job and attempt.job != job):
             if status not in (_REMOVED, _COMPLETED):
                 told.unwanted.append(job)
+            elif status == _REMOVED and not ad.get("RemoteHost"):
+                told.stuck.append(job)  # it is kept for its files, which nobody wants
             continue
-        there.add(key)
+        there.add(home)
         if attempt.job is None:
-            told.found[key] = job
+            told.found[home] = job
         seen = _missed(ad, job, status, attempt, now)
         if seen:
             told.seen.append(seen)
-    told.missing = [key for key, attempt in attempts.items() if attempt.ended is None and key not in there]
+    told.missing = [home for home, attempt in attempts.items() if attempt.ended is None and home not in there]
     return told
 
 
@@ -61,6 +67,10 @@ def _missed(ad: Mapping[str, Any], job: Job, status: int, attempt: Attempt, now:
         text = " ".join(str(ad.get("HoldReason", "")).split())
         code, subcode = _number(ad, "HoldReasonCode"), _number(ad, "HoldReasonSubCode")
         return Seen(job, Word.HELD, float(_number(ad, "EnteredCurrentStatus") or now), "", text, code, subcode)
+    if status == _REMOVED and attempt.begun is not None:
+        at = float(_number(ad, "EnteredCurrentStatus") or now)
+        left = not host or now - at > GOING  # its shadow takes leave of the host
+        return Seen(job, Word.REMOVED, at, host, str(ad.get("RemoveReason", ""))) if left else None
     if status == _IDLE and _number(ad, "NumJobStarts") > 0:
         return Seen(
             job, Word.EVICTED, float(_number(ad, "EnteredCurrentStatus") or now), host, "it waits in the queue again"
@@ -70,7 +80,15 @@ def _missed(ad: Mapping[str, Any], job: Job, status: int, attempt: Attempt, now:
     return None
 
 
-def _job(ad: Mapping[str, Any]) -> Job:
+def _home(ad: Mapping[str, Any]) -> str:
+    try:
+        return home_of(str(ad.get("NunatakAddress", "")), str(ad.get("NunatakLease", "")))
+    except Invalid:
+        return ""
+
+
+def job_of(ad: Mapping[str, Any]) -> Job:
+    """Return cluster and proc of a job."""
     return _number(ad, "ClusterId"), _number(ad, "ProcId")
 
 

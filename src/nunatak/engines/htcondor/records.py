@@ -1,12 +1,12 @@
-"""What the engine of a pool needs after a restart: its attempts and how far the event logs were read, in one SQLite file.
+"""What the engine of a pool needs after a restart: its attempts, their orders and how far the event logs were read.
 
-What was learnt from a log and how far it was read are written in one transaction.
+One SQLite file. What was learnt from a log and how far it was read are written in one transaction.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,24 +16,32 @@ from nunatak.engines.keys import Key
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS attempts (
-    number INTEGER PRIMARY KEY, address TEXT NOT NULL, lease TEXT NOT NULL, segment INTEGER NOT NULL, cluster INTEGER,
-    proc INTEGER, begun REAL, host TEXT NOT NULL, memory INTEGER NOT NULL, stop TEXT NOT NULL, probe TEXT NOT NULL,
-    ended REAL, outcome TEXT NOT NULL, UNIQUE (address, lease)
+    number INTEGER PRIMARY KEY, address TEXT NOT NULL, lease TEXT NOT NULL, segment INTEGER NOT NULL, home TEXT NOT NULL,
+    member INTEGER NOT NULL, cluster INTEGER, proc INTEGER, begun REAL, host TEXT NOT NULL, memory INTEGER NOT NULL,
+    stop TEXT NOT NULL, probe TEXT NOT NULL, ended REAL, outcome TEXT NOT NULL, UNIQUE (address, lease)
 );
+CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY, text BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS segments (number INTEGER PRIMARY KEY, position INTEGER NOT NULL, mark BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS engine (name TEXT NOT NULL);
 """
-_COLUMNS = "number, address, lease, segment, cluster, proc, begun, host, memory, stop, probe, ended, outcome"
-_KEEP = f"INSERT OR REPLACE INTO attempts ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
+_COLUMNS = (
+    "number, address, lease, segment, home, member, cluster, proc, begun, host, memory, stop, probe, ended, outcome"
+)
+_KEEP = f"INSERT OR REPLACE INTO attempts ({_COLUMNS}) VALUES ({', '.join('?' * 15)})"  # noqa: S608 - constants
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt: its job once it is known, when it began and where, why we stopped it, and how it ended (JSON)."""
+    """One attempt: its job once it is known, when it began and where, why we stopped it, and how it ended (JSON).
+
+    `home` is the job's directory below that of all; `member` its number in a series, -1 if it is alone.
+    """
 
     number: int
     key: Key
     segment: int
+    home: str = ""
+    member: int = -1
     job: Job | None = None
     begun: float | None = None
     host: str = ""
@@ -50,7 +58,7 @@ class Attempt:
 
 
 class Records:
-    """The file; every method is one transaction and raises `Unavailable` if it cannot be written."""
+    """The file; every method that writes is one transaction and raises `Unavailable` if that cannot be."""
 
     def __init__(self, path: Path, fresh_name: str) -> None:
         """Open or make it; a new one is for the engine `fresh_name`."""
@@ -69,22 +77,40 @@ class Records:
         """Return all attempts in the order of their arrival."""
         rows = self._file.execute(f"SELECT {_COLUMNS} FROM attempts ORDER BY number").fetchall()  # noqa: S608
         return [
-            Attempt(number, (address, lease), segment, (cluster, proc) if cluster is not None else None, *rest)
-            for number, address, lease, segment, cluster, proc, *rest in rows
+            Attempt(
+                number, (address, lease), segment, home, member, (cluster, proc) if cluster is not None else None, *rest
+            )
+            for number, address, lease, segment, home, member, cluster, proc, *rest in rows
         ]
+
+    def order(self, number: int) -> bytes:
+        """Return the order of an attempt; empty if there is none any more."""
+        try:
+            found = self._file.execute("SELECT text FROM orders WHERE number = ?", (number,)).fetchone()
+        except sqlite3.Error as error:
+            raise _away(error) from error
+        return found[0] if found else b""
 
     def segments(self) -> dict[int, tuple[int, bytes]]:
         """Return how far each log was read, and how it begins."""
         return {number: (at, mark) for number, at, mark in self._file.execute("SELECT * FROM segments ORDER BY number")}
 
-    def keep(self, changed: Iterable[Attempt], gone: Iterable[int], segments: dict[int, tuple[int, bytes]]) -> None:
-        """Keep what changed, forget attempts by number, and have exactly these segments."""
+    def keep(
+        self,
+        changed: Iterable[Attempt],
+        gone: Iterable[int],
+        segments: Mapping[int, tuple[int, bytes]],
+        orders: Mapping[int, bytes] | None = None,
+    ) -> None:
+        """Keep what changed and new orders, forget attempts by number, and have exactly these segments."""
         numbers: Sequence[tuple[int]] = [(number,) for number in gone]
         try:
             self._file.execute("BEGIN IMMEDIATE")
             try:
                 self._file.executemany(_KEEP, [_row(attempt) for attempt in changed])
+                self._file.executemany("INSERT OR REPLACE INTO orders VALUES (?, ?)", (orders or {}).items())
                 self._file.executemany("DELETE FROM attempts WHERE number = ?", numbers)
+                self._file.executemany("DELETE FROM orders WHERE number = ?", numbers)
                 self._file.execute("DELETE FROM segments")
                 self._file.executemany(
                     "INSERT INTO segments VALUES (?, ?, ?)", [(number, *rest) for number, rest in segments.items()]
@@ -105,8 +131,8 @@ class Records:
 def _row(attempt: Attempt) -> tuple[object, ...]:
     cluster, proc = attempt.job or (None, None)
     return (
-        attempt.number, *attempt.key, attempt.segment, cluster, proc, attempt.begun, attempt.host, attempt.memory,
-        attempt.stop, attempt.probe, attempt.ended, attempt.outcome,
+        attempt.number, *attempt.key, attempt.segment, attempt.home, attempt.member, cluster, proc, attempt.begun,
+        attempt.host, attempt.memory, attempt.stop, attempt.probe, attempt.ended, attempt.outcome,
     )  # fmt: skip
 
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from nunatak.core.work import FileRecord, Outcome, TaskSpec
+import orjson
+
+from nunatak.core.work import FORMAT, FileRecord, Input, Outcome, Series, Shape, TaskSpec
 
 RESERVED = (
     "task.json",
     "in",
+    "series",
     "stdout",
     "stderr",
     "worker.log",
@@ -26,13 +30,17 @@ RESERVED = (
     "cache",
 )
 """Names in a sandbox that are the worker's."""
+OUT = "../../"
+"""From the sandbox of a member of a series to the directory of its job."""
+THE_WORKERS = ("", "file", "http", "https", "data")
+"""Schemes that are never left to HTCondor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Travel:
     """How a task travels: the order for the node, the files to take, URLs that HTCondor fetches, names to come back.
 
-    `take` maps names below the sandbox to paths here; `back` names in the sandbox to the URLs where they belong.
+    `take` maps names below the job's directory to paths here; `back` names in the sandbox to the URLs where they belong.
     """
 
     order: TaskSpec
@@ -65,10 +73,10 @@ def plan(spec: TaskSpec, shared: Sequence[str], plugins: Sequence[str]) -> Trave
     inputs = []
     for number, item in enumerate(spec.inputs):
         path, name = local(item.url), ""
-        if path and not _below(path, shared):
+        if path and not below(path, shared):
             name = f"in/{number}"
             take[name] = path
-        elif urlsplit(item.url).scheme in plugins:
+        elif not path and scheme_of(item.url) in plugins:
             name = posixpath.basename(urlsplit(item.url).path)
             if not name or name in RESERVED or name in fetched.values() or name.startswith(("output.", ".", "launch.")):
                 name = ""  # two of one name would hide each other: the worker says that it cannot fetch this one
@@ -76,13 +84,13 @@ def plan(spec: TaskSpec, shared: Sequence[str], plugins: Sequence[str]) -> Trave
                 fetched[item.url] = name
         if name:
             gone[name] = item.url
-            item = replace(item, url=name)
+            item = _called(item, name)
         inputs.append(item)
     back: dict[str, str] = {}
     outputs = []
     for number, output in enumerate(spec.outputs):
         path = local(output.url)
-        if path and not _below(path, shared):
+        if path and not below(path, shared):
             name = f"output.{number}"
             back[name] = output.url
             output = replace(output, url=name)
@@ -91,7 +99,58 @@ def plan(spec: TaskSpec, shared: Sequence[str], plugins: Sequence[str]) -> Trave
     return Travel(order, take, tuple(fetched), back, gone)
 
 
-def _below(path: str, places: Sequence[str]) -> bool:
+def in_series(travels: Sequence[Travel]) -> list[Travel]:
+    """Return how the members of a series travel: what they need is beside their sandboxes, once for all of them.
+
+    `clash` must not hold.
+    """
+    names: dict[str, str] = {}
+    found = []
+    for travel in travels:
+        new = {name: names.setdefault(path, f"in/{len(names)}") for name, path in travel.take.items()}
+        inputs = tuple(
+            _called(item, OUT + new.get(item.url, item.url)) if item.url in travel.gone else item
+            for item in travel.order.inputs
+        )
+        take = {new[name]: path for name, path in travel.take.items()}
+        gone = {OUT + new.get(name, name): url for name, url in travel.gone.items()}
+        found.append(Travel(replace(travel.order, inputs=inputs), take, travel.urls, travel.back, gone))
+    return found
+
+
+def clash(travels: Sequence[Travel]) -> bool:
+    """Tell whether files that HTCondor fetches for several tasks would hide each other in one directory."""
+    names: dict[str, str] = {}
+    return any(names.setdefault(name, url) != url for travel in travels for name, url in travel.gone.items()
+               if name not in travel.take)  # fmt: skip
+
+
+def schemes(travel: Travel) -> tuple[str, ...]:
+    """Return the schemes that HTCondor has to fetch for a task."""
+    return tuple(sorted({scheme_of(url) for url in travel.urls}))
+
+
+def scheme_of(url: str) -> str:
+    """Return the scheme of a URL, "" for a path."""
+    scheme, colon, _ = url.partition(":")
+    return scheme.lower() if colon and "/" not in scheme else ""
+
+
+def unfetched(spec: TaskSpec, plugins: Sequence[str]) -> str:
+    """Say which input neither the worker nor HTCondor can fetch; "" if there is none."""
+    for item in spec.inputs:
+        scheme = scheme_of(item.url)
+        if scheme not in THE_WORKERS and scheme not in plugins and not item.optional:
+            return f"the input {item.name} could not be had: no machine of the pool fetches {scheme}: {item.url}"
+    return ""
+
+
+def _called(item: Input, url: str) -> Input:
+    return Input(item.name, url, item.sha256, item.size, item.optional, item.mode)
+
+
+def below(path: str, places: Sequence[str]) -> bool:
+    """Tell whether a path is below one of some places."""
     whole = posixpath.normpath(path)
     return any(whole.startswith(posixpath.normpath(place).rstrip("/") + "/") for place in places)
 
@@ -107,3 +166,47 @@ def home_again(outcome: Outcome, travel: Travel) -> Outcome:
 
 def _known(record: FileRecord, names: dict[str, str]) -> FileRecord:
     return replace(record, url=names[record.url]) if record.url in names else record
+
+
+# ---- what is kept of it until the end
+
+
+def order_text(spec: TaskSpec) -> bytes:
+    """Return what `TaskSpec.to_plain` does, as JSON; copying each dataclass would take most of the time."""
+    return orjson.dumps(_plain(spec))
+
+
+def packed(spec: TaskSpec, travel: Travel, together: Shape | None = None) -> bytes:
+    """Return what was asked for and how it travels, to be kept; `together` is the shape of its series."""
+    kept = {"task": _plain(spec), "back": travel.back, "gone": travel.gone, "urls": travel.urls, "together": together}
+    return orjson.dumps(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for: an attempt, how it travels, and the shape of its series if it is in one."""
+
+    spec: TaskSpec
+    travel: Travel
+    together: Shape | None = None
+
+
+def unpacked(text: bytes) -> Asked | None:
+    """Return what was packed; None if that can no longer be read."""
+    try:
+        plain: Any = orjson.loads(text)
+        spec, together = TaskSpec.from_plain(plain["task"]), plain["together"]
+        travel = Travel(spec, {}, tuple(plain["urls"]), plain["back"], plain["gone"])
+        return Asked(spec, travel, Shape.from_plain(together) if together else None)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def in_one(asked: Sequence[Asked]) -> TaskSpec | Series:
+    """Return what is asked for by one job."""
+    together = asked[0].together
+    return Series(tuple(item.spec for item in asked), together) if together else asked[0].spec
+
+
+def _plain(spec: TaskSpec) -> dict[str, Any]:
+    return {"format": FORMAT, **{field: getattr(spec, field) for field in TaskSpec.__slots__}}

@@ -11,8 +11,10 @@ from nunatak.engines.htcondor.bindings import Condor
 from nunatak.engines.htcondor.boxes import Boxes
 from nunatak.engines.htcondor.ledger import Ledger
 from nunatak.engines.htcondor.records import Attempt
+from nunatak.engines.htcondor.spool import Spool
 from nunatak.engines.htcondor.submission import Submission
-from nunatak.engines.keys import Key
+from nunatak.engines.htcondor.travel import Asked, in_one, unpacked
+from nunatak.engines.keys import Key, key_of
 
 SOON = 2.0
 """Seconds until the queue is asked again about jobs that are missing in it."""
@@ -36,6 +38,7 @@ class Upkeep:
         """Begin with the queue to be asked at once, then every `interval` seconds."""
         self._condor, self._ledger, self._boxes, self._submission = condor, ledger, boxes, submission
         self._interval, self._clock, self._monotonic = interval, clock, monotonic
+        self._spool = Spool(condor, ledger, boxes)
         self._compare_at = float("-inf")
         self._missing: set[Key] = set()
         self._stopping = {item.key: item for item in ledger.attempts.values() if item.stop and item.ended is None}
@@ -47,6 +50,10 @@ class Upkeep:
     def tidy(self) -> None:
         """Do all that is due."""
         self.remove_stopped()
+        self._spool.salvage()
+        if self._ledger.leftover:
+            self._condor.remove(sorted(self._ledger.leftover), "its files were fetched", by_force=True)
+            self._ledger.leftover.clear()
         if self._ledger.unwanted:
             self._condor.remove(sorted(self._ledger.unwanted), "Nunatak has ended this attempt")
             self._ledger.unwanted.clear()
@@ -57,19 +64,32 @@ class Upkeep:
     def stop(self, attempts: Iterable[Attempt]) -> None:
         """Note that attempts are cancelled; `remove_stopped` does it."""
         for attempt in attempts:
-            begun = attempt.begun is not None
-            self._ledger.stop(attempt, "it was cancelled" if begun else "it was cancelled before it started")
+            began = any(item.begun is not None for item in self._ledger.together(attempt))
+            self._ledger.stop(attempt, "it was cancelled" if began else "it was cancelled before it started")
             self._stopping[attempt.key] = attempt
 
     def remove_stopped(self) -> None:
-        """Remove the jobs of cancelled attempts; those that had not begun have ended then."""
+        """Remove the jobs of cancelled attempts; those that had not begun have ended then.
+
+        A series goes on while there is an attempt in it that is wanted: one that waits is taken out, one that is on a
+        node cannot be.
+        """
         stopped = [attempt for attempt in self._stopping.values() if attempt.job and attempt.ended is None]
-        self._condor.remove([attempt.job for attempt in stopped if attempt.job], "Nunatak has cancelled this attempt")
+        goes = [attempt for attempt in stopped if all(self._unwanted(item) for item in self._ledger.together(attempt))]
+        jobs = {attempt.job: None for attempt in goes if attempt.job}
+        self._condor.remove(jobs, "Nunatak has cancelled this attempt")
         for attempt in stopped:
-            if attempt.begun is None:
-                self.say(attempt, Reason.TERMINATED, attempt.stop)
+            together = self._ledger.together(attempt)
+            if any(item.begun is not None for item in together):
+                continue
+            if attempt.job not in jobs:
+                self._boxes.take_away(attempt)
+            self.say(attempt, Reason.TERMINATED, attempt.stop)
         for key in [key for key, attempt in self._stopping.items() if attempt.job or attempt.ended is not None]:
             del self._stopping[key]
+
+    def _unwanted(self, attempt: Attempt) -> bool:
+        return attempt.ended is not None or bool(attempt.stop)
 
     def say(self, attempt: Attempt, reason: Reason, message: str) -> None:
         """End an attempt in our own words."""
@@ -79,18 +99,18 @@ class Upkeep:
 
     def _compare(self) -> None:
         """Ask the queue, then read on in the logs up to there, and settle the differences."""
-        before = dict(self._ledger.attempts)
+        before = self._ledger.jobs()
         ads = self._condor.queue(self._submission.ours, reconcile.ASKED)
         self._ledger.learn(ALL_EVENTS)
         told = reconcile.compare(ads, before, self._clock())
-        for key, job in told.found.items():
-            if before[key].job is None:
-                self._ledger.assign(before[key], job)
+        for home, job in told.found.items():
+            if before[home].job is None:
+                self._ledger.assign(before[home], job)
         for seen in told.seen:
             self._ledger.apply(seen)
         self._condor.remove(told.unwanted, "no Nunatak engine waits for this job")
         self._condor.remove(told.stuck, "it did not go", by_force=True)
-        missing = [before[key] for key in told.missing if before[key].ended is None]
+        missing = [item for home in told.missing for item in self._ledger.left(home)]
         self._submit_again([attempt for attempt in missing if attempt.job is None])
         self._give_up([attempt for attempt in missing if attempt.job and attempt.key in self._missing])
         self._missing = {attempt.key for attempt in missing if attempt.job and attempt.ended is None}
@@ -98,21 +118,24 @@ class Upkeep:
 
     def _submit_again(self, attempts: Sequence[Attempt]) -> None:
         """Submit attempts that were entered, and never came to the queue."""
-        specs = []
+        again: dict[str, list[Asked]] = {}
         for attempt in attempts:
-            spec = self._boxes.waiting(attempt.key)
+            asked = unpacked(self._ledger.order(attempt))
             if attempt.stop:
                 self.say(attempt, Reason.TERMINATED, attempt.stop)
-            elif spec is None:
-                self.say(attempt, Reason.LOST, "it was never submitted, and its task.json is damaged")
+            elif asked is None:
+                self.say(attempt, Reason.LOST, "it was never submitted, and its order is damaged")
             else:
-                specs.append(spec)
-        self._submission.send(specs, self._submission.place(specs))
+                again.setdefault(attempt.home, []).append(asked)
+        pieces = self._submission.pieces([in_one(members) for members in again.values()])
+        self._ledger.drop([key_of(spec) for piece in pieces for spec in piece.members])
+        self._ledger.add(pieces)
+        self._submission.send(pieces, self._submission.place(pieces))
 
     def _give_up(self, attempts: Sequence[Attempt]) -> None:
         """End attempts whose jobs are neither in the queue nor spoken of in the log, by what came back of them."""
         for attempt in attempts:
-            if self._boxes.of(attempt.key).inner.has("outcome.json"):
+            if self._boxes.of(attempt).has("outcome.json"):
                 self._ledger.conclude(attempt, "it is no longer in the queue", self._clock())
             elif attempt.stop:
                 self.say(attempt, Reason.TERMINATED, attempt.stop)

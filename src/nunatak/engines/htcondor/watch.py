@@ -20,7 +20,8 @@ class Watch:
         """Begin with nothing seen."""
         self._condor, self._options, self._monotonic = condor, options, monotonic
         self._next = float("-inf")
-        self.places, self.busy, self.known = places.NONE, False, False
+        self.places, self.duty, self.known = places.NONE, 0.0, False
+        self.sites: dict[str, str] = {}
 
     def look(self) -> None:
         """Look, if it is time."""
@@ -29,11 +30,12 @@ class Watch:
             return
         self._next = now + (options.look if self.known else min(options.look, SOON))
         try:
-            ads = self._condor.machines(places.WHOLE, places.ASKED)
+            ads = self._condor.machines(places.WHOLE, [*places.ASKED, *([options.site] if options.site else [])])
             features = {name: self._having(name) for name in options.features}
-            self.busy = self._condor.duty() >= options.busy
+            self.duty = self._condor.duty()
         except Unavailable:
             return
+        self.sites = places.sites(ads, options.site)
         self.places = places.survey(ads, features, options.platform, options.time, options.overhead)
         self.known, self._next = True, now + options.look
 
