@@ -29,6 +29,7 @@ from nunatak.engines.htcondor.log import EventLog, News
 from nunatak.engines.htcondor.options import HTCondorSettings
 from nunatak.engines.htcondor.pieces import Piece, by_kind, home_of, kind_of, pieces
 from nunatak.engines.htcondor.records import Attempt, Records
+from nunatak.engines.htcondor.spool import explained
 from nunatak.engines.htcondor.spread import shares
 from nunatak.engines.htcondor.travel import home_again, in_one, local, packed, plan, unfetched, unpacked
 from nunatak.tasks.verdicts.judge import judge
@@ -739,6 +740,17 @@ def test_ends_are_told_apart(seen: Seen, stop: str, reason: Reason, words: str) 
     assert words in outcome.message
     assert (outcome.host, outcome.usage.wall, outcome.usage.memory) == ("n1", 5.0, 7 * MIB)
     assert Outcome.from_plain(json.loads(json.dumps(outcome.to_plain()))) == outcome
+
+
+def test_what_the_queue_says_explains_an_eviction_also_of_a_job_that_was_let_go_again() -> None:
+    seen = Seen((1, 0), Word.EVICTED, 9.0)
+    hold = {"HoldReason": "via condor_hold", "HoldReasonCode": 1}
+    again = {f"Last{name}": value for name, value in hold.items()}
+    for said in (hold, again):
+        found = explained(seen, said)
+        assert (found.word, found.text, found.code, found.at) == (Word.HELD, "via condor_hold", 1, 9.0)
+    assert explained(seen, {"JobStatus": 3, "RemoveReason": "x", **again}).word is Word.REMOVED
+    assert explained(seen, {"JobStatus": 1}) == seen
 
 
 # ---- the queue

@@ -237,7 +237,7 @@ class Ledger:
         elif seen.word in _TAKEN and any(item.begun is not None for item in self.together(left[0])):
             self._take_leave(left[0], seen)
         else:
-            self.end_left(Left(left[0].home, seen), None, back=False)
+            self.end_left(Left(left[0].home, seen), back=False)
 
     def _take_leave(self, attempt: Attempt, seen: Seen) -> None:
         """Note that a job left its node; one that was evicted may turn out to be held or removed, which says more."""
@@ -254,15 +254,10 @@ class Ledger:
         now = self._monotonic()
         return [item for item, until in self._leaving.values() if now >= until]
 
-    def end_left(self, item: Left, removed: str | None, back: bool) -> None:
-        """End the attempts of a job that HTCondor or a person took; `back`: their files came.
-
-        `removed` says why the job was removed, if the queue says that it was.
-        """
+    def end_left(self, item: Left, back: bool) -> None:
+        """End the attempts of a job that HTCondor or a person took; `back`: their files came."""
         seen, left = item.seen, self.left(item.home)
         self._leaving.pop(seen.job, None)
-        if removed is not None and seen.word is not Word.REMOVED:
-            seen = replace(seen, word=Word.REMOVED, text=removed)
         (self.unwanted if seen.word in _ALSO_THERE else self.leftover).add(seen.job)
         if not left:
             return

@@ -7,16 +7,20 @@ the spool, while what receives it is told to put it where the job came from.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nunatak.core.errors import Unavailable
 from nunatak.engines.htcondor import expressions, reconcile
 from nunatak.engines.htcondor.bindings import Condor, Job
 from nunatak.engines.htcondor.boxes import Boxes
+from nunatak.engines.htcondor.events import Seen, Word
 from nunatak.engines.htcondor.ledger import Ledger, Left
 
-ASKED = ("ClusterId", "ProcId", "JobStatus", "SpooledOutputFiles", "RemoveReason")
+ASKED = ("ClusterId", "ProcId", "JobStatus", "SpooledOutputFiles", "RemoveReason", "HoldReason", "HoldReasonCode",
+         "HoldReasonSubCode", "LastHoldReason", "LastHoldReasonCode", "LastHoldReasonSubCode")  # fmt: skip
 """Attributes to ask for."""
 SECONDS = 0.5
 """How long one call may take, about: there may be thousands where a pool is drained."""
@@ -42,8 +46,7 @@ class Spool:
         for item in left:
             ad = ads.get(item.seen.job, {})
             back = bool(ad.get("SpooledOutputFiles")) and self._bring(item)
-            removed = ad.get("JobStatus") == REMOVED
-            self._ledger.end_left(item, str(ad.get("RemoveReason", "")) if removed else None, back)
+            self._ledger.end_left(replace(item, seen=explained(item.seen, ad)), back)
             if time.monotonic() > end:
                 break
 
@@ -58,6 +61,17 @@ class Spool:
         except Unavailable:
             return False
         return True
+
+
+def explained(seen: Seen, ad: Mapping[str, Any]) -> Seen:
+    """Return what was said of a job with what its ad says of it: an eviction may have been a hold or a removal."""
+    if ad.get("JobStatus") == REMOVED and seen.word is not Word.REMOVED:
+        return replace(seen, word=Word.REMOVED, text=str(ad.get("RemoveReason", "")))
+    for name in ("HoldReason", "LastHoldReason"):  # the latter of one that was let go meanwhile
+        if ad.get(name) and seen.word is Word.EVICTED:
+            codes = int(ad.get(f"{name}Code") or 0), int(ad.get(f"{name}SubCode") or 0)
+            return replace(seen, word=Word.HELD, text=" ".join(str(ad[name]).split()), code=codes[0], subcode=codes[1])
+    return seen
 
 
 def place(spool: str, job: Job) -> Path:
