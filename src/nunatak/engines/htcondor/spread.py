@@ -86,7 +86,8 @@ class Spread:
     def capacity(self) -> Capacity:
         """Return the pool as the first sees it, and how many more attempts all of them want."""
         found = [engine.capacity() for engine in self._engines]
-        return replace(found[0], queue=sum(item.queue for item in found))
+        trouble = next((item.trouble for item in found if item.trouble), "")
+        return replace(found[0], queue=sum(item.queue for item in found), trouble=trouble)
 
     def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
         """Return logs of where attempts are."""
