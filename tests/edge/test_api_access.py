@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from nunatak.accounts import policy, tokens
 from nunatak.api.app import bare_app, create_app
 from nunatak.api.guard import GuardedRoute
+from nunatak.api.iceprod.app import compat_app
 from nunatak.db.bounds import Bounds
 from nunatak.db.database import Database
 from nunatak.web.app import routes as page_routes
@@ -42,7 +43,8 @@ def test_every_route_is_guarded_and_has_a_rule() -> None:
 
 def test_every_rule_belongs_to_a_route() -> None:
     pages = {route.name.partition(".")[0] for route in page_routes() if isinstance(route, GuardedRoute)}
-    assert {*policy.RULES, *policy.PUBLIC} == {route.name for route in ROUTES} | pages
+    compat = {route.name for route in compat_app().routes}
+    assert {*policy.RULES, *policy.PUBLIC} == {route.name for route in ROUTES} | pages | compat
 
 
 def test_names_of_routes_are_unique() -> None:

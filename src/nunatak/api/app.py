@@ -28,6 +28,7 @@ from nunatak.api.events import Poller
 from nunatak.api.exclusion import Exclusion
 from nunatak.api.fast import ShortWay
 from nunatak.api.headers import SecureHeaders
+from nunatak.api.iceprod import app as iceprod
 from nunatak.api.limits import BodyLimit
 from nunatak.api.metrics import Measure, Metrics
 from nunatak.api.services import Services
@@ -48,6 +49,7 @@ def create_app(services: Services, more: Callable[[FastAPI], None] | None = None
     state.demand = DemandMemory(Chooser(services.rules), services.limits.demand)
     state.exclusion = Exclusion()
     state.shared = Shared(services, state.demand, state.exclusion)
+    iceprod.mount(app)
     app.add_middleware(BodyLimit, limit=services.limits.body, blob_limit=services.limits.blob)
     app.add_middleware(SecureHeaders)
     app.add_middleware(Measure, metrics=state.metrics)

@@ -11,6 +11,7 @@ from typing import Any
 
 from nunatak.iceprod.deferred import Deferred, Mixed, depends, template
 from nunatak.iceprod.findings import Findings, Path
+from nunatak.iceprod.reading import Literal, read
 from nunatak.iceprod.scope import Scope
 
 CLEAN = {"PYTHONNOUSERSITE": "1", "SHELL": "/bin/sh"}
@@ -102,7 +103,11 @@ def arguments(args: Any, path: Path, scope: Scope) -> list[Any]:
     if args in ("", None, [], {}):
         return []
     if isinstance(args, str):
-        return split_words(scope.text(args, path))
+        return [
+            word
+            for text in scope.whole.findings.guarded(path, lambda: spaced(args), [])
+            for word in split_words(scope.text(text, path))
+        ]
     if isinstance(args, list):
         return [_word(scope.text(item, (*path, number))) for number, item in enumerate(args)]
     if not isinstance(args, dict):
@@ -127,7 +132,9 @@ def _named(table: Mapping[str, Any], path: Path, scope: Scope) -> list[Any]:
 
 
 def _parts(value: Any) -> tuple[Any, ...]:
-    return value.parts if isinstance(value, Mixed) else ((value, ""),)
+    if isinstance(value, Mixed):
+        return value.parts
+    return (value,) if isinstance(value, str) else ((value, ""),)
 
 
 def _word(value: Any) -> Any:
@@ -141,19 +148,48 @@ def _word(value: Any) -> Any:
 
 
 def split_words(value: Any) -> list[Any]:
-    """Cut a text at white space; deferred values in it stay in their words."""
-    if not isinstance(value, Mixed):
-        return str(_word(value)).split() if not isinstance(value, Deferred) else [_word(value)]
+    """Cut a text at white space, also where that is in what a name stands for; deferred values stay in their words."""
     words: list[list[Any]] = [[]]
-    for part in value.parts:
-        if not isinstance(part, str):
+    for part in value.parts if isinstance(value, Mixed) else _parts(_word(value)):
+        written = _written(part)
+        if written is None:
             words[-1].append(part)
             continue
-        pieces = re.split(r"\s+", part)
+        pieces = re.split(r"\s+", written)
         words[-1].append(pieces[0])
         words += [[piece] for piece in pieces[1:]]
     kept = [tuple(piece for piece in word if piece != "") for word in words]
-    return [word[0] if len(word) == 1 and isinstance(word[0], str) else Mixed(word) for word in kept if word]
+    return [_joined_word(word) for word in kept if word]
+
+
+def _written(part: Any) -> str | None:
+    """Return what to cut: a text, or what a name stands for if there is white space in it."""
+    if isinstance(part, str):
+        return part
+    known = part[0].known
+    return known if isinstance(known, str) and re.search(r"\s", known) and not part[1] else None
+
+
+def _joined_word(word: tuple[Any, ...]) -> Any:
+    if all(isinstance(piece, str) for piece in word):
+        return "".join(word)
+    if len(word) == 1 and not word[0][1]:
+        return word[0][0]
+    return Mixed(word)
+
+
+def spaced(text: str) -> list[str]:
+    """Cut a text at the white space that is not in its phrases."""
+    words: list[str] = [""]
+    for part in read(text).parts:
+        if isinstance(part, Literal):
+            raw = "".join(f"\\{letter}" if at in part.escaped else letter for at, letter in enumerate(part.text))
+            pieces = re.split(r"\s+", raw)
+            words[-1] += pieces[0]
+            words += pieces[1:]
+        else:
+            words[-1] += part.text
+    return [word for word in words if word]
 
 
 def _class(run: Run, module: Mapping[str, Any], path: Path, scope: Scope) -> list[Any]:

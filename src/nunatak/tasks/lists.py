@@ -16,7 +16,7 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.progress import job_state
 from nunatak.tasks import look_store as store
 from nunatak.tasks.context import Context
-from nunatak.tasks.look import Page, Plain, counts_of, head, locate, name_of
+from nunatak.tasks.look import Page, Plain, counts_of, ended_attempt, head, locate, name_of
 
 S = TaskState
 
@@ -139,6 +139,15 @@ def files(tx: Connection, context: Context, address: Address, *, after: str = ""
             ]
     following = len(rows) > limit and only is None
     return {"items": items, "next": f"{page[-1].job}.{page[-1].task}" if following else None}
+
+
+def last_attempts(tx: Connection, context: Context, *, after: str = "", limit: int = 100) -> Page:
+    """Return the last attempt of each done task, in order of job and task."""
+    job, last = _pair(after)
+    rows = store.LAST_ATTEMPTS(tx, dataset=context.dataset, job=job, task=last, n=limit + 1)
+    page = rows[:limit]
+    following = f"{page[-1].job}.{page[-1].task}" if len(rows) > limit else None
+    return {"items": [ended_attempt(context, row) for row in page], "next": following}
 
 
 def engines(tx: Connection, now: float) -> list[Plain]:

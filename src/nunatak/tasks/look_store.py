@@ -56,6 +56,11 @@ FILES = Statement(
     " AND a.task = t.task AND a.attempt = t.attempt WHERE t.dataset = :dataset AND t.state = 'done'"
     " AND (t.job, t.task) > (:job, :task) AND t.job <= :last ORDER BY t.job, t.task LIMIT :n"
 )
+LAST_ATTEMPTS = Statement(
+    "SELECT a.*, e.name AS engine_name, e.site FROM tasks t JOIN attempts a ON a.dataset = t.dataset AND a.job = t.job"
+    " AND a.task = t.task AND a.attempt = t.attempt LEFT JOIN engines e ON e.engine = a.engine WHERE t.dataset = :dataset"
+    " AND t.state = 'done' AND (t.job, t.task) > (:job, :task) ORDER BY t.job, t.task LIMIT :n"
+)
 ENGINES = Statement("SELECT * FROM engines ORDER BY name")
 ENGINE_LOAD = Statement(
     "SELECT t.engine, t.state, COUNT(*) AS n FROM (SELECT DISTINCT dataset FROM task_counts WHERE queued > 0 OR running > 0)"

@@ -1,0 +1,60 @@
+"""What scripts change by a status: IceProd's suspend, reset and hard reset are our hold, release and retry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import Request
+from sqlalchemy import Connection
+
+from nunatak.api import ownership
+from nunatak.api.requests import principal_of, services_of
+from nunatak.core.address import Address
+from nunatak.core.errors import Conflict, Invalid
+from nunatak.tasks import control, look
+
+MOST = 10_000
+"""Jobs or tasks in one request."""
+HOLD, RESET = "suspended", "processing"
+NEXT = {HOLD: ("hold",), RESET: ("release", "retry"), "waiting": ("release", "retry"), "idle": ("release", "retry")}
+"""The verbs that bring something to a status."""
+
+
+def change(request: Request, addresses: Sequence[Address], status: str) -> int:
+    """Bring datasets, jobs or tasks to a status, in one transaction; returns how many tasks changed.
+
+    Raises `Invalid` for a status that nobody can set, `NotFound`, and `Refused` for what is somebody else's.
+    """
+    if status not in NEXT:
+        raise Invalid(
+            "Bad state transition for status", code="bad-status", hint="suspended, or processing (tasks: waiting)"
+        )
+    if len(addresses) > MOST:
+        raise Invalid(f"over {MOST} at a time", code="too-many", hint="send them in parts, or change the dataset")
+    services, caller = services_of(request), principal_of(request)
+
+    def work(tx: Connection) -> int:
+        ownership.check(request, tx, sorted({address.dataset for address in addresses}))
+        changed = 0
+        for address in sorted(set(addresses), key=str):
+            for verb in NEXT[status]:
+                order = control.Order(verb, address, caller.name, "asked by IceProd's interface")
+                changed += _act(tx, request, order)
+        return changed
+
+    done = services.database.run(work)
+    request.app.state.demand.forget()
+    return done
+
+
+def _act(tx: Connection, request: Request, order: control.Order) -> int:
+    """Carry out an order; one that has nothing to do is no error, as long as the address is there."""
+    services = services_of(request)
+    if order.address.level == "task":
+        state = look.status(tx, services.contexts, order.address, services.clock())["state"]
+        if state not in control.FROM[order.verb]:
+            return 0
+    try:
+        return control.act(tx, services.contexts, order, services.clock())
+    except Conflict:
+        return 0
