@@ -184,7 +184,16 @@ def test_all_loops_start_tick_and_stop_promptly(database: Database, clock: Manua
     world = World(database, clock)
     storage, logs = PosixStorage([tmp_path]), LogStore(tmp_path / "logs", clock=clock)
     loops = loops_of(database, world.contexts, storage, logs, clock, store="file:///s", interval=0.01, lease=300.0)
-    assert {loop.name for loop in loops} == {"reap", "stops", "withdraw", "health", "files", "logs", "answers"}
+    assert {loop.name for loop in loops} == {
+        "reap",
+        "stops",
+        "withdraw",
+        "health",
+        "progress",
+        "files",
+        "logs",
+        "answers",
+    }
     page = (Path(__file__).parents[2] / "docs" / "explanation" / "architecture.md").read_text("utf-8")
     assert [loop.name for loop in loops if f"\n| `{loop.name}` | " not in page] == []
     ticked = {loop.name: threading.Event() for loop in loops}

@@ -21,6 +21,7 @@ from nunatak.client.client import Client
 from nunatak.client.connection import Connection
 from nunatak.core.settings import Settings
 from nunatak.core.work import Shape
+from nunatak.tasks import curve
 
 DAY = 86_400.0
 WHOLE = Shape(cpu=64, gpu=8, memory=10**12, disk=10**13, time=10**7, platform="linux/x86_64").to_plain()
@@ -164,6 +165,7 @@ class Campaign:
                 for task in ended
             ]
         )
+        self.house.services.database.run(lambda tx: curve.keep(tx, self.house.clock()))
         return len(tasks)
 
     def _end(self, task: dict[str, Any], failed: bool, kind: str) -> dict[str, Any]:

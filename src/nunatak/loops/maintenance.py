@@ -22,7 +22,7 @@ from nunatak.core.errors import Invalid, NunatakError, Refused, Unavailable
 from nunatak.db.database import Database
 from nunatak.loops.clock_watch import ClockWatch
 from nunatak.storage.protocol import Storage
-from nunatak.tasks import cleanup, control, fleet, leaders, standings
+from nunatak.tasks import cleanup, control, curve, fleet, leaders, standings
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs import LogStore
 from nunatak.tasks.scoreboard import Scoreboard
@@ -166,6 +166,24 @@ class Withdrawer:
         return taken >= fleet.PAGE
 
 
+class CurveKeeper:
+    """Notes how many tasks of each open dataset are in each state, at moments ever further apart."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        """Begin with the first dataset."""
+        self.database, self.clock, self._after = database, clock, 0
+
+    def tick(self) -> bool:
+        """Note a page of those that are due; nothing is written while none is."""
+        now, after = self.clock(), self._after
+        with self.database.read() as tx:
+            if not curve.due(tx, now, after):
+                self._after = 0
+                return False
+        self._after = self.database.run(lambda tx: curve.keep(tx, now, after))
+        return self._after > 0
+
+
 def loops_of(
     database: Database,
     contexts: Contexts,
@@ -187,6 +205,7 @@ def loops_of(
         Loop("stops", max(interval, 1.0), enforcer(database, contexts, clock)),
         Loop("withdraw", max(interval, 1.0), Withdrawer(database, contexts, clock).tick),
         Loop("health", max(interval, 1.0), scoreboard.tick),
+        Loop("progress", max(interval, 5.0), CurveKeeper(database, clock).tick),
         Loop("files", max(interval, 2.0), cleaner.tick),
         Loop("logs", max(interval, 60.0), lambda: logs.expire(clock()) > 0),
         Loop(

@@ -36,12 +36,13 @@ FROM = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be done, by whom, and why."""
+    """What is to be done, by whom, and why. With a `signature`, a dataset's retry is of one group of failures alone."""
 
     verb: str
     address: Address
     actor: str
     reason: str = ""
+    signature: str = ""
 
 
 def act(tx: Connection, contexts: Contexts, order: Order, now: float) -> int:
@@ -53,14 +54,17 @@ def act(tx: Connection, contexts: Contexts, order: Order, now: float) -> int:
         raise Invalid(f"cannot {order.verb}", code="bad-verb", hint=f"one of {', '.join(VERBS)}")
     context = contexts.one(tx, order.address.dataset)
     moves = Moves()
-    if order.address.level == "dataset":
+    if order.signature:
+        changed = _group(tx, contexts, context, order, moves, now)
+    elif order.address.level == "dataset":
         changed = _dataset(tx, contexts, context, order, moves, now)
     else:
         if order.verb == "close":
             raise Invalid("only a dataset can be closed", code="bad-level", hint=f"nunatak close {context.dataset}")
         changed = _rows_of(tx, contexts, context, order, moves, now)
     address = order.address
-    detail = json.dumps({"reason": order.reason, "tasks": changed})
+    of = {"signature": order.signature} if order.signature else {}
+    detail = json.dumps({"reason": order.reason, "tasks": changed, **of})
     datasets_store.ADD_EVENT(
         tx, dataset=address.dataset, job=address.job, task=address.task, actor=order.actor, verb=order.verb,
         detail=detail, now=now,
@@ -98,6 +102,15 @@ def _dataset(tx: Connection, contexts: Contexts, context: Context, order: Order,
         changed = _every(tx, contexts, context, order, FROM["cancel"], moves, now)
     moves.flag(dataset, flags)
     return changed
+
+
+def _group(tx: Connection, contexts: Contexts, context: Context, order: Order, moves: Moves, now: float) -> int:
+    """Try the failed tasks of one group of failures again; all else of the dataset stays as it is."""
+    if order.verb != "retry" or order.address.level != "dataset":
+        raise Invalid("only retries of a dataset are of a group of failures", code="bad-verb")
+    datasets_store.LOCK_FRONTIER(tx, dataset=context.dataset)
+    store.FORGET_GROUP(tx, dataset=context.dataset, signature=order.signature)
+    return _every(tx, contexts, context, order, [S.FAILED], moves, now)
 
 
 def _begin_anew(tx: Connection, dataset: int, now: float) -> None:
@@ -173,8 +186,16 @@ def _every(
         while rows := store.LOCKED_ROWS_OF(tx, dataset=context.dataset, state=state, job=job, task=task, n=PAGE):
             job, task = rows[-1].job, rows[-1].task
             wanted = rows if order.verb == "cancel" else [row for row in rows if row.job not in given_up]
+            wanted = _of_group(tx, wanted, order.signature) if order.signature else wanted
             changed += _change(tx, contexts, context, order, wanted, moves, now)
     return changed
+
+
+def _of_group(tx: Connection, rows: Sequence[Row], signature: str) -> list[Row]:
+    """Return those whose last attempt ended like the others of a group."""
+    keys = [(row.dataset, row.job, row.task, row.attempt) for row in rows]
+    found = {(row.job, row.task) for row in store.OF_GROUP(tx, v=keys, signature=signature)} if keys else set()
+    return [row for row in rows if (row.job, row.task) in found]
 
 
 def _drop_untouched(tx: Connection, contexts: Contexts, context: Context, moves: Moves, now: float) -> int:

@@ -208,6 +208,12 @@ SET_SHARE = Statement(
     " queued = excluded.queued, who = excluded.who, at = excluded.at"
 )
 UNSET_SHARE = Statement("DELETE FROM shares WHERE kind = :kind AND name = :name RETURNING kind")
+FORGET_GROUP = Statement("UPDATE error_groups SET tasks = 0 WHERE dataset = :dataset AND signature = :signature")
+OF_GROUP = Statement(
+    "SELECT a.job, a.task FROM {v} JOIN attempts a ON a.dataset = v.dataset AND a.job = v.job AND a.task = v.task"
+    " AND a.attempt = v.attempt WHERE a.signature = :signature",
+    v="dataset int, job int, task int, attempt int",
+)
 FORGET_FAILING = Statement("UPDATE error_groups SET tasks = 0 WHERE dataset = :dataset AND tasks > 0")
 END_DELAYS = Statement(
     "UPDATE tasks SET not_before = 0 WHERE dataset = :dataset AND state = 'ready' AND not_before > :now"

@@ -268,3 +268,16 @@ expired_files = Table(
     Column("at", Float, nullable=False),
     Column("given_up", Boolean, nullable=False, server_default=text("false")),
 )
+
+# How many tasks were in each state at some moments: what the curve of a dataset's progress is drawn from.
+progress = Table(
+    "progress",
+    metadata,
+    Column("dataset", Integer, primary_key=True, autoincrement=False),
+    Column("at", Float, primary_key=True, autoincrement=False),
+    *(
+        Column(state, Integer, nullable=False)
+        for state in ("waiting", "ready", "queued", "running", "done", "failed", "held")
+    ),
+    sqlite_with_rowid=False,
+)

@@ -12,10 +12,10 @@ from nunatak.tasks.forecasts import Forecasts
 from nunatak.web import errors
 from nunatak.web.assets import router as files
 from nunatak.web.live import Feeds
-from nunatak.web.pages import actions, new, profile, session, work
+from nunatak.web.pages import actions, dataset, dataset_changes, dataset_parts, new, profile, session, work
 from nunatak.web.throttle import Throttle
 
-PAGES = (session, work, new, actions, profile)
+PAGES = (session, work, new, actions, profile, dataset, dataset_parts, dataset_changes)
 """Every module of pages. A new one is listed here, and its routes in `accounts.policy`."""
 
 

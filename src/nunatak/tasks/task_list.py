@@ -1,0 +1,81 @@
+"""Read model: tasks of a dataset by states, name and range of jobs. A page reads a bounded number of rows, and may be short."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from nunatak.core.errors import Invalid
+from nunatak.core.states import TaskState
+from nunatak.db.statement import Row
+from nunatak.tasks import look_store as store
+from nunatak.tasks.context import Context
+from nunatak.tasks.lists import task_row
+from nunatak.tasks.look import Page
+
+S = TaskState
+LIMIT, CHUNK, MOST_READ = 100, 500, 4000
+BEYOND = 1 << 20
+"""A task's number above all."""
+Key = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which tasks: of `states` (all, if empty), of one name, of jobs from `first` up to `last` (not included)."""
+
+    states: tuple[str, ...] = ()
+    task: str = ""
+    first: int | None = None
+    last: int | None = None
+
+
+def tasks(tx: Connection, context: Context, which: Which, after: Key | None = None) -> Page:
+    """Return touched tasks in order of job and task, and `next` where to go on. Raises `Invalid` or `NotFound`.
+
+    A page ends early where few of many rows are wanted: `upto` then says to which job it looked.
+    """
+    for state in which.states:
+        if state not in list(S):
+            raise Invalid(f"{state!r} is no state of a task", code="bad-state", hint=f"one of {', '.join(S)}")
+    only = context.plan.number(which.task) if which.task else None
+    key = after or ((-2, 0) if which.first is None else (which.first - 1, BEYOND))
+    found: list[Row] = []
+    more, read = True, 0
+    while more and len(found) <= LIMIT and read < MOST_READ:
+        rows, bound = _chunk(tx, context, which.states, key)
+        read += len(rows)
+        more = bound is not None
+        key = bound or key
+        for row in rows:
+            if which.last is not None and row.job >= which.last:
+                more = False
+                break
+            if only in (None, row.task) and (not which.states or row.state in which.states):
+                found.append(row)
+    page = found[:LIMIT]
+    following = (page[-1].job, page[-1].task) if len(found) > LIMIT else key if more else None
+    return {
+        "items": [task_row(context, row) for row in page],
+        "next": f"{following[0]}.{following[1]}" if following else None,
+        "upto": following[0] if following and len(found) <= LIMIT else None,
+    }
+
+
+def _chunk(tx: Connection, context: Context, states: Sequence[str], key: Key) -> tuple[list[Row], Key | None]:
+    """Return the next rows in order, and where to go on; None: that was all."""
+    where: dict[str, Any] = {"dataset": context.dataset, "job": key[0], "task": key[1], "n": CHUNK}
+    if not states or S.DONE in states:
+        parts = [store.TOUCHED(tx, **where)]
+    else:
+        parts = [
+            store.READY(tx, **where) if state == S.READY else store.UNFINISHED(tx, state=state, **where)
+            for state in states
+        ]
+    ends = [(part[-1].job, part[-1].task) for part in parts if len(part) == CHUNK]
+    bound = min(ends) if ends else None
+    rows = sorted((row for part in parts for row in part), key=lambda row: (row.job, row.task))
+    return [row for row in rows if bound is None or (row.job, row.task) <= bound], bound

@@ -1,0 +1,116 @@
+"""A dataset: its state and what can be done, the matrix of its tasks, how it goes on, what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import Query, Request
+from sqlalchemy import Connection
+
+from nunatak.api.requests import Have, Number
+from nunatak.api.services import Services
+from nunatak.core.address import Address
+from nunatak.tasks import curve, dataset_look, errors, matrix
+from nunatak.web.pages import dataset_draw as draw
+from nunatak.web.pages import dataset_matrix as matrix_draw
+from nunatak.web.render import View
+from nunatak.web.routing import Pages
+from nunatak.web.words import moment, number, plural, share
+
+pages = Pages()
+Plain = dict[str, Any]
+
+PARTS = {
+    "": "Overview",
+    "tasks": "Tasks",
+    "errors": "Errors",
+    "use": "Asked and used",
+    "graph": "Graph",
+    "recipe": "Recipe",
+    "files": "Files",
+    "history": "History",
+}
+"""The parts of a dataset's page, each at `/datasets/N/PART`."""
+MOST_ERRORS = 5
+"""Groups of failures on the first page."""
+Job = Annotated[int, Query(ge=0, le=999_999_999)]
+
+
+def frame(request: Request, tx: Connection, services: Services, dataset: int) -> Plain:
+    """Return what every part shows on top. Raises `NotFound`."""
+    return dataset_look.dataset(tx, services.contexts, request.app.state.forecasts, dataset, services.clock())
+
+
+def title_of(plain: Mapping[str, Any], part: str = "") -> str:
+    """Return the title of a page of a dataset: its state first."""
+    tasks, words = plain["tasks"], PARTS[part].lower()
+    name = f"{plain['name']} ({plain['dataset']})" + (f" \u00b7 {words}" if part else "")
+    if tasks["failed"]:
+        return f"{number(tasks['failed'])} failed \u00b7 {name}"
+    if plain["held"] or plain["state"] != "open":
+        return f"{'held' if plain['held'] else plain['state']} \u00b7 {name}"
+    return f"{share(tasks['done'] / tasks['total'] if tasks['total'] else 0)} done \u00b7 {name}"
+
+
+def alarm_of(plain: Mapping[str, Any]) -> str:
+    """Return what the icon of the tab shows."""
+    if plain["tasks"]["failed"] or plain["tasks"]["held"] or plain["held"]:
+        return "failed"
+    return "busy" if plain["tasks"]["running"] else ""
+
+
+def took(plain: Mapping[str, Any]) -> float | None:
+    """Return the seconds from submission to the end."""
+    return (moment(plain["ended"]) - moment(plain["created"])).total_seconds() if plain["ended"] else None
+
+
+def will(plain: Mapping[str, Any]) -> dict[str, str]:
+    """Return what each action would do now, in words."""
+    tasks, address = plain["tasks"], plain["address"]
+    busy = tasks["running"] + tasks["queued"]
+    return {
+        "hold": f"Stops dataset {address} until it is released"
+        + (f"; {plural(busy, 'task')} under way {'is' if busy == 1 else 'are'} ended and begin anew later" if busy else ""),
+        "release": f"Lets dataset {address} go on",
+        "retry": f"Tries {plural(tasks['failed'], 'failed task')} again, with all their tries",
+        "close": "Drops the jobs that have not begun; those that have go on. No jobs can be added after that",
+        "cancel": f"Ends all that is not done: {plural(tasks['total'] - tasks['done'] - tasks['failed'], 'task')}",
+    }  # fmt: skip
+
+
+def steady(plain: Mapping[str, Any], now: float) -> float:
+    """Return the time, to a small part of a dataset's age: a curve whose end moved by a hair is not sent anew."""
+    grain = max(5.0, (now - moment(plain["created"]).timestamp()) / 300)
+    return now - now % grain
+
+
+TOOLS = {"parts": PARTS, "took": took, "will": will, "plural": plural, "m": matrix_draw, "draw": draw}
+
+
+@pages.page("/datasets/{dataset}", name="page_dataset", template="dataset.html", live=True, shared=True, tools=TOOLS)
+def overview(
+    request: Request,
+    services: Have,
+    dataset: Number,
+    first: Annotated[Job, Query(alias="from")] = 0,
+    last: Annotated[Job | None, Query(alias="to")] = None,
+    row: Annotated[int, Query(ge=0, le=10_000)] = 0,
+) -> View:
+    """Show how a dataset is: state, matrix, progress, errors."""
+    now = services.clock()
+    with services.database.read() as tx:
+        plain = frame(request, tx, services, dataset)
+        context = services.contexts.one(tx, dataset)
+        cells = matrix.matrix(tx, context, first=first, last=last, row=row)
+        points = curve.curve(tx, plain, steady(plain, now))
+        groups = errors.errors(tx, context, Address(dataset))
+    data = {
+        "dataset": plain,
+        "part": "",
+        "matrix": cells,
+        "progress": points,
+        "errors": groups[:MOST_ERRORS],
+        "error_groups": len(groups),
+    }
+    return View(title_of(plain), data, cli=f"nunatak status {dataset}", alarm=alarm_of(plain))

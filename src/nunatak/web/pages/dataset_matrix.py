@@ -1,0 +1,177 @@
+"""How the task matrix is drawn: cells of stacked parts in a grid, each with a link; and the addresses of other ranges. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from nunatak.web.words import PARTS, link, number
+
+Plain = Mapping[str, Any]
+WIDTH, LEFT, TOP = 1360.0, 150.0, 18.0
+"""Sizes of the drawing: whole width, names of tasks on the left, numbers of jobs above."""
+HEIGHT, GAP = 22.0, 4.0
+"""Of one task, and below it."""
+WIDEST = 46.0
+LEAST = 4.0
+"""Height of the smallest part of a cell: one failed task of a thousand is seen."""
+LETTERS = 13.0
+"""Width from which a cell has a letter."""
+
+
+def url_of(
+    dataset: int, shown: Plain, first: int | None = None, last: int | None = None, row: int | None = None
+) -> str:
+    """Return the address of a matrix of other jobs or tasks; what is as usual is left out."""
+    first = shown["first"] if first is None else max(0, first)
+    last = shown["last"] if last is None else min(last, shown["total"])
+    row = shown["row"] if row is None else row
+    wanted = {
+        "from": first or "", "to": last if last < shown["total"] else "", "row": row or "",
+    }  # fmt: skip
+    query = urlencode({key: value for key, value in wanted.items() if value != ""})
+    return link(dataset) + (f"?{query}" if query else "") + "#matrix"
+
+
+def out_url(dataset: int, shown: Plain) -> str:
+    """Return the address of ten times as many jobs around those shown; "" if all are."""
+    n = shown["last"] - shown["first"]
+    if n >= shown["total"]:
+        return ""
+    first = max(0, (shown["first"] + shown["last"]) // 2 - 5 * n)
+    return url_of(dataset, shown, first - first % max(1, 10 ** (len(str(n)) - 1)), first + 10 * n)
+
+
+def next_url(dataset: int, shown: Plain) -> str:
+    """Return the address of as many jobs after those shown; "" after the last."""
+    n = shown["last"] - shown["first"]
+    return url_of(dataset, shown, shown["last"], shown["last"] + n) if shown["last"] < shown["total"] else ""
+
+
+def previous_url(dataset: int, shown: Plain) -> str:
+    """Return the address of as many jobs before those shown; "" before the first."""
+    n = shown["last"] - shown["first"]
+    first = max(0, shown["first"] - n)
+    return url_of(dataset, shown, first, first + n) if shown["first"] else ""
+
+
+def cell_words(counts: Mapping[str, int]) -> str:
+    """Return a cell in words: `980 done, 20 failed`."""
+    return ", ".join(f"{number(n)} {state}" for state, n in counts.items() if n) or "nothing"
+
+
+def jobs_words(column: Plain) -> str:
+    """Return the jobs of a column: `job 3`, `jobs 100 to 199`."""
+    one = column["last"] - column["first"] == 1
+    return f"job {column['first']}" if one else f"jobs {number(column['first'])} to {number(column['last'] - 1)}"
+
+
+def cell(counts: Mapping[str, int], height: float) -> list[tuple[str, str, float, float]]:
+    """Return the parts of one cell from the top: (class, letter, y, height); what needs a person is on top."""
+    sizes = [(kind, letter, sum(counts.get(state, 0) for state in states)) for kind, letter, _, states in PARTS]
+    total = sum(n for *_, n in sizes)
+    if not total:
+        return []
+    wanted = [max(LEAST, height * n / total) if n else 0.0 for *_, n in sizes]
+    scale = height / sum(wanted)
+    found, y = [], 0.0
+    for (kind, letter, _), size in sorted(zip(sizes, wanted, strict=True), key=lambda item: ORDER.index(item[0][0])):
+        if size:
+            found.append((kind, letter, round(y, 1), round(size * scale, 1)))
+            y += size * scale
+    return found
+
+
+ORDER = ("needy", "waiting", "ready", "running", "done")
+
+
+def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
+    """Return all there is to draw: parts, letters, links over them, names, numbers of jobs. At most some thousand things."""
+    columns: Sequence[Plain] = shown["columns"]
+    tasks: Sequence[str] = shown["tasks"]
+    width = min(WIDEST, (WIDTH - LEFT) / max(1, len(columns)))
+    inner = width - (2.0 if width > LETTERS else 0.0)
+    parts, letters, links = [], [], []
+    for place, column in enumerate(columns):
+        x = round(LEFT + place * width, 2)
+        words = []
+        for row, (name, counts) in enumerate(zip(tasks, column["cells"], strict=True)):
+            y = TOP + row * (HEIGHT + GAP)
+            for kind, letter, below, height in cell(counts, HEIGHT):
+                parts.append(
+                    {"kind": kind, "x": x, "y": round(y + below, 1), "width": round(inner, 2), "height": height}
+                )
+                if (kind == "needy" or shown["step"] == 1) and inner >= LETTERS - 2 and height >= 12:
+                    letters.append(
+                        {
+                            "kind": kind,
+                            "text": letter,
+                            "x": round(x + inner / 2, 2),
+                            "y": round(y + below + height / 2, 1),
+                        }
+                    )
+            words.append(f"{name}: {cell_words(counts)}")
+            if shown["step"] == 1:
+                links.append(_one(dataset, column, name, counts, (x, y, inner, HEIGHT)))
+        if shown["step"] > 1:
+            links.append(_tile(dataset, shown, column, words, (x, TOP - 2, inner, len(tasks) * (HEIGHT + GAP))))
+    return {
+        "width": WIDTH,
+        "height": round(TOP + len(tasks) * (HEIGHT + GAP) + 2),
+        "parts": _merged(parts),
+        "letters": letters,
+        "letters_alone": shown["step"] == 1 and inner >= LETTERS - 2,
+        "links": links,
+        "names": [
+            {"text": short(name), "whole": name, "y": TOP + row * (HEIGHT + GAP) + HEIGHT / 2}
+            for row, name in enumerate(tasks)
+        ],
+        "marks": [
+            {"text": number(column["first"]), "x": round(LEFT + place * width, 2)}
+            for place, column in enumerate(columns)
+            if place % max(1, round(110 / width)) == 0
+        ],
+    }  # fmt: skip
+
+
+def short(name: str, most: int = 20) -> str:
+    """Return a name that fits beside its row."""
+    return name if len(name) <= most else f"{name[: most - 1]}\u2026"
+
+
+def _one(dataset: int, column: Plain, name: str, counts: Mapping[str, int], box: tuple[float, ...]) -> dict[str, Any]:
+    state = next(iter(counts), "")
+    address = f"{dataset}/{column['first']}/{name}"
+    return {"url": link(address), "words": f"{address}: {state}", "lines": [f"{address}: {state}"], **_box(box)}
+
+
+def _tile(dataset: int, shown: Plain, column: Plain, words: list[str], box: tuple[float, ...]) -> dict[str, Any]:
+    title = jobs_words(column)
+    url = url_of(dataset, shown, column["first"], column["last"])
+    return {"url": url, "words": f"{title}: {'; '.join(words)}", "lines": [title, *words], **_box(box)}
+
+
+def _box(box: tuple[float, ...]) -> dict[str, float]:
+    return dict(zip(("x", "y", "width", "height"), (round(value, 2) for value in box), strict=True))
+
+
+def _merged(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put parts that touch sideways and are equal into one: a million done tasks are a few rectangles."""
+    found: list[dict[str, Any]] = []
+    last: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for part in parts:
+        key = part["kind"], part["y"], part["height"]
+        before = last.get(key)
+        if before and abs(before["x"] + before["width"] - part["x"]) < 0.05:
+            before["width"] = round(before["width"] + part["width"], 2)
+        else:
+            found.append(part)
+            last[key] = part
+    return found
+
+
+def rows_url(dataset: int, column: Plain, task: str, state: str) -> str:
+    """Return where the tasks behind a number are listed."""
+    query = {"state": state, "task": task, "from": column["first"], "to": column["last"]}
+    return f"{link(dataset)}/tasks?{urlencode(query)}"
