@@ -87,6 +87,7 @@ RULES: Mapping[str, Rule] = {
     "whoami": EVERYONE,
     "recipe_schema": READ,
     "check_recipe": READ,
+    "import_iceprod": READ,
     "get_plan": _any(Scope.READ, Scope.ENGINE),
     "missing_blobs": SUBMIT,
     "put_blob": SUBMIT,

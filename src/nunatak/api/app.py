@@ -16,6 +16,7 @@ from nunatak.api import (
     datasets,
     document,
     engines,
+    imports,
     meta,
     nodes,
     problems,
@@ -35,7 +36,7 @@ from nunatak.api.services import Services
 from nunatak.api.shared import Shared
 from nunatak.tasks.choosing import Chooser
 
-ROUTERS = (datasets, addresses, actions, blobs, engines, nodes, shares, tokens, codes, usage, meta)
+ROUTERS = (datasets, addresses, actions, blobs, engines, nodes, shares, tokens, codes, usage, meta, imports)
 
 
 def create_app(services: Services, more: Callable[[FastAPI], None] | None = None) -> ShortWay:

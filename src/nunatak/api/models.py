@@ -63,6 +63,17 @@ class RecipeToCheck(RecipeText):
     job: Annotated[int, Field(ge=0, le=999_999_999)] | None = None
 
 
+class IceProdConfiguration(Request):
+    """A dataset configuration of IceProd (JSON), and what else decides what it means."""
+
+    text: Annotated[str, StringConstraints(max_length=4_000_000)]
+    filename: Text = "config.json"
+    jobs: Annotated[int, Field(ge=1, le=999_999_999)] | None = None
+    mode: Annotated[str, StringConstraints(pattern="^(strict|exact)$")] = "strict"
+    options: Annotated[dict[Text, Text], Field(max_length=1000)] = {}
+    task_files: Annotated[str, StringConstraints(max_length=4_000_000)] | None = None
+
+
 class Submission(RecipeText):
     """A recipe to become a dataset."""
 

@@ -194,6 +194,26 @@ class Submitted(View):
     warnings: list[str]
 
 
+class Finding(View):
+    """What there is to say about a configuration that was imported."""
+
+    kind: str
+    path: str
+    message: str
+    hint: str
+
+
+class ImportedRecipe(View):
+    """A recipe made of another system's configuration; `sources` are files beside it that the recipe needs as well."""
+
+    text: str
+    mode: str
+    jobs: int
+    files: dict[str, str]
+    sources: list[str]
+    findings: list[Finding]
+
+
 class JobsNow(View):
     """How many jobs a dataset has now."""
 

@@ -25,7 +25,9 @@ from nunatak.datasets.manifest import Manifest, relative
 from nunatak.datasets.plan import Plan, StoredFile
 from nunatak.datasets.recipe import compile_recipe
 from nunatak.datasets.run_recipe import recipe_for_run
+from nunatak.iceprod.importing import Imported
 from nunatak.tasks import unfold
+from nunatak.web.configurations import files_of, keep, read_configuration
 from nunatak.web.guard import Sent
 from nunatak.web.render import Page, View, render
 from nunatak.web.routing import Pages, go_on
@@ -49,6 +51,7 @@ class Wanted:
     filename: str
     manifest: Manifest
     jobs: int | None = None
+    made: Imported | None = None  # if it was a configuration of IceProd
 
 
 @pages.page("/new", name="page_new", template="new.html")
@@ -89,7 +92,7 @@ def _recipe_of(tx: Connection, dataset: int) -> tuple[Any, Any]:
 def check(request: Request, services: Have, sent: Sent) -> Response:
     """Return what a form would do: job 0's commands and the number of jobs, or every mistake at its place."""
     data: dict[str, Any] = {"problems": [], "difference": _difference(services, sent)}
-    text = ""
+    text, wanted = "", None
     try:
         wanted = _wanted(sent, _named(sent))
         text = wanted.text
@@ -101,7 +104,9 @@ def check(request: Request, services: Have, sent: Sent) -> Response:
         data |= {
             "problems": problems or [{"message": error.message, "hint": error.hint, "path": "", "line": 0, "lines": []}]
         }
-    data["text"] = text if sent.get("mode") != "recipe" else ""
+    made = wanted.made if wanted else None
+    data["findings"] = [{"kind": item.kind, "text": str(item)} for item in made.findings] if made else []
+    data["text"] = text if made or sent.get("mode") != "recipe" else ""
     return render(request, CHECK, View("Checked", data))
 
 
@@ -110,6 +115,8 @@ def submit(request: Request, services: Have, caller: Caller, sent: Sent) -> Resp
     """Accept the work as a new dataset, with one job at first unless all are wanted at once."""
     wanted = _wanted(sent, _kept(services, sent))
     plan = _plan(services, wanted, _like(services, sent))
+    if wanted.made:
+        keep(services, wanted.made.files)
     jobs = plan.jobs
     if sent.get("first"):
         plan = replace(plan, jobs=1)
@@ -132,12 +139,11 @@ def _wanted(sent: FormData, files: dict[str, StoredFile]) -> Wanted:
     if jobs and not (jobs.isascii() and jobs.isdigit() and len(jobs) < 10):
         raise Invalid(f"{jobs!r} is no number of jobs", code="bad-jobs")
     if sent.get("mode") == "recipe":
-        return Wanted(
-            str(sent.get("source", "")).replace("\r\n", "\n"),
-            "recipe.yaml",
-            Manifest(files),
-            int(jobs) if jobs else None,
-        )
+        source, count = str(sent.get("source", "")).replace("\r\n", "\n"), int(jobs) if jobs else None
+        made = read_configuration(source, count, str(sent.get("expansion", "")))
+        if made is not None:
+            return Wanted(made.text, "config.yaml", Manifest({**files, **files_of(made)}), made=made)
+        return Wanted(source, "recipe.yaml", Manifest(files), count)
     inputs = sorted(name for name in files if name.startswith("inputs/"))
     script = next((name for name in files if "/" not in name), "")
     if not script:

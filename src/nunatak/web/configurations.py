@@ -1,0 +1,42 @@
+"""Configurations of IceProd where a recipe is expected: read as one, with all there is to say about them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from nunatak.api.services import Services
+from nunatak.datasets.plan import StoredFile
+from nunatak.iceprod.importing import Imported, import_config
+
+FILENAME = "config.json"
+
+
+def read_configuration(text: str, jobs: int | None, mode: str = "strict") -> Imported | None:
+    """Return what an IceProd configuration becomes; None for a text that is none. Raises `Invalid` for a wrong one."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        plain = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    tasks = plain.get("tasks") if isinstance(plain, dict) else None
+    if not isinstance(tasks, list):
+        return None
+    return import_config(text, filename=FILENAME, jobs=jobs, mode="exact" if mode == "exact" else "strict")
+
+
+def files_of(made: Imported) -> dict[str, StoredFile]:
+    """Return the files that come with the recipe, by name."""
+    return {name: _stored(content) for name, content in made.files.items()}
+
+
+def keep(services: Services, files: Mapping[str, bytes]) -> None:
+    """Keep the files that come with a recipe."""
+    for content in files.values():
+        services.blobs.put([content], hashlib.sha256(content).hexdigest(), services.limits.blob)
+
+
+def _stored(content: bytes) -> StoredFile:
+    return StoredFile(hashlib.sha256(content).hexdigest(), len(content))
