@@ -22,6 +22,7 @@ clusters:  ## run the whole chain on a real HTCondor pool and a real Slurm, with
 
 test:  ## run every test, with a real PostgreSQL, HTCondor pool and Slurm (root on Debian 12)
 	@tools/setup.sh dev
+	@$(BIN)/python -m tests.services.install
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: lint types contracts  ## format, lint, types, import contracts, generated docs (the tests: make test)

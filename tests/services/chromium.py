@@ -5,16 +5,14 @@ Installed from the distribution's package where it is missing (root on Debian).
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.services import apt
 
 PACKAGES = ("chromium", "fonts-dejavu-core")
 FLAGS = (
@@ -26,21 +24,8 @@ SERIOUS = ("serious", "critical")
 
 
 def installed() -> str:
-    """Return where Chromium is, installed if it is missing; one process at a time. Raises `RuntimeError` where that fails."""
-    found = shutil.which("chromium")
-    if found:
-        return found
-    with Path(tempfile.gettempdir(), "nunatak-apt.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not shutil.which("chromium"):
-            environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-            wait = ("-o", "DPkg::Lock::Timeout=600")
-            for words in (("update", "-qq"), ("install", "-y", "-qq", "--no-install-recommends", *PACKAGES)):
-                done = subprocess.run(
-                    ("apt-get", *wait, *words), env=environ, capture_output=True, text=True, check=False
-                )
-                if done.returncode:
-                    raise RuntimeError(f"Chromium cannot be installed: {done.stdout}{done.stderr}")
+    """Return where Chromium is, installed if it is missing. Raises `RuntimeError` where that fails."""
+    apt.install(PACKAGES, lambda: bool(shutil.which("chromium")))
     return str(shutil.which("chromium"))
 
 

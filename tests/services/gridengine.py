@@ -144,10 +144,15 @@ class GridEngine:
             self._kill(name)
 
 
+def system() -> Path:
+    """Return the root of the system, installed by the first process that wants it."""
+    return installed("gridengine", SUITE, _finish)
+
+
 @contextmanager
 def gridengine() -> Iterator[GridEngine]:
     """Give a cluster of its own."""
-    root, shared = installed("gridengine", SUITE, _finish), str(Path(tempfile.gettempdir()).resolve())
+    root, shared = system(), str(Path(tempfile.gettempdir()).resolve())
     (root / shared.lstrip("/")).mkdir(parents=True, exist_ok=True)
     apart = ("unshare", "--mount", "--uts", "--propagation", "private")
     keeper = subprocess.Popen([*apart, "sh", "-c", _MOUNT, "sh", root, shared], stdout=subprocess.PIPE, text=True)

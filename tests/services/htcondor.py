@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.services import apt
 from tests.services.postgres import free_port
 
 USER, IDENTITY = 4001, "prod"
@@ -311,9 +312,7 @@ def _install(home: Path) -> None:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise RuntimeError("a pool for tests can be installed by root on Debian only")
     if not mark.exists():
-        if not shutil.which("debootstrap"):
-            _run(["apt-get", "update", "-q"])
-            _run(["apt-get", "install", "-q", "-y", "--no-install-recommends", "debootstrap"])
+        apt.install(("debootstrap",), lambda: bool(shutil.which("debootstrap")))
         shutil.rmtree(root, ignore_errors=True)  # nothing can be mounted in it: mounts are made in private
         _run(["debootstrap", "--variant=minbase", "--include=ca-certificates", _SUITE, str(root)])
     get = f"apt-get update -q && apt-get install -q -y --no-install-recommends {' '.join(_PACKAGES)}"

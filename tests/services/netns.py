@@ -9,6 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tests.services import apt
+
 WRONG = "02:00:00:00:00:01"
 """A hardware address that nobody has: frames to it are lost without a word."""
 
@@ -21,15 +23,7 @@ def _ip(*words: str) -> None:
 
 def install() -> None:
     """Install `ip`. Raises `RuntimeError` where that is not possible."""
-    if shutil.which("ip"):
-        return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise RuntimeError("iproute2 is not installed: apt-get install iproute2")
-    environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for words in (("update", "-q"), ("install", "-q", "-y", "--no-install-recommends", "iproute2")):
-        done = subprocess.run(("apt-get", *words), env=environ, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"iproute2 cannot be installed: {done.stdout}{done.stderr}")
+    apt.install(("iproute2",), lambda: bool(shutil.which("ip")))
 
 
 @dataclass(frozen=True)

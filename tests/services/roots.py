@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.services import apt
+
 
 def cache() -> Path:
     """Return where installed systems are kept."""
@@ -45,9 +47,7 @@ def installed(name: str, suite: str, finish: Callable[[Path], None]) -> Path:
             return root
         if os.geteuid() != 0 or not shutil.which("apt-get"):
             raise RuntimeError(f"{name} can be installed for tests by root on Debian only")
-        if not shutil.which("debootstrap"):
-            run(["apt-get", "update", "-q"])
-            run(["apt-get", "install", "-q", "-y", "--no-install-recommends", "debootstrap"])
+        apt.install(("debootstrap",), lambda: bool(shutil.which("debootstrap")))
         shutil.rmtree(root, ignore_errors=True)  # nothing can be mounted in it: mounts are made in private
         run(["debootstrap", "--variant=minbase", suite, str(root)])
         finish(root)

@@ -7,7 +7,6 @@ other: each has its own key, sockets, ports and state.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import getpass
 import os
 import re
@@ -20,6 +19,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.services import apt
 
 PACKAGES = ("slurm-wlm", "munge")
 SBIN = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -78,19 +79,14 @@ PreemptMode=REQUEUE
 """
 
 
+def is_installed() -> bool:
+    """Tell whether Slurm and munge are there."""
+    return bool(shutil.which("slurmctld", path=SBIN) and shutil.which("munged", path=SBIN))
+
+
 def installed() -> None:
-    """Install Slurm and munge if they are missing; one process at a time. Raises `RuntimeError` where that fails."""
-    if shutil.which("slurmctld", path=SBIN) and shutil.which("munged", path=SBIN):
-        return
-    with Path(tempfile.gettempdir(), "nunatak-apt.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if shutil.which("slurmctld", path=SBIN):
-            return
-        environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for words in (("update", "-qq"), ("install", "-y", "-qq", "--no-install-recommends", *PACKAGES)):
-            done = subprocess.run(("apt-get", *words), env=environ, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise RuntimeError(f"Slurm cannot be installed: apt-get {' '.join(words)}: {done.stdout}{done.stderr}")
+    """Install Slurm and munge if they are missing. Raises `RuntimeError` where that fails."""
+    apt.install(PACKAGES, is_installed)
 
 
 @dataclass

@@ -31,10 +31,15 @@ def _finish(root: Path) -> None:
     run([*apart, "sh", "-c", mount, "sh", str(root), get], env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
 
 
+def system() -> Path:
+    """Return the root of the system, installed by the first process that wants it."""
+    return installed("slurm", SUITE, _finish)
+
+
 @contextmanager
 def newer_slurm() -> Iterator[tuple[str, ...]]:
     """Give the words before a command that is to be run there."""
-    root, shared = installed("slurm", SUITE, _finish), str(Path(tempfile.gettempdir()).resolve())
+    root, shared = system(), str(Path(tempfile.gettempdir()).resolve())
     (root / shared.lstrip("/")).mkdir(parents=True, exist_ok=True)
     apart = ("unshare", "--mount", "--propagation", "private")
     keeper = subprocess.Popen([*apart, "sh", "-c", _MOUNT, "sh", root, shared], stdout=subprocess.PIPE, text=True)

@@ -5,7 +5,6 @@ Installed from the distribution's packages where it is missing (root on Debian).
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import os
 import shutil
@@ -16,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.services import apt
 from tests.services.postgres import free_port
 from tests.services.slurm import kill_tree, until
 
@@ -47,17 +47,8 @@ SSHD = "/usr/sbin/sshd"
 
 
 def installed() -> None:
-    """Install server and client if they are missing; one process at a time. Raises `RuntimeError` where that fails."""
-    with Path(tempfile.gettempdir(), "nunatak-apt.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if Path(SSHD).exists() and shutil.which("ssh"):
-            return
-        environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        install = ("install", "-y", "-qq", "--no-install-recommends", "openssh-server", "openssh-client")
-        for words in (("update", "-qq"), install):
-            done = subprocess.run(("apt-get", *words), env=environ, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise RuntimeError(f"OpenSSH cannot be installed: {done.stdout}{done.stderr}")
+    """Install server and client if they are missing. Raises `RuntimeError` where that fails."""
+    apt.install(("openssh-server", "openssh-client"), lambda: Path(SSHD).exists() and bool(shutil.which("ssh")))
 
 
 @dataclass
