@@ -12,13 +12,17 @@ from tests.services import chromium
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 PAGES = {
     "work": "/datasets",
+    "dataset": "/datasets/5",
+    "dataset-errors": "/datasets/2/errors",
+    "dataset-use": "/datasets/5/use",
+    "dataset-graph": "/datasets/5/graph",
     "new": "/new?mode=recipe",
     "profile": "/profile",
     "about": "/about",
 }
 """Each picture and the page it is of."""
 LOOKS = {"": (1400, "light"), "-dark": (1400, "dark"), "-phone": (400, "light")}
-ALL_LOOKS = ("work",)
+ALL_LOOKS = ("work", "dataset")
 """Pages that are shown dark and on a phone, too."""
 
 

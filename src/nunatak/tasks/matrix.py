@@ -31,10 +31,10 @@ CELLS = 1200
 """Columns and cells at most; recipes of many tasks get fewer columns, down to `FEWEST`."""
 ROWS = 40
 """Tasks on one page of the matrix."""
-WHOLE = 30_000
-"""Up to so many rows are counted one by one: about 10 ms."""
+WHOLE = 12_000
+"""Up to so many rows are counted one by one: a few milliseconds."""
 BY_INDEX = 60_000
-"""Up to so many tasks that run or need a person are counted by index: about 15 ms."""
+"""Up to so many tasks that run or need a person are counted, from the index alone."""
 LOOKED_AT = 3000
 """Rows that are looked at where tiles are told from some of their jobs."""
 EXACT = (S.QUEUED, S.RUNNING, S.FAILED, S.HELD)

@@ -96,6 +96,7 @@ def overview(
     first: Annotated[Job, Query(alias="from")] = 0,
     last: Annotated[Job | None, Query(alias="to")] = None,
     row: Annotated[int, Query(ge=0, le=10_000)] = 0,
+    shown_as: Annotated[str, Query(alias="as", max_length=10)] = "",
 ) -> View:
     """Show how a dataset is: state, matrix, progress, errors."""
     now = services.clock()
@@ -108,7 +109,7 @@ def overview(
     data = {
         "dataset": plain,
         "part": "",
-        "matrix": cells,
+        "matrix": {**cells, "as_table": shown_as == "table"},
         "progress": points,
         "errors": groups[:MOST_ERRORS],
         "error_groups": len(groups),

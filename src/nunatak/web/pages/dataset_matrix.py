@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from nunatak.web.words import PARTS, link, number
 
@@ -27,11 +26,12 @@ def url_of(
     first = shown["first"] if first is None else max(0, first)
     last = shown["last"] if last is None else min(last, shown["total"])
     row = shown["row"] if row is None else row
-    wanted = {
-        "from": first or "", "to": last if last < shown["total"] else "", "row": row or "",
-    }  # fmt: skip
-    query = urlencode({key: value for key, value in wanted.items() if value != ""})
-    return link(dataset) + (f"?{query}" if query else "") + "#matrix"
+    wanted = [
+        f"from={first}" if first else "", f"to={last}" if last < shown["total"] else "", f"row={row}" if row else "",
+        "as=table" if shown.get("as_table") else "",
+    ]  # fmt: skip
+    query = "&".join(filter(None, wanted))
+    return f"/datasets/{dataset}{'?' if query else ''}{query}#matrix"
 
 
 def out_url(dataset: int, shown: Plain) -> str:
@@ -172,6 +172,10 @@ def _merged(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def rows_url(dataset: int, column: Plain, task: str, state: str) -> str:
-    """Return where the tasks behind a number are listed."""
-    query = {"state": state, "task": task, "from": column["first"], "to": column["last"]}
-    return f"{link(dataset)}/tasks?{urlencode(query)}"
+    """Return where the tasks behind a number are listed. Names of tasks and states need no quoting in addresses."""
+    return f"/datasets/{dataset}/tasks?state={state}&task={task}&from={column['first']}&to={column['last']}"
+
+
+def other_url(dataset: int, shown: Plain) -> str:
+    """Return the address of the same jobs as a table, or drawn again."""
+    return url_of(dataset, {**shown, "as_table": not shown.get("as_table")})

@@ -1,0 +1,273 @@
+"""A dataset's page and its parts in a real browser: what they show, every action and its effect, live updates, keys, sizes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import httpx2
+import pytest
+from playwright.sync_api import expect
+
+from tests.pages.campaign import Campaign, house, recipe
+from tests.pages.conftest import Open, Tab
+from tests.services.chromium import faults_of
+
+PARTS = ("", "?as=table", "/tasks", "/tasks?state=failed", "/errors", "/use", "/graph", "/recipe", "/files", "/history")
+HOSTILE = "<script>alert(1)</script>\u202e\x1b[31m'\"&{{ 7 * 7 }}"
+FAILING, RUNNING = 2, 5
+"""Datasets of the campaign: one that fails much and is held, and the season that runs."""
+
+
+def numbers(tab: Tab) -> dict[str, int]:
+    """Return the counts by letter that the bar on top shows."""
+    items = tab.page.locator("#dshead .parts li:not(.of)").all_inner_texts()
+    return {text.strip()[0]: int(re.sub(r"\D", "", text)) for text in items}
+
+
+def test_the_first_page_says_how_it_is_and_leads_on(tab: Tab) -> None:
+    page = tab.open(f"/datasets/{RUNNING}")
+    assert re.match(r"\d+.% done · atmospheric muons, season 2026 \(5\)", page.title())
+    assert page.locator("#matrix svg.matrix .cell").count() == 60
+    title = page.locator(".cell title").first.text_content() or ""
+    assert "jobs 0 to 4" in title
+    assert re.search(r"generate: \d+ done", title)
+    assert page.locator("#progress svg polygon").count() > 4
+    assert "NUN-OOM" in page.locator("#errors").inner_text()
+    page.locator(".cell").nth(2).click()
+    page.wait_for_url("**from=10&to=15*")
+    assert page.locator(".cell").count() == 15
+    cell = page.locator(".cell").first
+    assert cell.get_attribute("href") == f"/datasets/{RUNNING}/10/generate"
+    page.get_by_role("link", name="zoom out").click()
+    page.wait_for_url(re.compile(r"/datasets/5(\?|#|$)"))
+    page.locator(".dshead .parts a").first.click()
+    page.wait_for_url("**/tasks?state=done")
+    assert set(page.locator("tbody .state").all_inner_texts()) == {"done"}
+
+
+def test_what_the_matrix_shows_is_what_there_is(tab: Tab) -> None:
+    page = tab.open(f"/datasets/{FAILING}")
+    plain = page.request.get(f"{tab.url}/datasets/{FAILING}.json").json()
+    for name, of in plain["dataset"]["per_task"].items():
+        row = plain["matrix"]["tasks"].index(name)
+        for state in ("done", "running", "failed", "held"):
+            assert sum(column["cells"][row].get(state, 0) for column in plain["matrix"]["columns"]) == of[state]
+    page.get_by_role("link", name="The same as a table").click()
+    page.wait_for_url("**as=table*")
+    assert page.locator("#matrix table tbody tr").count() == 60
+    assert page.locator("#matrix table a").first.get_attribute("href") == f"/datasets/{FAILING}/0/generate"
+
+
+def test_the_matrix_by_keyboard(tab: Tab) -> None:
+    page = tab.open(f"/datasets/{FAILING}?from=10&to=20")
+    expect(page.locator(".cell[tabindex='0']")).to_have_count(1)
+    page.locator(".cell[tabindex='0']").focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft"):
+        page.keyboard.press(key)
+    assert page.evaluate("document.activeElement.getAttribute('href')") == f"/datasets/{FAILING}/11/propagate"
+
+
+def test_parts_have_addresses_and_show_their_thing(tab: Tab) -> None:
+    page = tab.open(f"/datasets/{RUNNING}")
+    for name, wanted in (
+        ("Asked and used", "asks"),
+        ("Graph", "Tasks of a job"),
+        ("Recipe", "retry: {tries: 2}"),
+        ("History", "needs"),
+        ("Errors", "ran out of memory"),
+        ("Tasks", f"{RUNNING}/0/generate"),
+    ):
+        page.get_by_role("navigation", name="parts of dataset").get_by_role("link", name=name, exact=True).click()
+        expect(page.locator(".tabs a[aria-current]")).to_have_text(name)
+        assert wanted in page.locator("main").inner_text()
+    page.locator("#task").select_option("detect")
+    page.wait_for_url("**task=detect*")
+    expect(page.locator("#rows tbody .addr").first).to_contain_text("/detect")
+    page.keyboard.press("f")
+    page.wait_for_url("**state=failed*")
+
+
+def test_what_was_used_stands_against_what_is_asked_for(tab: Tab) -> None:
+    page = tab.open(f"/datasets/{RUNNING}/use")
+    first = page.locator("article").first
+    assert first.locator("svg").count() == 4
+    assert re.search(r"memory\s+asks [\d.]+\sGB, half use less than [\d.]+\sGB", first.inner_text().replace("\n", " "))
+    assert {"p50", "p95", "asked"} <= set(first.locator("svg text").all_text_contents())
+    assert first.locator(".histbar").count() > 8
+
+
+@pytest.mark.parametrize(("scheme", "number"), [("light", FAILING), ("dark", RUNNING)])
+def test_nothing_keeps_people_out_and_nothing_sticks_out(tab: Tab, scheme: str, number: int) -> None:
+    page = tab.page
+    page.emulate_media(color_scheme=scheme)
+    for part in PARTS:
+        tab.open(f"/datasets/{number}{part}")
+        for width in (1400, 400):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, part
+        assert faults_of(page) == [], part
+
+
+def test_reading_needs_no_javascript(open_tab: Open) -> None:
+    tab = open_tab("alice", java_script_enabled=False)
+    for part in PARTS:
+        tab.open(f"/datasets/{FAILING}{part}")
+        assert "neutrinos, new ice model" in tab.page.locator("h1").inner_text()
+    tab.open(f"/datasets/{FAILING}")
+    assert tab.page.locator("svg.matrix").is_visible()
+    assert tab.page.locator("#progress svg").is_visible()
+
+
+def test_what_is_of_others_can_be_read_but_not_changed(tab: Tab) -> None:
+    page = tab.open("/datasets/3")
+    assert "belongs to bob" in page.locator("main").inner_text()
+    assert page.get_by_role("button", name="Release").count() == 0
+    assert page.get_by_text("More actions").count() == 0
+
+
+def test_every_action_does_what_it_says(open_tab: Open, tmp_path: Path) -> None:
+    with house(tmp_path) as server:
+        made = Campaign(server)
+        number = made.submit("alice", recipe("first light", 6))
+
+        def fail_all() -> None:
+            for _ in range(2):
+                made.run(6, fail=1.0)
+                server.clock.behind -= 60  # the next try comes later
+
+        fail_all()
+        tab = open_tab("alice", of=server)
+        page = tab.open(f"/datasets/{number}")
+        page.keyboard.press("j")
+        api = made.person("alice")
+
+        def status() -> dict:
+            return api.get(f"/api/v1/status/{number}")
+
+        def said() -> str:
+            return page.locator(".said").inner_text()
+
+        failed = status()["tasks"]["failed"]
+        assert failed
+        assert f"Tries {failed}" in page.locator("#says-retry").inner_text()
+        page.locator("#errors").get_by_role("button", name="Retry these").first.click()
+        assert "to be tried again" in said()
+        assert status()["tasks"]["failed"] == 0
+        fail_all()
+        tab.open(f"/datasets/{number}/tasks?state=failed")
+        page.locator("tbody").get_by_role("button", name="Retry").first.click()
+        assert "to be tried again" in said()
+        left = status()["tasks"]["failed"]
+        assert left == failed - 1
+        tab.open(f"/datasets/{number}")
+        page.get_by_role("button", name="Retry failed").click()
+        assert status()["tasks"]["failed"] == 0
+        page.get_by_role("button", name="Hold").click()
+        assert status()["held"]
+        page.get_by_role("button", name="Release").click()
+        assert not status()["held"]
+        page.get_by_text("More actions").click()
+        form = page.locator("form[action$='/more']")
+        again = {name: form.locator(f"[name={name}]").get_attribute("value") or "" for name in ("csrf", "of")}
+        page.get_by_label("More jobs").fill("4")
+        page.get_by_role("button", name="Add").click()
+        assert "10" in said()
+        assert status()["jobs"]["total"] == 10
+        twice = page.request.post(f"{tab.url}/datasets/{number}/more", form={**again, "jobs": "4"})
+        assert (twice.status, status()["jobs"]["total"]) == (409, 10), "the same form again adds nothing"
+        tab.open(f"/datasets/{number}")
+        page.get_by_text("More actions").click()
+        page.get_by_label("Priority").fill("2.5")
+        page.get_by_role("button", name="Set").click()
+        assert status()["priority"] == 2.5
+        page.get_by_text("More actions").click()
+        page.locator("details.sure summary", has_text="Close").click()
+        page.locator("details.sure form").get_by_role("button", name="Close").click()
+        assert status()["closed"]
+        page.get_by_text("More actions").click()
+        assert page.get_by_label("More jobs").count() == 0
+        page.locator("details.sure summary", has_text="Cancel").click()
+        page.locator("details.sure form").get_by_role("button", name="Cancel").click()
+        assert status()["state"] == "failed"
+        verbs = [item["what"] for item in api.get(f"/api/v1/history/{number}")["items"] if item["actor"] == "alice"]
+        assert verbs == ["submit", "retry", "retry", "retry", "hold", "release", "more", "edit", "close", "cancel"]
+        made.close()
+
+
+def test_a_change_is_seen_within_a_second(open_tab: Open, tmp_path: Path) -> None:
+    with house(tmp_path) as server:
+        made = Campaign(server)
+        number = made.submit("alice", recipe("first light", 3))
+        tab = open_tab("alice", of=server)
+        page = tab.open(f"/datasets/{number}")
+        page.evaluate("document.body.dataset.same = 'yes'")
+        expect(page).to_have_title(re.compile("^0.% done"))
+        made.run(1, leave=1)
+        expect(page.locator("#dshead .p-running").first).to_be_visible(timeout=3000)
+        expect(page.locator("#matrix .l-running")).to_have_count(1, timeout=3000)
+        page.get_by_text("More actions").click()
+        made.act("alice", "hold", str(number))
+        expect(page.get_by_role("button", name="Release")).to_be_visible(timeout=3000)
+        expect(page).to_have_title(re.compile("^held"), timeout=3000)
+        assert page.get_by_label("More jobs").is_visible(), "what was open stays open"
+        assert page.evaluate("document.body.dataset.same") == "yes", "it was not loaded anew"
+        page.get_by_role("button", name="Release").click()
+        assert "released" in page.locator(".said").inner_text()
+        made.close()
+
+
+def test_live_parts_that_all_share_hold_no_token_of_anybody(tmp_path: Path) -> None:
+    with house(tmp_path) as server, httpx2.Client(base_url=server.url, timeout=30) as http:
+        made = Campaign(server)
+        number = made.submit("alice", recipe("first light", 3))
+        bearer = {"Authorization": f"Bearer {server.make_token('read', who='bob')}"}
+        for part in ("", "/errors", "/use", "/graph"):
+            with http.stream("GET", f"/datasets/{number}{part}.live", headers=bearer) as stream:
+                text = next(line for line in stream.iter_lines() if line.startswith("data: "))
+                parts = json.loads(text[6:])
+                assert "dshead" in parts
+                assert "csrf" not in text
+        made.close()
+
+
+def test_text_of_people_and_programs_is_only_ever_text(open_tab: Open, tmp_path: Path) -> None:
+    with house(tmp_path) as server:
+        made = Campaign(server)
+        text = recipe("first light", 2).replace("name: ", "name: ", 1)
+        number = made.submit(
+            "alice",
+            text + f"# {HOSTILE.encode('ascii', 'ignore').decode().replace(chr(27), '')}\n",
+            name="<img src=x onerror=alert(1)>",
+        )
+        made.act("alice", "hold", str(number), reason=HOSTILE.replace("\x1b", ""))
+        made.act("alice", "release", str(number))
+        tasks = made.claim(2)
+        bad = {"reason": "exit", "exit": 1, "message": HOSTILE, "stderr": f"ValueError: {HOSTILE}\n"}
+        made.tell(ended=[{"address": task["address"], "lease": task["lease"], **bad} for task in tasks])
+        tab = open_tab("alice", of=server)
+        tab.page.on("dialog", lambda _: pytest.fail("a script ran"))
+        for part in PARTS:
+            tab.open(f"/datasets/{number}{part}")
+            assert tab.page.locator("main script, main img").count() == 0
+            assert tab.page.locator("h1").inner_text().startswith("<img src=x")
+        tab.open(f"/datasets/{number}/recipe")
+        assert "<script>alert(1)</script>" in tab.page.locator("pre.source").inner_text()
+        tab.open(f"/datasets/{number}/history")
+        assert "<script>alert(1)</script>" in tab.page.locator("#rows").inner_text()
+        made.close()
+
+
+def test_pages_are_light(open_tab: Open) -> None:
+    tab = open_tab()
+    weights: list[int] = []
+    session = tab.page.context.new_cdp_session(tab.page)
+    session.send("Network.enable")
+    session.on("Network.loadingFinished", lambda event: weights.append(int(event["encodedDataLength"])))
+    tab.open(f"/datasets/{FAILING}")
+    tab.page.wait_for_load_state()
+    weights.clear()
+    tab.open(f"/datasets/{RUNNING}")
+    tab.page.wait_for_load_state()
+    assert 0 < sum(weights) < 40_000
