@@ -43,7 +43,7 @@ def more(request: Request, services: Have, caller: Caller, dataset: Number, sent
         if of != str(total):
             raise Conflict(
                 f"dataset {dataset} has {plural(total, 'job')} by now, not {of}",
-                code="changed",
+                code="jobs-changed",
                 hint="load the page again",
             )
         return unfold.more(
