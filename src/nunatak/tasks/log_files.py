@@ -222,6 +222,21 @@ class PackedLog:
             reader.seek(start - skipped)
             return reader.read(stop - start)
 
+    def blocks(self, start: int) -> Iterator[tuple[int, bytes]]:
+        """Yield what is kept from position `start` on as (position, bytes), unpacked once; nothing is dropped in between."""
+        extent = self.extent
+        with self._open() as reader:
+            for low, high in ((0, min(extent.head, extent.total)), (extent.tail_start, extent.total)):
+                at = max(low, start)
+                if at < high:
+                    reader.seek(at - low + (min(extent.head, extent.total) if low else 0))
+                while at < high:
+                    data = reader.read(min(_BLOCK, high - at))
+                    if not data:
+                        raise EOFError("the log is shorter than it says")
+                    yield at, data
+                    at += len(data)
+
     def unpack(self, live: LiveLog) -> None:
         """Make `live` the log that was compressed."""
         extent = self.extent

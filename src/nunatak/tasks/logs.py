@@ -39,6 +39,7 @@ LAST_OFFSET = 2**53
 _STRIPES = 256
 _SEGMENT = 3600
 _LINES = 1 << 16
+_READ = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,20 @@ class LogStore:
         if n_bytes < 1:
             raise Invalid(f"cannot read the last {n_bytes} bytes", code="bad-range", hint="ask for at least 1")
         return self._slice(address, stream, lambda extent: _tail_offset(extent, n_bytes), n_bytes)
+
+    def blocks(self, address: Address, stream: str, offset: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Yield what is kept from position `offset` on, as (position, bytes): all there is now, in one pass, a block at a time."""
+        path = path_of(self.root, address, stream)
+        with disk():
+            with self._locked(address, fcntl.LOCK_SH):
+                packed = self._packed(path)
+            if packed is not None:
+                yield from packed.blocks(offset)
+                return
+        part = self.read(address, stream, offset, _READ)
+        while part.data:
+            yield part.offset, part.data
+            part = self.read(address, stream, part.next, _READ)
 
     def expire(self, now: float, most: int = 1000) -> int:
         """Take up at most `most` attempts whose retention is over and delete their logs; return how many were taken up.

@@ -9,14 +9,27 @@ from nunatak.api import app as api
 from nunatak.api.fast import ShortWay
 from nunatak.api.services import Services
 from nunatak.tasks.forecasts import Forecasts
+from nunatak.tasks.log_lines import LogLines
 from nunatak.web import errors
 from nunatak.web.assets import router as files
 from nunatak.web.live import Feeds
-from nunatak.web.pages import actions, dataset, dataset_changes, dataset_parts, new, profile, session, work
+from nunatak.web.pages import (
+    actions,
+    dataset,
+    dataset_changes,
+    dataset_parts,
+    logs,
+    new,
+    profile,
+    session,
+    task,
+    work,
+)
 from nunatak.web.throttle import Throttle
 
-PAGES = (session, work, new, actions, profile, dataset, dataset_parts, dataset_changes)
-"""Every module of pages. A new one is listed here, and its routes in `accounts.policy`."""
+PAGES = (session, work, new, actions, profile, dataset, dataset_parts, dataset_changes, logs, task)
+"""Every module of pages. A new one is listed here, and its routes in `accounts.policy`; those of tasks come last, as a
+task done once a dataset may be called like a part of a dataset's page."""
 
 
 def routes() -> list[BaseRoute]:
@@ -32,6 +45,7 @@ def create_app(services: Services) -> ShortWay:
         app.state.throttle = Throttle(services.clock)
         app.state.feeds = Feeds(services)
         app.state.forecasts = Forecasts()
+        app.state.log_lines = LogLines(services.logs)
         errors.install(app)
 
     return api.create_app(services, add)

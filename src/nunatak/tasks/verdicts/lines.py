@@ -53,6 +53,12 @@ class Matter(NamedTuple):
 NOTHING = Matter(told=False)
 
 
+def said(line: str) -> str:
+    """Return a line of a log as `Matter.lines` would have it, to find those again in the log."""
+    clean = _clean(line) if _CONTROL.search(line) else line
+    return _short(_SANDBOX.sub('"', clean) if "/work/" in clean else clean)
+
+
 def matter(tail: str) -> Matter:
     """Return what matters in the end of a log: a traceback with what caused it, else errors, else the last lines."""
     if not tail:

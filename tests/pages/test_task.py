@@ -1,0 +1,173 @@
+"""Jobs, tasks, attempts and their logs in a real browser, over the campaign and hostile logs."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from nunatak.core.address import parse
+from tests.pages.campaign import TRACE, Campaign
+from tests.pages.conftest import Open, Tab
+from tests.services.chromium import faults_of
+
+HOSTILE = (
+    "<script>window.hacked = 1</script><img src=x onerror=alert(1)>\n"
+    "\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b[2Jplain \x1b[1;44mbold on blue\x1b[0m\n"
+    "user\u202egnp.exe \u200bzero\n"
+    "10%\r50%\r100%\n"
+)
+
+
+def send(campaign: Campaign, address: str, stream: str, text: str, *, ended: bool) -> None:
+    """Keep a log, as the route of engines does."""
+    logs = campaign.house.services.logs
+    logs.append([(parse(address), stream, 0, text.encode())])
+    if ended:
+        logs.finish([parse(address)])
+
+
+def attempts(campaign: Campaign, dataset: int, job: int, task: str) -> list[dict[str, object]]:
+    with campaign.house.client() as client:
+        return list(client.status(f"{dataset}/{job}/{task}").plain["attempts"])
+
+
+@pytest.fixture(scope="module")
+def failed(campaign: Campaign) -> str:
+    """The address of a failed attempt with a log in which the error is far from the end."""
+    address = "4/7/propagate"
+    number = len(attempts(campaign, 4, 7, "propagate"))
+    text = "".join(f"photon bunch {n} propagated\n" for n in range(3000)) + TRACE + "cleaning up\n" * 20 + HOSTILE
+    send(campaign, f"{address}#{number}", "stdout", "hello\n", ended=False)
+    send(campaign, f"{address}#{number}", "stderr", text, ended=True)
+    return f"{address}/{number}"
+
+
+def test_a_failed_task_says_how_it_ended_and_what_to_do(tab: Tab, failed: str) -> None:
+    page = tab.open("/datasets/4/7/propagate")
+    text = page.locator("main").inner_text()
+    assert page.title().startswith("failed: ")
+    assert "icon-failed" in (page.locator("#icon").get_attribute("href") or "")
+    for wanted in ("NUN-", "KeyError: 'spice_ftp_v3'", "What to do", "madison", "Used of what was asked for"):
+        assert wanted in text
+    assert "python propagate.py muons.parquet light.parquet" in text
+    assert "propagate.py" in page.locator(".cli code").first.inner_text() or "nunatak" in text
+    expect(page.locator(".tabs a[aria-current]")).to_have_count(1)
+    first = page.locator(".tabs a").first
+    first.click()
+    page.wait_for_url("**/4/7/propagate/1")
+    assert "Attempt 1" in page.locator(".tabs a[aria-current]").inner_text()
+
+
+def test_retry_is_done_and_a_task_that_waits_says_for_what(open_tab: Open, campaign: Campaign) -> None:
+    tab = open_tab()
+    page = tab.open("/datasets/4/19/propagate")
+    page.get_by_role("button", name="Retry").click()
+    assert "to be tried again" in page.locator(".said").inner_text()
+    with campaign.house.client() as client:
+        assert client.status("4/19/propagate").plain["state"] == "ready"
+    page = tab.open("/datasets/4/19/detect")
+    assert "propagate is done: it is" in page.locator("#conditions").inner_text()
+    page.get_by_role("link", name=re.compile("propagate is done")).click()
+    page.wait_for_url("**/4/19/propagate")
+    assert "Next: attempt" in page.locator("#sentence").inner_text()
+
+
+def test_the_tasks_of_a_job_and_twins(tab: Tab) -> None:
+    page = tab.open("/datasets/1/3")
+    assert page.title().startswith("done")
+    assert page.locator(".tasks .name").all_inner_texts() == ["generate", "propagate", "detect"]
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/datasets/1/3/generate")
+    found = page.request.get(f"{tab.url}/datasets/1/3/generate.json").json()
+    assert (found["state"], found["attempts"][0]["against"][0]["name"]) == ("done", "memory")
+    assert page.request.get(f"{tab.url}/datasets/1/3/generate/9").status == 404
+
+
+def test_a_log_opens_at_the_first_real_error(tab: Tab, failed: str) -> None:
+    page = tab.open(f"/datasets/{failed.rpartition('/')[0]}")
+    page.keyboard.press("l")
+    page.wait_for_url(f"**/{failed}/log")
+    told = page.locator("#log .told")
+    expect(told.last).to_have_text(re.compile("KeyError: 'spice_ftp_v3'"))
+    expect(told.last).to_be_in_viewport()
+    assert 2900 < int(told.first.get_attribute("data-line") or 0) < 3010
+    assert "stderr" in page.title()
+
+
+def test_hostile_text_is_shown_as_text(tab: Tab, failed: str) -> None:
+    page = tab.open(f"/datasets/{failed}/log?stream=stderr&line=999999")
+    log = page.locator("#log")
+    expect(log).to_contain_text("<script>window.hacked = 1</script><img src=x onerror=alert(1)>")
+    assert page.locator("#log script, #log img").count() == 0
+    assert page.evaluate("window.hacked") is None
+    assert log.locator(".i1", has_text="red").count() == 1
+    assert log.locator(".g4.bold", has_text="bold on blue").count() == 1
+    assert log.locator(".esc").all_inner_texts() == ["\\u202e", "\\u200b"]
+    expect(log.locator("li").last).to_contain_text("[written over 2\u00d7] 100%")
+    assert "title" not in log.inner_text()
+
+
+def test_the_whole_log_is_searched_and_found_lines_have_addresses(tab: Tab, failed: str) -> None:
+    page = tab.open(f"/datasets/{failed}/log?stream=stderr")
+    page.keyboard.press("/")
+    page.keyboard.type("BUNCH 123")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**q=BUNCH+123*")
+    expect(page.locator(".hits li")).to_have_count(11)
+    expect(page.locator("#log .hit").first).to_contain_text("photon bunch 123 ")
+    page.keyboard.press("n")
+    page.keyboard.press("n")
+    page.wait_for_url("**line=1231*#L1231")
+    expect(page.locator("#L1231")).to_contain_text("photon bunch 1230 ")
+    page.keyboard.press("N")
+    page.wait_for_url("**#L124")
+    page.locator("#L125 .n").click()
+    page.locator("#L128 .n").click(modifiers=["Shift"])
+    assert page.url.endswith("line=125#L125-L128")
+    tab.open("/about")
+    page.goto(f"{tab.url}/datasets/{failed}/log?stream=stderr&line=125#L125-L128")
+    assert page.locator("#log .marked").count() == 4
+
+
+def test_a_log_is_read_and_saved_without_javascript(open_tab: Open, failed: str) -> None:
+    tab = open_tab("alice", java_script_enabled=False)
+    page = tab.open(f"/datasets/{failed}/log?stream=stderr&at=0")
+    assert page.locator("#log li").first.inner_text().split()[:2] == ["1", "photon"]
+    page.get_by_role("link", name="lines after").click()
+    assert int(page.locator("#log li").first.get_attribute("data-line") or 0) == page.locator("#log li").count() + 1
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="download").click()
+    text = saved.value.path().read_text()
+    assert text.startswith("photon bunch 0 ")
+    assert text.endswith(HOSTILE)
+    assert saved.value.suggested_filename == failed.replace("/", "-") + ".stderr.txt"
+
+
+def test_a_log_that_grows_is_followed(tab: Tab, campaign: Campaign) -> None:
+    with campaign.house.client() as client:
+        address = next(item.plain["address"] for item in client.tasks(6, state="running"))
+    send(campaign, f"{address}#1", "stdout", "begun\n", ended=False)
+    page = tab.open(f"/datasets/{address}/1/log")
+    expect(page.locator("#log li")).to_have_text([re.compile("begun")])
+    send(campaign, f"{address}#1", "stdout", "begun\nhalf", ended=False)
+    expect(page.locator("#log li")).to_have_text([re.compile("begun"), re.compile("half")], timeout=5000)
+    send(campaign, f"{address}#1", "stdout", "begun\nhalf a line\n<b>x</b>\n", ended=False)
+    expect(page.locator("#log li").nth(1)).to_contain_text("half a line")
+    expect(page.locator("#log li").nth(2)).to_contain_text("<b>x</b>")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_keeps_people_out_and_nothing_sticks_out(tab: Tab, failed: str, scheme: str) -> None:
+    page = tab.page
+    page.emulate_media(color_scheme=scheme)
+    paths = ("/datasets/4/7", f"/datasets/{failed}", "/datasets/4/7/detect", "/datasets/1/3/generate",
+             f"/datasets/{failed}/log", f"/datasets/{failed}/log?stream=stderr&q=clean&line=9999")  # fmt: skip
+    for path in paths:
+        for width in (1400, 400):
+            page.set_viewport_size({"width": width, "height": 900})
+            tab.open(path)
+            assert faults_of(page) == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
