@@ -19,6 +19,8 @@ PAGES = {
     "new": "/new?mode=recipe",
     "profile": "/profile",
     "about": "/about",
+    "task": "/datasets/4/7/propagate",
+    "job": "/datasets/4/7",
 }
 """Each picture and the page it is of."""
 LOOKS = {"": (1400, "light"), "-dark": (1400, "dark"), "-phone": (400, "light")}

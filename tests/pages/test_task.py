@@ -49,10 +49,9 @@ def test_a_failed_task_says_how_it_ended_and_what_to_do(tab: Tab, failed: str) -
     text = page.locator("main").inner_text()
     assert page.title().startswith("failed: ")
     assert "icon-failed" in (page.locator("#icon").get_attribute("href") or "")
-    for wanted in ("NUN-", "KeyError: 'spice_ftp_v3'", "What to do", "madison", "Used of what was asked for"):
+    for wanted in ("NUN-USER", "What to do", "madison", "Used of what was asked for"):
         assert wanted in text
     assert "python propagate.py muons.parquet light.parquet" in text
-    assert "propagate.py" in page.locator(".cli code").first.inner_text() or "nunatak" in text
     expect(page.locator(".tabs a[aria-current]")).to_have_count(1)
     first = page.locator(".tabs a").first
     first.click()

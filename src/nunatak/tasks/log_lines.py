@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from nunatak.core.address import Address
 from nunatak.tasks.logs import LogSlice, LogStore
-from nunatak.tasks.verdicts.lines import said
+from nunatak.tasks.verdicts.lines import MOST_TAIL, matter, said
 
 BLOCK = 1 << 18
 PAGE_BYTES = 1 << 16
@@ -173,10 +173,16 @@ class LogLines:
         return Hits(found, None, seen)
 
     def evidence(self, log: Log, lines: Sequence[str]) -> list[int]:
-        """Return the numbers of those lines of the log's end that a verdict went by, the first first."""
+        """Return the numbers of those lines of the log's end that a verdict went by, the first first.
+
+        Without any (the worker could not send them) they are those that a verdict would go by.
+        """
         part = self._logs.tail(*log, EVIDENCE)
-        if not lines or not part.data:
+        if not part.data:
             return []
+        if not lines:
+            found_here = matter(part.data[-MOST_TAIL:].decode("utf-8", "replace"))
+            lines = found_here.lines if found_here.told else ()
         wanted = set(lines)
         number = self.number_at(log, part.offset)
         found = {

@@ -65,7 +65,7 @@ def log(
         "search": None,
     }
     if not request.scope["path"].endswith(".live"):  # there only the size counts: lines are asked for from where one is
-        data["told"] = known.evidence(of, attempt["lines"]) if stream != "script" else []
+        data["told"] = known.evidence(of, attempt["lines"]) if attempt["entry"] and stream != "script" else []
         data["search"], line = _search(known, of, q, after, line)
         data |= _shown(_page(known, of, attempt, data["told"], at, before, line))
     follow = "" if attempt["state"] == "ended" else " -f"
@@ -81,7 +81,7 @@ def _alarm(attempt: Mapping[str, Any]) -> str:
 def _usual_stream(attempt: Mapping[str, Any], sizes: Mapping[str, int], known: LogLines, address: Any) -> str:
     """Return the stream that has the lines a verdict went by; else one that has anything."""
     order = ("stderr", "stdout") if attempt["entry"] else ("stdout", "stderr")
-    for name in order if attempt["lines"] else ():
+    for name in order if attempt["entry"] else ():
         if known.evidence((address, name), attempt["lines"]):
             return name
     return next((name for name in order if sizes[name]), order[0])
