@@ -17,6 +17,11 @@ PAGES = {
     "dataset-use": "/datasets/5/use",
     "dataset-graph": "/datasets/5/graph",
     "new": "/new?mode=recipe",
+    "errors": "/errors",
+    "sites": "/sites",
+    "usage": "/usage",
+    "why": "/why?address=7/60/generate",
+    "what-if": "/what-if?dataset=7&slots=100&priority=2",
     "profile": "/profile",
     "about": "/about",
     "task": "/datasets/4/7/propagate",
@@ -24,7 +29,7 @@ PAGES = {
 }
 """Each picture and the page it is of."""
 LOOKS = {"": (1400, "light"), "-dark": (1400, "dark"), "-phone": (400, "light")}
-ALL_LOOKS = ("work", "dataset")
+ALL_LOOKS = ("work", "dataset", "errors", "sites")
 """Pages that are shown dark and on a phone, too."""
 
 

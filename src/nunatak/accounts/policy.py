@@ -85,6 +85,13 @@ RULES: Mapping[str, Rule] = {
     "page_profile": EVERYONE,
     "revoke_own_token": _any(*Scope, owner=True),
     "page_about": READ,
+    "page_errors": READ,
+    "page_sites": READ,
+    "drain_from_page": ADMIN,
+    "undrain_from_page": ADMIN,
+    "page_usage": READ,
+    "page_why": READ,
+    "page_what_if": READ,
     "set_theme": EVERYONE,
     "end_session": EVERYONE,
     # The API.

@@ -57,12 +57,12 @@ class _Work:
 class Copy:
     """Reads a snapshot. `scale` is the size of the copy, `stretch` by how much its time is shorter."""
 
-    def __init__(self, snapshot: Mapping[str, Any], plan: Plan) -> None:
-        """Take a snapshot (see `tasks.snapshot`) and the dataset's plan."""
+    def __init__(self, snapshot: Mapping[str, Any], plan: Plan, most: int = MOST) -> None:
+        """Take a snapshot (see `tasks.snapshot`) and the dataset's plan; of more tasks than `most`, a smaller copy is made."""
         self.snapshot, self._whole = snapshot, plan
         left = sum(min(task["left"], snapshot["jobs"]) for task in snapshot["tasks"] if not task["once"])
         self._left = left + sum(other["left"] for other in snapshot["others"])
-        self.scale = min(1.0, MOST / max(1, self._left))
+        self.scale = min(1.0, most / max(1, self._left))
         slots = sum(Shape.from_plain(engine["total"]).cpu for engine in snapshot["engines"])
         self._slots = max(self.scale, min(1.0, FEWEST_SLOTS / max(1, slots)))
         self.stretch = self._slots / self.scale

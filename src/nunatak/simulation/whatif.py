@@ -11,7 +11,7 @@ from nunatak.core.errors import Conflict
 from nunatak.core.units import time_text
 from nunatak.datasets.plan import Plan
 from nunatak.simulation.campaign import HOUR, Campaign, Resource
-from nunatak.simulation.copy import Copy, Rule
+from nunatak.simulation.copy import MOST, Copy, Rule
 
 SEEDS = 5
 GRAIN = 50
@@ -93,12 +93,17 @@ class Comparison:
         return {**own, **said}
 
 
-def compare(snapshot: Mapping[str, Any], plan: Plan, change: Change, seeds: Sequence[int] = range(SEEDS)) -> Comparison:
-    """Simulate a snapshot as it is and with a change. Raises `Conflict` where nothing is left to simulate."""
+def compare(
+    snapshot: Mapping[str, Any], plan: Plan, change: Change, seeds: Sequence[int] = range(SEEDS), most: int = MOST
+) -> Comparison:
+    """Simulate a snapshot as it is and with a change, or a copy of at most `most` tasks.
+
+    Raises `Conflict` where nothing is left to simulate.
+    """
     if not any(task["left"] for task in snapshot["tasks"]):
         hint = f"nunatak status {snapshot['dataset']} says where it is"
         raise Conflict(f"nothing is left to do in dataset {snapshot['dataset']}", code="nothing-left", hint=hint)
-    copy = Copy(snapshot, plan)
+    copy = Copy(snapshot, plan, most)
     now = [_run(copy, Change(), seed) for seed in seeds]
     then = [_run(copy, change, seed) for seed in seeds]
     return Comparison(int(snapshot["dataset"]), change.text, _range(now), _range(then), copy.notes())

@@ -171,7 +171,7 @@ def _task_reasons(
     head = datasets_store.DATASET(tx, dataset=context.dataset)[0]
     held = [f"dataset {context.dataset} is held: {head.reason}"] if head.held else []
     if state == S.WAITING:
-        return [*_unfinished_parents(tx, context, address), *held]
+        return [*unfinished_parents(tx, context, address), *held]
     if state == S.READY:
         later = [f"it is tried again at {plain['not_before']}: {plain['reason']}"] if plain["not_before"] else []
         shape = Shape.from_plain(plain["shape"]) if plain["shape"] else None
@@ -205,7 +205,8 @@ def _chain(plain: Plain) -> list[str]:
     return chain
 
 
-def _unfinished_parents(tx: Connection, context: Context, address: Address) -> list[str]:
+def unfinished_parents(tx: Connection, context: Context, address: Address) -> list[str]:
+    """Say which tasks have to be done before this one, and how they are; never nothing."""
     job, task = locate(context, address)
     graph, reasons = context.graph, []
     of_job = {row.task: row.state for row in store.JOB(tx, dataset=context.dataset, job=job)}

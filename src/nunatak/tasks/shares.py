@@ -85,9 +85,13 @@ def listed(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> list
 
     `used` is in core-hours of worth, `part` the part of the next places, `queued` and `running` count tasks.
     """
-    said = {(row.kind, row.name or EVERY): row for row in store.SHARES(tx)}
     used = Uses(rules).of(tx, now)
-    found = stand(tx, wanted(tx, contexts, rules, now), used, rules, now)
+    return lines_of(tx, stand(tx, wanted(tx, contexts, rules, now), used, rules, now), used)
+
+
+def lines_of(tx: Connection, found: Positions, used: Used) -> list[Plain]:
+    """Return the same from positions and use that were read already."""
+    said = {(row.kind, row.name or EVERY): row for row in store.SHARES(tx)}
     standing = {"group": _groups(found, used), "user": _users(found, used)}
     lines = {(kind, name): more for kind, of in standing.items() for name, more in of.items()}
     keys = sorted(lines.keys() | said.keys(), key=lambda key: (list(OwnerKind).index(OwnerKind(key[0])), key[1]))

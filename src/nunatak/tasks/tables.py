@@ -116,6 +116,13 @@ error_groups = Table(
     Column("nodes", Text, nullable=False),  # JSON, likewise
     sqlite_with_rowid=False,
 )
+Index(
+    "ix_error_groups_latest",
+    error_groups.c.last_at,
+    error_groups.c.kind,
+    error_groups.c.dataset,
+    error_groups.c.signature,
+)
 
 # What attempts of a task were seen to use.
 lessons = Table(

@@ -8,8 +8,10 @@ from starlette.routing import BaseRoute
 from nunatak.api import app as api
 from nunatak.api.fast import ShortWay
 from nunatak.api.services import Services
+from nunatak.simulation.aside import Aside
 from nunatak.tasks.forecasts import Forecasts
 from nunatak.tasks.log_lines import LogLines
+from nunatak.tasks.sites import Held
 from nunatak.web import errors
 from nunatak.web.assets import router as files
 from nunatak.web.live import Feeds
@@ -22,12 +24,31 @@ from nunatak.web.pages import (
     new,
     profile,
     session,
+    sites,
     task,
+    usage,
+    what_if,
     work,
 )
+from nunatak.web.pages import errors as errors_page
 from nunatak.web.throttle import Throttle
 
-PAGES = (session, work, new, actions, profile, dataset, dataset_parts, dataset_changes, logs, task)
+PAGES = (
+    session,
+    work,
+    new,
+    actions,
+    profile,
+    dataset,
+    dataset_parts,
+    dataset_changes,
+    errors_page,
+    sites,
+    usage,
+    what_if,
+    logs,
+    task,
+)
 """Every module of pages. A new one is listed here, and its routes in `accounts.policy`; those of tasks come last, as a
 task done once a dataset may be called like a part of a dataset's page."""
 
@@ -46,6 +67,8 @@ def create_app(services: Services) -> ShortWay:
         app.state.feeds = Feeds(services)
         app.state.forecasts = Forecasts()
         app.state.log_lines = LogLines(services.logs)
+        app.state.held = Held()
+        app.state.aside = Aside(services.clock)
         errors.install(app)
 
     return api.create_app(services, add)

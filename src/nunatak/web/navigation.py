@@ -14,5 +14,11 @@ class Entry:
     key: str
 
 
-NAVIGATION = (Entry("/datasets", "My work", "d"), Entry("/new", "New", "c"))
+NAVIGATION = (
+    Entry("/datasets", "My work", "d"),
+    Entry("/new", "New", "c"),
+    Entry("/errors", "Errors", "e"),
+    Entry("/sites", "Sites", "s"),
+    Entry("/usage", "Usage", "u"),
+)
 """Every page that is not below another."""

@@ -1,0 +1,92 @@
+"""Sites with their engines: capacity against use, what they hold, which caps bind them. The read model of the page of sites."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from nunatak.core.clock import iso
+from nunatak.core.work import Shape
+from nunatak.db.statement import Row, Statement
+from nunatak.tasks import look_store, store
+from nunatak.tasks.look import Plain
+
+AGE = 5.0
+"""Seconds for which it is remembered what engines hold: counting goes over all that is under way."""
+NODES = Statement(
+    "SELECT site, COUNT(*) AS n, SUM(CASE WHEN standing IS NULL THEN 0 ELSE 1 END) AS standing FROM health"
+    " WHERE kind = 'node' GROUP BY site ORDER BY site"
+)
+AMOUNTS = ("cpu", "gpu", "memory", "disk")
+
+
+class Held:
+    """How many tasks each engine holds by state, as of a few seconds ago."""
+
+    def __init__(self, age: float = AGE) -> None:
+        """Begin with nothing read."""
+        self._lock = threading.Lock()
+        self._age, self._at = age, float("-inf")
+        self._load: Mapping[tuple[int, str], int] = {}
+
+    def of(self, tx: Connection, now: float) -> Mapping[tuple[int, str], int]:
+        """Return numbers of tasks by engine and state."""
+        with self._lock:
+            if not 0 <= now - self._at < self._age:
+                self._load, self._at = {(row.engine, row.state): row.n for row in look_store.ENGINE_LOAD(tx)}, now
+            return self._load
+
+
+def sites(tx: Connection, held: Held, now: float) -> list[Plain]:
+    """Return every site that has an engine, a node or a cap, in order of names; amounts as shapes have them.
+
+    `total` and `used` are sums over engines that are alive; what is used is what they last said is not free.
+    """
+    load = held.of(tx, now)
+    engines: dict[str, list[Plain]] = defaultdict(list)
+    for row in look_store.ENGINES(tx):
+        engines[row.site].append(_engine(row, load, now))
+    nodes = {row.site: (int(row.n), int(row.standing)) for row in NODES(tx)}
+    caps = {row.name: row for row in store.SHARES(tx) if row.kind == "site"}
+    names = sorted(engines.keys() | nodes.keys() | caps.keys() - {""})
+    return [_site(name, engines[name], nodes.get(name, (0, 0)), caps.get(name) or caps.get("")) for name in names]
+
+
+def _engine(row: Row, load: Mapping[tuple[int, str], int], now: float) -> Plain:
+    capacity = json.loads(row.capacity)
+    total, free = (Shape.from_plain(capacity[name]) for name in ("total", "free"))
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "node": row.node,
+        "alive": row.lease_until > now,
+        "seen": iso(row.seen),
+        "trouble": str(capacity.get("trouble") or ""),
+        "total": {name: getattr(total, name) for name in AMOUNTS},
+        "used": {name: max(0, getattr(total, name) - getattr(free, name)) for name in AMOUNTS},
+        "features": sorted(capacity["total"].get("features") or ()),
+        "platform": total.platform,
+        "queued": load.get((row.engine, "queued"), 0),
+        "running": load.get((row.engine, "running"), 0),
+    }
+
+
+def _site(name: str, engines: Sequence[Plain], nodes: tuple[int, int], cap: Row | None) -> Plain:
+    alive = [engine for engine in engines if engine["alive"]]
+    return {
+        "site": name,
+        "engines": list(engines),
+        "alive": len(alive),
+        "total": {what: sum(engine["total"][what] for engine in alive) for what in AMOUNTS},
+        "used": {what: sum(engine["used"][what] for engine in alive) for what in AMOUNTS},
+        "queued": sum(engine["queued"] for engine in engines),
+        "running": sum(engine["running"] for engine in engines),
+        "nodes": nodes[0],
+        "nodes_standing": nodes[1],
+        "most_running": cap.running if cap else None,
+        "most_queued": cap.queued if cap else None,
+    }

@@ -1,0 +1,77 @@
+"""Errors across datasets: signatures by site, each with what the catalogue says of it, and links to datasets and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Query
+
+from nunatak.api.requests import Have
+from nunatak.tasks import across
+from nunatak.tasks.across import Wish
+from nunatak.tasks.verdicts.catalogue import CATALOGUE
+from nunatak.web.render import View
+from nunatak.web.routing import Pages
+from nunatak.web.words import plural
+
+pages = Pages()
+
+PATH = "/errors"
+Word = Annotated[str, Query(max_length=255)]
+
+
+def errors_url(filters: Mapping[str, Any], **changes: str) -> str:
+    """Return the address of this page with other filters; those that are empty are left out."""
+    kept = {key: value for key, value in {**filters, **changes}.items() if value}
+    return PATH + (f"?{urlencode(kept)}" if kept else "")
+
+
+def heat(n: int, of: int) -> int:
+    """Return how strongly a number stands out: 0 for none, up to 4 for more than half of all."""
+    return 0 if not n or not of else min(4, 1 + int(6 * n / of))
+
+
+TOOLS = {"errors_url": errors_url, "heat": heat, "kinds": {str(kind): entry.title for kind, entry in CATALOGUE.items()}}
+
+
+@pages.page(PATH, name="page_errors", template="errors.html", live=True, shared=True, tools=TOOLS)
+def errors(
+    services: Have,
+    owner: Word = "",
+    group: Word = "",
+    dataset: Annotated[str, Query(pattern="^[0-9]{0,9}$")] = "",
+    site: Word = "",
+    kind: Word = "",
+    signature: Word = "",
+) -> View:
+    """Show what fails, equal failures of all datasets together, and where."""
+    wish = Wish(owner.strip(), group.strip(), int(dataset or 0), site.strip(), kind, signature)
+    with services.database.read() as tx:
+        data = across.across(tx, services.contexts, wish)
+    filters = {
+        "owner": owner, "group": group, "dataset": dataset, "site": site, "kind": kind, "signature": signature
+    }  # fmt: skip
+    return View(
+        _title(data, filters),
+        {**data, "filters": filters},
+        cli=_command(wish, data["items"]),
+        alarm="failed" if data["items"] else "",
+    )
+
+
+def _title(data: Mapping[str, Any], filters: Mapping[str, str]) -> str:
+    of = [f"{name} {value}" for name, value in filters.items() if value and name != "signature"]
+    where = f" of {', '.join(of)}" if of else ""
+    if filters["signature"] and data["items"]:
+        return f"{data['items'][0]['id']}: {plural(data['tasks'], 'task')}{where} \u00b7 Errors"
+    if not data["items"]:
+        return f"No errors{where}"
+    return f"{plural(data['signatures'], 'kind')} of errors in {plural(data['tasks'], 'task')}{where} \u00b7 Errors"
+
+
+def _command(wish: Wish, items: Sequence[Mapping[str, Any]]) -> str:
+    """Return the command that lists those of the dataset asked for, or of the one with most of them."""
+    found = str(wish.dataset) if wish.dataset else items[0]["datasets"][0]["address"] if items else ""
+    return f"nunatak errors {found}" if found else "nunatak ls --state failed"

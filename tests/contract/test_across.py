@@ -1,0 +1,61 @@
+"""What pages of errors, sites, usage and reasons read, on both databases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nunatak.core.address import parse
+from nunatak.core.work import Reason
+from nunatak.tasks.across import Wish, across
+from nunatak.tasks.conditions import checklist
+from nunatak.tasks.look import RULES
+from nunatak.tasks.sites import Held, sites
+from tests.contract.world import World, chain
+
+
+def found(world: World, **wish: Any) -> dict[str, Any]:
+    with world.database.read() as tx:
+        return across(tx, world.contexts, Wish(**wish))
+
+
+def test_equal_failures_of_datasets_are_one_line(world: World) -> None:
+    numbers = [world.submit(chain(4, 1)) for _ in range(2)]
+    for item in world.claim(8):
+        world.end([item], Reason.EXIT, f"channel {item.job} is saturated", exit=1, host="node0")
+    whole = found(world)
+    (line,) = whole["items"]
+    assert (line["attempts"], line["tasks"], line["at"]) == (8, 8, {"here": 8})
+    assert [of["address"] for of in line["datasets"]] == [str(number) for number in numbers]
+    assert parse(line["example"]).level == "attempt"
+    assert (line["id"], line["whose"]) == ("NUN-FAILED", "Yours.")
+    assert found(world, dataset=numbers[0])["attempts"] == 4
+    for wish in ({"site": "here"}, {"kind": line["kind"]}, {"signature": line["signature"]}):
+        assert found(world, **wish)["attempts"] == 8
+    for wish in ({"site": "there"}, {"kind": "lost"}, {"signature": "x"}, {"owner": "nobody"}, {"team": "none"}):
+        assert found(world, **wish)["items"] == []
+
+
+def test_a_site_has_its_engines_and_what_they_hold(world: World) -> None:
+    world.submit(chain(3, 1))
+    world.claim(2)
+    with world.database.read() as tx:
+        (site,) = sites(tx, Held(), world.clock())
+    assert (site["site"], site["alive"], site["queued"], site["running"]) == ("here", 1, 2, 0)
+    assert site["engines"][0]["alive"]
+
+
+def test_conditions_hold_one_after_the_other(world: World) -> None:
+    number = world.submit(chain(2, 2))
+
+    def holds(address: str) -> dict[str, bool | None]:
+        with world.database.read() as tx:
+            context = world.contexts.one(tx, number)
+            lines = checklist(tx, world.contexts, context, parse(address), world.clock(), RULES)
+        return {line["name"]: line["holds"] for line in lines}
+
+    first, second = f"{number}/0/t0", f"{number}/0/t1"
+    assert holds(second)["the tasks before it are done"] is False
+    assert holds(first)["an engine has it"] is False
+    world.claim(1)
+    assert holds(first)["an engine has it"] is True
+    assert holds(first)["it has begun"] is False

@@ -1,0 +1,59 @@
+"""Sites and nodes in a real browser: engines, capacity and use, nodes that are not fine, and what operators do."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from playwright.sync_api import expect
+
+from nunatak.tasks.scoreboard import Scoreboard
+from tests.pages.campaign import Campaign
+from tests.pages.conftest import Open, Tab
+from tests.services.chromium import faults_of
+
+
+def test_a_site_has_its_engines_with_capacity_and_what_they_hold(tab: Tab) -> None:
+    page = tab.open("/sites")
+    site = page.locator(".site", has_text="madison")
+    for wanted in ("1 of 1", "icecube", "cores", "GPUs", "alive", "heard of"):
+        assert wanted in site.inner_text(), wanted
+    assert "1\u00a0engine alive" in page.title()
+    page.get_by_role("link", name="all", exact=True).click()
+    expect(page.locator("#nodes")).to_be_visible()
+    expect(page.get_by_role("button", name="Drain")).to_have_count(0)
+
+
+def test_an_operator_drains_a_node_and_gives_it_work_again(open_tab: Open, campaign: Campaign) -> None:
+    _see_nodes(campaign)
+    page = open_tab("root", "read", "admin").open("/sites")
+    page.locator(".drain [name=node]").fill("madison/node03")
+    page.locator(".drain [name=reason]").fill("<b>fan</b> is broken")
+    page.locator(".drain [name=for]").fill("2 h")
+    page.get_by_role("button", name="Drain").click()
+    said = "node03 at madison is drained since"
+    expect(page.locator(".said")).to_contain_text(said)
+    node = page.locator(".node", has_text="madison/node03")
+    expect(node).to_contain_text("<b>fan</b> is broken")
+    assert "1\u00a0node not fine" in page.title()
+    assert faults_of(page) == []
+    node.locator("summary").click()
+    node.get_by_role("button", name="Give it work").click()
+    expect(page.locator(".said")).to_contain_text("node03 at madison gets work since")
+
+
+def _see_nodes(campaign: Campaign) -> None:
+    """Let the loop that keeps the scores read what was reported."""
+    services = campaign.house.services
+    board = Scoreboard(services.database, services.contexts, campaign.house.clock, random.Random(1).random, "test")
+    while board.tick():
+        pass
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (1400, "dark"), (400, "light"), (400, "dark")])
+def test_it_is_fit_for_everybody(open_tab: Open, width: int, scheme: str) -> None:
+    tab = open_tab("root", "read", "admin", viewport={"width": width, "height": 900}, color_scheme=scheme)
+    for path in ("/sites", "/sites?all=true"):
+        page = tab.open(path)
+        assert faults_of(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

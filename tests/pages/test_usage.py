@@ -1,0 +1,86 @@
+"""Usage, why and what-if in a real browser: bars with numbers, files, checklists, simulated changes, sizes, light and dark."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.pages.conftest import Open, Tab
+from tests.services.chromium import faults_of
+
+RUNNING = "/what-if?dataset=7"
+
+
+def test_hours_are_told_apart_with_bars_and_numbers(tab: Tab) -> None:
+    page = tab.open("/usage")
+    row = page.locator("#spent tbody tr", has_text="alice")
+    assert re.search(r"[\d.]+\sh", row.inner_text())
+    assert "core-hours" in (row.get_by_role("img").get_attribute("aria-label") or "")
+    page.get_by_role("link", name="causes").click()
+    expect(page.locator("#spent")).to_contain_text("errors of the tasks themselves")
+    assert re.match(r"[\d.\u202f]+ core-hours by cause", page.title())
+
+
+def test_a_file_has_the_same_lines(tab: Tab) -> None:
+    page = tab.open("/usage?by=user")
+    with page.expect_download() as started:
+        page.get_by_role("link", name="download as CSV").click()
+    assert started.value.suggested_filename == "usage-by-user.csv"
+    rows = list(csv.DictReader(io.StringIO(started.value.path().read_text())))
+    assert {row["user"] for row in rows} == {"alice", "bob"}
+    assert all(float(row["core_hours"]) > 0 for row in rows)
+
+
+def test_who_gets_the_next_places_is_said_with_the_reason(tab: Tab) -> None:
+    page = tab.open("/usage")
+    first = page.locator("#places li").first
+    expect(first).to_contain_text("slots that could take it")
+    assert "user" in page.locator("#shares").inner_text()
+
+
+def test_a_ready_task_has_its_conditions_as_a_checklist(tab: Tab) -> None:
+    page = tab.open("/why?address=7/60/generate")
+    checks = page.locator(".checks li")
+    assert checks.count() == 10
+    expect(checks.filter(has_text="its dataset is not held")).to_have_class("c-holds")
+    expect(checks.filter(has_text="it has begun")).to_have_class("c-later")
+    assert page.title().startswith("7/60/generate is ready")
+
+
+def test_a_waiting_task_says_for_what(tab: Tab) -> None:
+    page = tab.open("/why?address=7/60/detect")
+    expect(page.locator(".c-not")).to_contain_text(["it waits for 7/60/propagate"])
+    page = tab.open("/why?address=2/59/detect")
+    expect(page.locator(".c-not").first).to_contain_text("wait for the new ice tables")
+
+
+def test_a_change_is_simulated_against_now(tab: Tab) -> None:
+    page = tab.open(RUNNING)
+    page.set_default_timeout(90_000)  # it is worked out: some seconds of a core, which may have other work
+    page.set_default_navigation_timeout(90_000)
+    page.locator("#slots").fill("200")
+    page.locator("[name=each]").fill("1 cpu 4 GB")
+    page.get_by_role("button", name="Work it out").click()
+    page.wait_for_url("**slots=200*")
+    expect(page.locator(".check")).to_contain_text("200 slots more")
+    expect(page.locator(".ranges strong")).to_contain_text(["done in", "done in"])
+    assert faults_of(page) == []
+
+
+def test_nonsense_is_said_beside_the_form(tab: Tab) -> None:
+    page = tab.open(f"{RUNNING}&slots=5&each=%3Cscript%3E")
+    expect(page.locator(".problem")).to_contain_text("says nothing of a slot")
+    expect(page.locator(".problem")).to_contain_text("<script>")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (1400, "dark"), (400, "light"), (400, "dark")])
+def test_they_are_fit_for_everybody(open_tab: Open, width: int, scheme: str) -> None:
+    tab = open_tab(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    for path in ("/usage", "/why?address=7/60/generate", "/why", RUNNING, "/what-if"):
+        page = tab.open(path)
+        assert faults_of(page) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
