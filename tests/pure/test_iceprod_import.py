@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import pytest
@@ -84,4 +85,28 @@ def test_a_job_is_called_with_what_the_configuration_says(texts: list[str], job:
             imported(configuration([text]), mode=mode)
         return
     found = argv(imported(configuration([text]), mode=mode), job)
-    assert found == ["python", "/sw/run.py", str(expected)], text
+    assert found == ["python", "/sw/run.py", without_quotes(str(expected))], text
+
+
+def without_quotes(word: str) -> str:
+    """Return a word without the quotes that a shell takes away, where they end."""
+    reader = shlex.shlex(word, posix=True)
+    reader.whitespace, reader.whitespace_split, reader.commenters, reader.escape = "", True, "", ""
+    try:
+        return "".join(reader)
+    except ValueError:
+        return word
+
+
+def test_a_text_that_only_its_own_language_can_work_out_is_cut_into_words_for_each_job() -> None:
+    made = imported(configuration("--a $sprintf($sprintf('%%0%dd', $(job)), 5) 'x y' $(text)"))
+    assert "iceprod(" in made.text
+    assert argv(made, 3) == ["python", "/sw/run.py", "--a", "005", "x y", "7"]
+    with pytest.raises(Invalid, match="on the machine at once"):
+        imported(configuration("$sprintf($sprintf('%%0%dd', $(job)), 5) $environ(SROOT)"))
+
+
+def test_parameters_of_steering_can_be_set() -> None:
+    made = imported(configuration("$(n) $eval($(n)+$(job)) $sprintf($sprintf('%%0%dd', $(n)), $(job))"))
+    plan = compile_recipe(made.text, filename="r.yaml", manifest=Manifest({}), parameters={"n": "2"})
+    assert list(dry_run(plan, 7)[0]["commands"][0]["argv"])[2:] == ["2", "9", "07"]

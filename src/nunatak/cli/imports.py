@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,9 +85,7 @@ def iceprod(
 
 def _tell(made: Imported, done: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
-        findings = [
-            {"kind": item.kind, "path": item.path, "message": item.message, "hint": item.hint} for item in made.findings
-        ]
+        findings = [asdict(item) for item in made.findings]
         body = {} if done else {"text": made.text, "files": sorted(made.files), "sources": list(made.sources)}
         out_json({**done, **body, "mode": made.mode, "jobs": made.jobs, "findings": findings})
         return

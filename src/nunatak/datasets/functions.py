@@ -13,6 +13,7 @@ from typing import Any
 
 from nunatak.core.errors import Invalid
 from nunatak.iceprod.levels import expand_levels
+from nunatak.iceprod.words import word_of, words_of
 
 MOST_BITS = 1024
 """Whole numbers have at most this many bits."""
@@ -212,12 +213,14 @@ def _choice(scope: Mapping[str, Any], items: Any, salt: Any = "") -> Any:
     return items[_draw(scope, ["choice", salt]) % len(items)]
 
 
-def _iceprod(scope: Mapping[str, Any], text: Any, names: Any) -> Any:
-    """Return a text of an IceProd configuration worked out for a job; `names` is what it refers to, as its importer wrote it."""
+def _iceprod(scope: Mapping[str, Any], text: Any, names: Any, cut: Any = False) -> Any:
+    """Return a text of an IceProd configuration worked out for a job, `cut` into words if so; `names` is what it refers to."""
     options = {"dataset": scope["dataset"], "dataset_id": scope["dataset"], "jobs_submitted": scope["jobs"]}
     if "job" in scope:
         options["job"] = scope["job"]
     found = expand_levels(_text(text, "iceprod"), _plain(names), options, scope["task"])
+    if cut:
+        return word_of(str(found)) if cut == "word" else words_of(str(found))
     return found if isinstance(found, str | int | float | bool | list) else str(found)
 
 
@@ -251,7 +254,7 @@ FUNCTIONS: Mapping[str, Function] = {
     ),
     "format": Function(lambda value, spec: formatted(value, _text(spec, "format")), 2, 2, 'format(x, "06d")'),
     "iceprod": Function(
-        _iceprod, 2, 2, "iceprod(text, names): a text of an IceProd configuration; its importer writes these", True
+        _iceprod, 2, 3, "iceprod(text, names, cut): a text of an IceProd configuration; its importer writes these", True
     ),
     "int": Function(_int, 1, 1, "int(x)"),
     "join": Function(_join, 1, 2, 'join(list, ","): one text'),

@@ -91,7 +91,9 @@ class Order:
 
     def _check_once(self, parents: Mapping[str, list[str]]) -> None:
         for name, draft in self.drafts.items():
-            before = sorted(other for other in ancestors(name, parents) if draft.once and not self.drafts[other].once)
+            if not draft.once:
+                continue
+            before = sorted(other for other in ancestors(name, parents) if not self.drafts[other].once)
             later = sorted(
                 other for other, task in self.drafts.items() if not task.once and name in ancestors(other, parents)
             )

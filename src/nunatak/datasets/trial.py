@@ -60,7 +60,8 @@ class Trial:
             if {item.task for item in part.task.inputs if item.task} <= set(program.named):
                 self._task(part, self.drafts[part.task.name])
         for part in program.tasks:
-            self._places(part, self.drafts[part.task.name])
+            if {item.task for item in part.task.inputs if item.task} <= set(program.named):
+                self._places(part, self.drafts[part.task.name])
         for name, namer in unsound.items():
             self._alone(self.drafts[name], namer)
 

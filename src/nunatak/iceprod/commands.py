@@ -11,8 +11,8 @@ from typing import Any
 
 from nunatak.iceprod.deferred import Deferred, Mixed, depends, template
 from nunatak.iceprod.findings import Findings, Path
-from nunatak.iceprod.reading import Literal, read
 from nunatak.iceprod.scope import Scope
+from nunatak.iceprod.words import VARIABLE, by_shell, literal_of, one_word, quoted, split_words
 
 CLEAN = {"PYTHONNOUSERSITE": "1", "SHELL": "/bin/sh"}
 """What IceProd sets with `env_clear`; the worker gives every command a clean environment."""
@@ -23,9 +23,6 @@ WRITER = "iceprod_write.py"
 OS_ARCH = "/cvmfs/icecube.opensciencegrid.org/py3-v4.3.0/os_arch.sh"
 """What says the operating system and architecture by IceCube's names."""
 
-_VARIABLE = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})")
-_SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./-]+\Z")
-
 
 @dataclass(slots=True)
 class Run:
@@ -35,6 +32,7 @@ class Run:
     sources: dict[str, None] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
     fetched: dict[str, str] = field(default_factory=dict)
+    rewritten: set[str] = field(default_factory=set)  # those of `configs` that commands write
     helpers: set[str] = field(default_factory=set)
 
 
@@ -59,7 +57,7 @@ def _env_shell(run: Run, module: Mapping[str, Any], path: Path, scope: Scope) ->
     if not module["env_shell"]:
         return []
     given = scope.text(module["env_shell"], (*path, "env_shell"))
-    words = split_words(given)
+    words = split_words(given, (*path, "env_shell"), scope.whole.findings)
     if words and isinstance(words[0], str) and "://" in words[0]:
         name = file_name(words[0])
         run.fetched[name] = words[0]
@@ -78,7 +76,7 @@ def _program(run: Run, src: Any, path: Path, findings: Findings) -> list[Any]:
             findings.add("translated", path, f"the file is called {name}, without its query")
         run.fetched[name] = written
         src = written = name
-    elif not written.startswith("/") and not _VARIABLE.match(written):
+    elif not written.startswith("/") and not VARIABLE.match(written):
         run.sources[written] = None
     ending = posixpath.splitext(written)[1]
     if ending == ".py":
@@ -103,13 +101,9 @@ def arguments(args: Any, path: Path, scope: Scope) -> list[Any]:
     if args in ("", None, [], {}):
         return []
     if isinstance(args, str):
-        return [
-            word
-            for text in scope.whole.findings.guarded(path, lambda: spaced(args), [])
-            for word in split_words(scope.text(text, path))
-        ]
+        return split_words(scope.text(args, path), path, scope.whole.findings)
     if isinstance(args, list):
-        return [_word(scope.text(item, (*path, number))) for number, item in enumerate(args)]
+        return [_item(item, (*path, number), scope) for number, item in enumerate(args)]
     if not isinstance(args, dict):
         return [str(args)]
     if set(args) == {"args", "kwargs"}:
@@ -126,7 +120,7 @@ def _named(table: Mapping[str, Any], path: Path, scope: Scope) -> list[Any]:
         if raw is None:
             words.append(flag)
             continue
-        value = _word(scope.text(raw, (*path, key)))
+        value = _item(raw, (*path, key), scope)
         words.append(Mixed((f"{flag}=", *_parts(value))) if depends(value) else f"{flag}={value}")
     return words
 
@@ -137,59 +131,8 @@ def _parts(value: Any) -> tuple[Any, ...]:
     return (value,) if isinstance(value, str) else ((value, ""),)
 
 
-def _word(value: Any) -> Any:
-    """Return a value as one word: what is known in full as IceProd writes it, all else as it is."""
-    if isinstance(value, Deferred):
-        plain = (
-            value.known is True or value.known is False or value.known is None or isinstance(value.known, list | dict)
-        )
-        return str(value.known) if plain else value
-    return value if isinstance(value, str | Mixed) else str(value)
-
-
-def split_words(value: Any) -> list[Any]:
-    """Cut a text at white space, also where that is in what a name stands for; deferred values stay in their words."""
-    words: list[list[Any]] = [[]]
-    for part in value.parts if isinstance(value, Mixed) else _parts(_word(value)):
-        written = _written(part)
-        if written is None:
-            words[-1].append(part)
-            continue
-        pieces = re.split(r"\s+", written)
-        words[-1].append(pieces[0])
-        words += [[piece] for piece in pieces[1:]]
-    kept = [tuple(piece for piece in word if piece != "") for word in words]
-    return [_joined_word(word) for word in kept if word]
-
-
-def _written(part: Any) -> str | None:
-    """Return what to cut: a text, or what a name stands for if there is white space in it."""
-    if isinstance(part, str):
-        return part
-    known = part[0].known
-    return known if isinstance(known, str) and re.search(r"\s", known) and not part[1] else None
-
-
-def _joined_word(word: tuple[Any, ...]) -> Any:
-    if all(isinstance(piece, str) for piece in word):
-        return "".join(word)
-    if len(word) == 1 and not word[0][1]:
-        return word[0][0]
-    return Mixed(word)
-
-
-def spaced(text: str) -> list[str]:
-    """Cut a text at the white space that is not in its phrases."""
-    words: list[str] = [""]
-    for part in read(text).parts:
-        if isinstance(part, Literal):
-            raw = "".join(f"\\{letter}" if at in part.escaped else letter for at, letter in enumerate(part.text))
-            pieces = re.split(r"\s+", raw)
-            words[-1] += pieces[0]
-            words += pieces[1:]
-        else:
-            words[-1] += part.text
-    return [word for word in words if word]
+def _item(raw: Any, path: Path, scope: Scope) -> Any:
+    return one_word(scope.text(raw, path), path, scope.whole.findings)
 
 
 def _class(run: Run, module: Mapping[str, Any], path: Path, scope: Scope) -> list[Any]:
@@ -212,7 +155,9 @@ def _class(run: Run, module: Mapping[str, Any], path: Path, scope: Scope) -> lis
     words: list[Any] = ["python", RUNNER, name]
     for key, raw in (args or {}).items():
         value = scope.text(raw, (*path, "args", key))
-        if depends(value):
+        if isinstance(value, list | dict) and depends(value):
+            words.append(Mixed((f"{key}:=", *_as_json(value).parts)))
+        elif depends(value):
             words.append(Mixed((f"{key}=", *_parts(value))))
         else:
             words.append(f"{key}={value}" if isinstance(value, str) else f"{key}:={json.dumps(value)}")
@@ -220,20 +165,23 @@ def _class(run: Run, module: Mapping[str, Any], path: Path, scope: Scope) -> lis
 
 
 def _config(run: Run, name: str, content: Any, path: Path, scope: Scope) -> None:
-    """Have a file written: sent along if it is the same for all jobs, else written by a command before the module's."""
-    value = _each(content, path, scope)
-    if depends(value):
-        run.helpers.add(WRITER)
-        writing = {"run": " ".join(map(quoted, ["python", WRITER, name, _as_json(value)]))}
-        if writing not in run.commands:
-            run.commands.append(writing)
+    """Have a file written: sent along if it is the same for all jobs, else written by a command before the module's.
+
+    So is one of which an earlier module of the task had another content.
+    """
+    if name.startswith("/") or not all(part not in ("", ".", "..") for part in name.split("/")):
+        scope.whole.findings.wrong(path, f'"{name}" leads out of the directory the task runs in', "give a plain name")
         return
-    text = json.dumps(value, indent=1) + "\n"
-    if run.written.get(name, text) != text:
-        scope.whole.findings.wrong(
-            path, f"{name} is written twice with different content", "give one of them another name"
-        )
-    run.written[name] = text
+    value = _each(content, path, scope)
+    text = "" if depends(value) else json.dumps(value, indent=1) + "\n"
+    if text and run.written.get(name, text) == text and name not in run.rewritten:
+        run.written[name] = text
+        return
+    run.rewritten.add(name)
+    run.helpers.add(WRITER)
+    writing = {"run": " ".join(map(quoted, ["python", WRITER, name, _as_json(value)]))}
+    if writing not in run.commands[-1:]:
+        run.commands.append(writing)
 
 
 def _as_json(value: Any) -> Mixed:
@@ -269,60 +217,16 @@ def command(
 
     Words with variables of the machine are put together by a shell that runs inside; all else reaches it as its arguments.
     """
-    names = sorted({found.strip("${}") for word in words for found in _VARIABLE.findall(_literal(word))})
+    names = sorted({found.strip("${}") for word in words for found in VARIABLE.findall(literal_of(word))})
     if names:
         findings.add("shell", path, f"uses {', '.join(names)} of the machine it runs on: put together by a shell there")
-        words = _by_shell(words, "OS_ARCH" in names)
+        words = by_shell(words, OS_ARCH if "OS_ARCH" in names else "")
     found: dict[str, Any] = {"run": " ".join(map(quoted, [*surroundings, *words]))}
     if clean not in (False, 0, "false"):
         found["variables"] = dict(CLEAN)
+    else:
+        findings.add(
+            "translated", (*path, "env_clear"), "the environment is a clean one all the same, but for PYTHONNOUSERSITE and SHELL",
+            "what a program needs of it, its env_shell sets",
+        )  # fmt: skip
     return found
-
-
-def _by_shell(words: Sequence[Any], arch: bool) -> list[Any]:
-    """Return the words that have a shell run others: variables in its script, every other piece an argument of it."""
-    given: list[Any] = []
-    script = f"OS_ARCH=$({OS_ARCH}); exec" if arch else "exec"
-    for word in words:
-        script += " "
-        for part in word.parts if isinstance(word, Mixed) else (word,):
-            script += _shell_piece(part, given)
-    return ["/bin/sh", "-c", script, "sh", *given]
-
-
-def _shell_piece(part: Any, given: list[Any]) -> str:
-    def argument(value: Any) -> str:
-        if isinstance(value, str) and _SAFE.match(value):
-            return value
-        given.append(value)
-        return f'"${{{len(given)}}}"'
-
-    if not isinstance(part, str):
-        return argument(Mixed((part,)) if isinstance(part, tuple) else part)
-    text, at = "", 0
-    for found in _VARIABLE.finditer(part):
-        text += argument(part[at : found.start()]) if at < found.start() else ""
-        text += f'"${{{found.group().strip("${}")}}}"'
-        at = found.end()
-    return text + (argument(part[at:]) if at < len(part) or not part else "")
-
-
-def _literal(word: Any) -> str:
-    if isinstance(word, Mixed):
-        return "".join(part for part in word.parts if isinstance(part, str))
-    return word if isinstance(word, str) else ""
-
-
-def quoted(word: Any) -> str:
-    """Return a word as a recipe's command line has it."""
-    parts = word.parts if isinstance(word, Mixed) else (word,) if isinstance(word, str) else ((word, ""),)
-    return "".join(_piece(part) for part in parts) or "''"
-
-
-def _piece(part: Any) -> str:
-    if not isinstance(part, str):
-        return Mixed((part,)).template
-    if not part or _SAFE.match(part):
-        return part
-    text = part.replace("{", "{{").replace("}", "}}")
-    return "'" + text.replace("'", "'\\''") + "'"

@@ -54,7 +54,8 @@ def load(text: str | bytes, filename: str) -> dict[str, Any]:
     if len(text) > MOST_BYTES:
         raise Invalid(f"{filename} is over {MOST_BYTES:,} bytes", code="bad-configuration")
     try:
-        plain = json.loads(text, object_pairs_hook=_pairs)
+        plain = json.loads(decoded(text), object_pairs_hook=_pairs)
+        json.dumps(plain, ensure_ascii=False).encode()  # half a character, as \\ud800, is none
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise Invalid(f"{filename} is no JSON: {error.msg} at {place}", code="bad-configuration") from None
@@ -63,6 +64,11 @@ def load(text: str | bytes, filename: str) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise Invalid(f"{filename} is no configuration: it holds no JSON object", code="bad-configuration")
     return plain
+
+
+def decoded(text: str | bytes) -> str:
+    """Return a configuration as text. Raises `ValueError` for what is not UTF-8."""
+    return text.decode("utf-8-sig") if isinstance(text, bytes) else text
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -149,7 +155,22 @@ def _filled(
     for key in table:
         if table[key] is None and key in defaults:
             findings.add("translated", (*path, key), "null is taken as if it were not there")
+    for key, value in found.items():
+        if not _fits(key, value, defaults[key]):
+            kind = "table, { ... }" if isinstance(defaults[key], dict) else "text in quotes"
+            findings.wrong((*path, key), f"{json.dumps(value)[:60]} is not what {key} has to be", f"write a {kind}")
+            found[key] = _fresh(defaults[key])
+    if "system" in table and not (table["system"] is None or isinstance(table["system"], dict)):
+        findings.wrong((*path, "system"), "it is no table", "write { ... }")
+        table = {key: value for key, value in table.items() if key != "system"}
     return found | {key: value for key, value in table.items() if key not in defaults}
+
+
+def _fits(key: str, value: Any, default: Any) -> bool:
+    """Tell whether a value may stand for a key: a table where the default is one, a text where that is one."""
+    if isinstance(default, dict):
+        return isinstance(value, dict)
+    return not isinstance(default, str) or key in ("args", "description") or isinstance(value, str)
 
 
 def _stranger(

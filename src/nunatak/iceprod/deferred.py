@@ -143,6 +143,8 @@ class Partial(Strict):
 
     @staticmethod
     def _shown(value: Any) -> str:
+        if isinstance(value, Deferred) and value.known is not UNKNOWN:
+            return Strict._shown(value.known)
         if depends(value):
             raise refuse("a name or a calculation is put together from what depends on the job")
         return Strict._shown(value)
@@ -153,6 +155,10 @@ class Partial(Strict):
             return super()._look_up(look)
         if isinstance(owner, str):
             owner = structure(owner)
+        if isinstance(owner, Deferred) and isinstance(owner.known, dict):
+            owner = owner.known
+        if isinstance(owner, dict) and isinstance(index, Deferred) and index.known is not UNKNOWN:
+            return Strict._entry(owner, index.known, look)
         if isinstance(owner, dict):
             raise refuse("which entry of a table is meant depends on the job", at=look.at)
         place = (

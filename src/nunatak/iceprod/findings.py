@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from nunatak.core.errors import Invalid, Problem
+from nunatak.iceprod.positions import Path, Place, nearest, places
 
-Path = tuple[str | int, ...]
-"""Where a value is: keys and list positions from the top of the configuration."""
+__all__ = ["KINDS", "Finding", "Findings", "Path", "spelled"]
+
 KINDS = ("wrong", "differs", "dropped", "translated", "asks", "shell")
 """`wrong` stops the import; `differs`: exact and strict give different values; `asks`: a feature a machine must have;
 `shell`: only a shell can do this."""
@@ -25,28 +26,36 @@ def spelled(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to say, with its place in the configuration."""
+    """One thing to say, with its place in the configuration: its dotted key; line and column from 1, 0 if it has none."""
 
     kind: str
     path: str
     message: str
     hint: str = ""
+    line: int = 0
+    column: int = 0
 
     def __str__(self) -> str:
-        """One line."""
+        """One line: `14:9 tasks[0].trays: message (hint)`."""
         tail = f" ({self.hint})" if self.hint else ""
-        return f"{self.path}: {self.message}{tail}" if self.path else f"{self.message}{tail}"
+        place = f"{self.line}:{self.column} " if self.line and self.path else ""
+        return f"{place}{self.path}: {self.message}{tail}" if self.path else f"{self.message}{tail}"
 
 
 @dataclass(slots=True)
 class Findings:
-    """Collects findings, each once."""
+    """Collects findings, each once. `text` is the JSON they are about."""
 
+    text: str = ""
     found: dict[Finding, None] = field(default_factory=dict)
+    places: Mapping[Path, Place] | None = None
 
     def add(self, kind: str, path: Path, message: str, hint: str = "") -> None:
         """Note one."""
-        self.found[Finding(kind, spelled(path), message, hint)] = None
+        if self.places is None:
+            self.places = places(self.text)
+        line, column = nearest(path, self.places)
+        self.found[Finding(kind, spelled(path), message, hint, line, column)] = None
 
     def wrong(self, path: Path, message: str, hint: str = "") -> None:
         """Note what stops the import."""
@@ -73,6 +82,7 @@ class Findings:
         """Raise `Invalid` (code `bad-configuration`) with everything that is wrong."""
         wrong = self.of("wrong")
         if wrong:
-            problems = [Problem(item.message, item.path, item.hint, filename) for item in wrong]
-            some = f"{len(wrong)} problems" if len(wrong) > 1 else "one problem"
-            raise Invalid(f"{filename} has {some}", code="bad-configuration", problems=problems)
+            wrong.sort(key=lambda item: (item.line, item.column))
+            problems = [Problem(item.message, item.path, item.hint, filename, item.line, item.column) for item in wrong]
+            some = f"{len(wrong)} problems" if len(wrong) > 1 else str(problems[0])
+            raise Invalid(f"{filename} cannot be imported: {some}", code="bad-configuration", problems=problems)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from nunatak.core.errors import Invalid
-from nunatak.iceprod.configuration import complete, load
+from nunatak.iceprod.configuration import complete, decoded, load
 from nunatak.iceprod.expansion import MODES, STRICT
 from nunatak.iceprod.findings import Finding, Findings
 from nunatak.iceprod.recipe import Draft, draft, parameters
@@ -45,8 +45,9 @@ def import_config(
     """
     if mode not in MODES:
         raise Invalid(f'"{mode}" is no mode of expansion', code="bad-mode", hint=f"known: {', '.join(MODES)}")
-    findings = Findings()
-    config = complete(load(text, filename), findings)
+    plain = load(text, filename)
+    findings = Findings(decoded(text))
+    config = complete(plain, findings)
     config["options"].update(options or {})
     attached = read_task_files(task_files, "the list of files")
     count = _count(config, jobs, attached)
@@ -59,7 +60,7 @@ def import_config(
     head = f"# From the IceProd configuration {re.sub(r'[^ -~]', '?', filename)}, read in {mode} mode.\n"
     return Imported(
         head + dump(recipe), mode, count, {**written, **helpers}, tuple(made.sources),
-        tuple(sorted(findings.found, key=lambda item: item.kind)),
+        tuple(sorted(findings.found, key=lambda item: (item.kind, item.line, item.column))),
     )  # fmt: skip
 
 
@@ -90,7 +91,10 @@ def _document(config: Mapping[str, Any], jobs: int, made: Draft, attached: TaskF
     return recipe
 
 
-class _Dumper(yaml.SafeDumper):
+_BASE: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_BASE):  # type: ignore[misc]
     """Writes texts so that YAML 1.2 reads them as texts, and short lists and tables on one line."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the name PyYAML gives it

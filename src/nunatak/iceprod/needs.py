@@ -24,6 +24,9 @@ def needs(task: Mapping[str, Any], path: Path, scope: Scope) -> tuple[dict[str, 
     """Return `needs` without features, and the features."""
     found: dict[str, Any] = {}
     for key in task["given"]:
+        if re.search(r"\$(?:options|args)?\(task\)", str(task["given"][key])):
+            place = (*path, "requirements", key)
+            scope.whole.findings.add("translated", place, "$(task) is the number of the task here, not its name")
         if key in ("cpu", "gpu", *UNITS):
             value = _amount(key, scope.text(task["requirements"][key], (*path, "requirements", key)), path, scope)
             if value is not None:
@@ -88,18 +91,60 @@ def _system(task: Mapping[str, Any], path: Path, scope: Scope, found: dict[str, 
     return []
 
 
-def batch_system(table: Any, path: Path, scope: Scope) -> None:
-    """Note what a configuration asks of HTCondor by hand: an engine's options hold that here."""
-    for name, attributes in table.items() if isinstance(table, dict) else ():
+_CLAUSE = re.compile(r"\(?\s*(?:TARGET\.|MY\.)?(\w+)\s*(?:(=\?=|==|>=)\s*(\"[^\"]*\"|[\w.]+))?\s*\)?\Z", re.IGNORECASE)
+_CVMFS = re.compile(r"has_?cvmfs", re.IGNORECASE)
+
+
+def batch_system(table: Any, path: Path, scope: Scope) -> list[str]:
+    """Return the features that stand for what a configuration asks of HTCondor by hand; note the rest as dropped.
+
+    Requirements are cut at `&&`; attributes of jobs (`+Name`) are an option of an engine here.
+    """
+    features: list[str] = []
+    if not isinstance(table, dict):
+        return features
+    for name, attributes in table.items():
         if not attributes:
             continue
         for key, value in attributes.items() if isinstance(attributes, dict) else [("", attributes)]:
-            place = (*path, "batchsys", name, key)
+            place = (*path, name, key) if key else (*path, name)
             if name != "condor":
                 scope.whole.findings.add("dropped", place, f"{name} is not known to IceProd either")
             elif key.lower() == "requirements":
-                scope.whole.findings.add(
-                    "dropped", place, f"{value}", "give it to the engine: `requirements`, or ask for a feature"
-                )
+                features += _requirements(scope.text(value, place), place, scope)
             else:
-                scope.whole.findings.add("dropped", place, f"+{key} = {value}", "give it to the engine: `attributes`")
+                hint = f"`attributes` of the HTCondor engine has it for all tasks: {key.lstrip('+')} = {value}"
+                scope.whole.findings.add("dropped", place, f"the attribute {key.lstrip('+')} of HTCondor's jobs", hint)
+    return features
+
+
+def _requirements(value: Any, place: Path, scope: Scope) -> list[str]:
+    features = []
+    for clause in re.split(r"\s*&&\s*", str(template(value)).strip()):
+        feature = _feature(clause)
+        if feature:
+            features.append(feature)
+            scope.whole.findings.add("asks", place, f"{clause}: the feature {feature}")
+        elif clause:
+            hint = (
+                "`requirements` of the HTCondor engine has it for all tasks; or name a feature for it, and ask for that"
+            )
+            scope.whole.findings.add("dropped", place, f"{clause} has no meaning outside HTCondor", hint)
+    return features
+
+
+def _feature(clause: str) -> str:
+    """Return the feature that stands for a condition on one attribute of a machine; "" if none does."""
+    found = _CLAUSE.match(clause.strip())
+    if not found:
+        return ""
+    name, sign, value = found[1], found[2] or "", (found[3] or "true").strip('"')
+    if name.lower() in ("gpus_capability", "cudacapability") and sign == ">=" and number(value) is not None:
+        return f"gpu_capability={value}"
+    if name.lower() in ("gpus_globalmemorymb", "cudaglobalmemorymb") and sign == ">=" and number(value) is not None:
+        return f"gpu_memory={value}MB"
+    if sign != ">=" and value.lower() in ("true", "1"):
+        return "cvmfs" if _CVMFS.match(name) else name
+    if sign in ("==", "=?=") and name.lower() in ("glidein_site", "site") and re.match(r"[\w.-]+\Z", value):
+        return f"site:{value}"
+    return ""

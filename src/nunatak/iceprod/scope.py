@@ -11,14 +11,16 @@ from typing import Any
 
 from nunatak.core.errors import Invalid
 from nunatak.iceprod.bounds import Meter, refuse
-from nunatak.iceprod.deferred import UNKNOWN, Deferred, Mixed, Partial, depends, literal
-from nunatak.iceprod.expansion import EXACT, STRICT
+from nunatak.iceprod.deferred import UNKNOWN, Deferred, Mixed, Partial, depends, literal, template
+from nunatak.iceprod.expansion import EXACT, STRICT, expand
 from nunatak.iceprod.findings import Findings, Path
-from nunatak.iceprod.levels import ENVIRONMENT, worked_out
+from nunatak.iceprod.levels import ENVIRONMENT, surroundings
 from nunatak.iceprod.names import Names
 
 SAMPLES = (0, 1, 7, 123)
 """Jobs for which the two modes are compared, beside the last."""
+MANY = 30
+"""Tasks of a configuration in which only the first and the last job are compared."""
 SAMPLE_DATASETS = (20_042, 31)
 RESERVED = frozenset((
     "dataset", "job", "jobs", "task", "attempt", "store", "input", "inputs", "output", "outputs", "path", "name", "stem",
@@ -50,6 +52,14 @@ class Whole:
     used: dict[str, tuple[Deferred, Any]] = field(default_factory=dict)  # steering parameters that the recipe needs
     samples: Mapping[str, str] = field(default_factory=dict)  # names of `foreach`, as they are in the first job
     tables: list[Mapping[str, Any]] = field(default_factory=list)  # what texts that are worked out later refer to
+    exporting: set[str] = field(default_factory=set)  # those whose values are being worked out
+    named: frozenset[str] | None = None
+
+    def mentioned(self) -> frozenset[str]:
+        """Return the names that steering parameters refer to by `$(name)`."""
+        if self.named is None:
+            self.named = frozenset(_NAMED.findall(json.dumps(self.config["steering"]["parameters"])))
+        return self.named
 
 
 class _Parameters(Partial):
@@ -67,6 +77,7 @@ class Scope:
     options: Mapping[str, Any]
     levels: tuple[Mapping[str, Any], ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    around: dict[Any, Any] = field(default_factory=dict, compare=False)  # what `concrete` needs, by job and mode
 
     def inside(self, own: Mapping[str, Any]) -> Scope:
         """Return the scope of what stands inside, with its own parameters."""
@@ -81,11 +92,11 @@ class Scope:
                 values[key] = Known(self._worker(around).value(raw))
             except Invalid:
                 values[key] = raw  # said where it is used, if it is
-        return replace(self, levels=(*self.levels, own), parameters=values)
+        return replace(self, levels=(*self.levels, own), parameters=values, around={})
 
     def with_options(self, **more: Any) -> Scope:
         """Return the scope with more options."""
-        return replace(self, options={**self.options, **more})
+        return replace(self, options={**self.options, **more}, around={})
 
     def _worker(self, parameters: Mapping[str, Any]) -> Partial:
         config = self.whole.config
@@ -114,13 +125,18 @@ class Scope:
         if key not in steering or not _IDENTIFIER.match(key) or key in RESERVED or keyword.iskeyword(key):
             return None
         inner = {name for level in self.levels[1:] for name in level}
-        if inner and any(f"$({name})" in json.dumps(steering) for name in inner) and "$(" in json.dumps(steering[key]):
+        if inner & self.whole.mentioned() and "$(" in json.dumps(steering[key]):
             return None  # what it stands for depends on where it is used
+        if key in self.whole.exporting:
+            return None  # a circle, which is said where it is worked out
         if key not in self.whole.used:
+            self.whole.exporting.add(key)
             try:
                 value = Scope(self.whole, self.whole.config["options"])._worker({}).value(steering[key])
             except Invalid:
                 return None
+            finally:
+                self.whole.exporting.discard(key)
             if depends(value) and not isinstance(value, Deferred | Mixed):
                 return None
             if isinstance(value, Deferred):
@@ -132,11 +148,13 @@ class Scope:
 
     def text(self, raw: Any, path: Path) -> Any:
         """Return a value worked out as far as it can be; what is wrong is noted, and gives ""."""
+        if isinstance(raw, int | float) or (isinstance(raw, str) and _WORD.match(raw)):
+            return raw  # the same in both modes
         if self.whole.mode == EXACT:
             return self.whole.findings.guarded(path, lambda: self._exact(raw, path), "")
         value = self.whole.findings.guarded(path, lambda: self._strict(raw), "")
         if value != "":
-            self._compare(raw, path)
+            self._compare(raw, path, constant=not depends(value) or (isinstance(value, Deferred) and _is_known(value)))
         return value
 
     def _strict(self, raw: Any) -> Any:
@@ -178,21 +196,44 @@ class Scope:
         """Return a text that is worked out when a job is known, by the function `iceprod` of the recipe language."""
         if not isinstance(raw, str):
             raise error or Invalid("a list or a table depends on the job", code="bad-expansion")
-        table = {
+        table: dict[str, Any] = {
             "mode": mode,
             "options": {key: value for key, value in self.options.items() if key not in (*LATER, "task_id")},
-            "steering": self.whole.config["steering"]["parameters"],
+            "steering": dict(self.whole.config["steering"]["parameters"]),
             "levels": [level for level in self.levels if level],
         }
-        if table not in self.whole.tables:
-            self.whole.tables.append(table)
-        return Deferred(f"iceprod({literal(raw)}, {table_name(self.whole.tables.index(table))})")
+        config = self.whole.config
+        more = {key: config[key] for key in config if key not in _OWN and config[key] is not None}
+        if config["steering"].get("system"):
+            more["system"] = config["steering"]["system"]
+        if more:
+            table["more"] = more
+        for where in self._samples()[:1]:
+            if _MACHINE.search(_shown(self.concrete(raw, where, mode))):
+                raise Invalid(
+                    "it depends on the job and on the machine at once, and cannot be put together",
+                    code="bad-expansion", hint="give each part an argument of its own",
+                )  # fmt: skip
+        written = template(table)
+        outermost = table["levels"][:1] == [table["steering"]]
+        for key, value in table["steering"].items():
+            if _plain(value) and self._exported(key) is not None:
+                for part in (written["steering"], *(written["levels"][:1] if outermost else ())):
+                    part[key] = f"{{{key}}}"
+        if written not in self.whole.tables:
+            self.whole.tables.append(written)
+        return Deferred(f"iceprod({literal(raw)}, {table_name(self.whole.tables.index(written))})")
 
-    def _compare(self, raw: Any, path: Path) -> None:
+    def _compare(self, raw: Any, path: Path, *, constant: bool) -> None:
+        samples = self._samples()[: 1 if constant else None]
         try:
-            found = [self.concrete(raw, where, EXACT) for where in self._samples()]
-            meant = [self.concrete(raw, where, STRICT) for where in self._samples()]
+            meant = [self.concrete(raw, where, STRICT) for where in samples]
         except Invalid:
+            return
+        try:
+            found = [self.concrete(raw, where, EXACT) for where in samples]
+        except Invalid as error:
+            self.whole.findings.add("differs", path, f"exact: an error, {error.message}; strict: {_shown(meant[0])}")
             return
         if list(map(_shown, found)) != list(map(_shown, meant)):
             self._say_difference(path, found, meant)
@@ -207,6 +248,8 @@ class Scope:
 
     def first(self, raw: Any) -> str:
         """Return a text as it is in the first job; "" if it cannot be worked out."""
+        if isinstance(raw, Mixed):
+            return "".join(part if isinstance(part, str) else self.first(part[0]) for part in raw.parts)
         if depends(raw):
             return self.whole.samples.get(raw.code, "") if isinstance(raw, Deferred) else ""
         try:
@@ -217,16 +260,25 @@ class Scope:
     def _samples(self) -> list[tuple[int, int]]:
         """Return datasets and jobs for which texts are worked out: what is the same in all of them depends on neither."""
         last = max(0, self.whole.jobs - 1)
-        jobs = sorted({job for job in (*SAMPLES, last) if job <= last})
+        some = SAMPLES if len(self.whole.config["tasks"]) <= MANY else SAMPLES[:1]
+        jobs = sorted({job for job in (*some, last) if job <= last})
         return [*((SAMPLE_DATASETS[0], job) for job in jobs), (SAMPLE_DATASETS[1], 0)]
 
     def concrete(self, raw: Any, where: tuple[int, int], mode: str) -> Any:
         """Return what a value stands for in one job of a dataset."""
-        dataset, job = where
-        later = {"dataset": dataset, "dataset_id": dataset, "job": job, "jobs_submitted": self.whole.jobs}
-        known = {key: f"<{key}>" if depends(value) else value for key, value in self.options.items()}
-        options = {**known, **{key: later[key] for key in LATER if key not in self.whole.config["options"]}}
-        return worked_out({**self.whole.config, "options": options}, self.levels, raw, mode)
+        if (where, mode) not in self.around:
+            dataset, job = where
+            later = {"dataset": dataset, "dataset_id": dataset, "job": job, "jobs_submitted": self.whole.jobs}
+            known = {key: f"<{key}>" if depends(value) else value for key, value in self.options.items()}
+            options = {**known, **{key: later[key] for key in LATER if key not in self.whole.config["options"]}}
+            config = {**self.whole.config, "options": options}
+            self.around[where, mode] = config, surroundings(config, self.levels, mode)
+        config, env = self.around[where, mode]
+        return expand(raw, job=config, env=env, mode=mode)
+
+
+_OWN = ("version", "description", "tasks", "options", "steering", "categories")
+"""Keys of a configuration that are kept otherwise, or that no text refers to."""
 
 
 def table_name(number: int) -> str:
@@ -234,9 +286,22 @@ def table_name(number: int) -> str:
     return f"iceprod_names_{number}" if number else "iceprod_names"
 
 
+def _is_known(value: Deferred) -> bool:
+    return value.known is not UNKNOWN
+
+
+def _plain(value: Any) -> bool:
+    """Tell whether a value stands for itself."""
+    return isinstance(value, int | float) or (isinstance(value, str) and "$" not in value and "\\" not in value)
+
+
 def _shown(value: Any) -> str:
     return str(value)
 
 
+_WORD = re.compile(r"(?!(?:true|false|null|nan|inf|infinity)\Z)[A-Za-z_/.-][A-Za-z_/.-]*\Z", re.IGNORECASE)
+"""A text that is nothing but a word: no number, no phrase, no JSON."""
+_MACHINE = re.compile(r"\$\{?(?:OS_ARCH|SROOT|I3_BUILD|I3_SRC)\b")
+_NAMED = re.compile(r"\$\(([^$()]*)\)")
 _PHRASE = re.compile(r"\$[A-Za-z_]*\([^)]{0,60}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,50}\Z")

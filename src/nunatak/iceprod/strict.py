@@ -117,10 +117,7 @@ class Strict:
         if isinstance(owner, str):
             owner = structure(owner)
         if isinstance(owner, dict):
-            key = self._key(index)
-            if key not in owner:
-                raise refuse(f'there is no "{key}" in {look.owner.text}', nearest(key, map(str, owner)), at=look.at)
-            return owner[key]
+            return self._entry(owner, self._key(index), look)
         if not isinstance(owner, list | str):
             raise refuse(
                 f"{look.owner.text} is {owner}, and has no parts", 'write "\\[" for the sign itself', at=look.at
@@ -133,6 +130,12 @@ class Strict:
                 f"there is no number {place} in {look.owner.text} of {len(owner)}", "the first is 0", at=look.at
             )
         return owner[place]
+
+    @staticmethod
+    def _entry(owner: Mapping[str, Any], key: Any, look: LookUp) -> Any:
+        if str(key) not in owner:
+            raise refuse(f'there is no "{key}" in {look.owner.text}', nearest(str(key), map(str, owner)), at=look.at)
+        return owner[str(key)]
 
     def _key(self, index: Any) -> str:
         try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nunatak.core.errors import Invalid
-from nunatak.iceprod.deferred import Deferred
+from nunatak.iceprod.deferred import Deferred, Mixed
 from nunatak.iceprod.findings import Findings, Path
 
 
@@ -20,6 +20,7 @@ class TaskFiles:
     jobs: int = 0
     rows: list[dict[str, str]] = field(default_factory=list)
     columns: dict[str, list[tuple[str, dict[str, Any]]]] = field(default_factory=dict)
+    schemes: dict[str, str] = field(default_factory=dict)
 
     def data(self, task: Mapping[str, Any], path: Path, findings: Findings) -> list[dict[str, Any]]:
         """Return a task's files as `data`, its addresses being names of the row."""
@@ -30,11 +31,16 @@ class TaskFiles:
             findings.wrong((*path, "task_files"), "files are given for this task, but task_files is not true")
         return [
             {
-                "path": (*path, "task_files", number), "remote": Deferred(column), "local": Deferred(f"{column}_name"),
+                "path": (*path, "task_files", number), "remote": self._address(column), "local": Deferred(f"{column}_name"),
                 "type": "permanent", "movement": entry["movement"], "transfer": entry["transfer"],
             }
             for number, (column, entry) in enumerate(columns)
         ]  # fmt: skip
+
+    def _address(self, column: str) -> Deferred | Mixed:
+        """Return the address of a file of each job: its scheme, which all have in common, and a name of the row."""
+        scheme = self.schemes.get(column, "")
+        return Mixed((f"{scheme}://", (Deferred(column), ""))) if scheme else Deferred(column)
 
 
 def read_task_files(text: str | bytes | None, filename: str) -> TaskFiles:
@@ -61,7 +67,12 @@ def read_task_files(text: str | bytes | None, filename: str) -> TaskFiles:
         column, first = columns[number]
         if (entry["movement"], entry["transfer"]) != (first["movement"], first["transfer"]):
             raise _bad(f"file {number} of {task} is moved otherwise in job {job} than in other jobs")
-        found.rows[job][column] = entry["filename"]
+        scheme, separator, rest = entry["filename"].rpartition("://")
+        if found.schemes.setdefault(column, scheme) != scheme:
+            raise _bad(
+                f"file {number} of {task} lies elsewhere in job {job}: {scheme}:// and not {found.schemes[column]}://"
+            )
+        found.rows[job][column] = rest if separator else entry["filename"]
         found.rows[job][f"{column}_name"] = entry["local"]
     for job, row in enumerate(found.rows):
         missing = [column for columns in found.columns.values() for column, _ in columns if column not in row]

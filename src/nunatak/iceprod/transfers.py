@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nunatak.iceprod.commands import quoted
 from nunatak.iceprod.deferred import Deferred, Mixed, depends, template
 from nunatak.iceprod.findings import Findings, Path
 from nunatak.iceprod.scope import Scope
+from nunatak.iceprod.words import quoted
 
 TOOL = "iceprod_transfer.py"
 """The file that moves a file with whichever tool for its scheme a node has."""
@@ -44,8 +44,9 @@ class Files:
     inputs: dict[str, Move] = field(default_factory=dict)
     outputs: dict[str, Move] = field(default_factory=dict)
 
-    def take(self, data: Sequence[Mapping[str, Any]], scope: Scope) -> None:
-        """Add the `data` of one level."""
+    def take(self, data: Sequence[Mapping[str, Any]], scope: Scope) -> Files:
+        """Add the `data` of one level; return what it has."""
+        own = Files()
         for entry in data:
             movement = entry["movement"]
             if movement not in ("input", "output", "both"):
@@ -58,8 +59,15 @@ class Files:
                 continue
             if movement in ("input", "both"):
                 self._keep(self.inputs, move, scope.whole.findings)
+                own.inputs.setdefault(template(move.name), move)
             if movement in ("output", "both"):
                 self._keep(self.outputs, move, scope.whole.findings)
+                own.outputs.setdefault(template(move.name), move)
+        return own
+
+    def together(self, inner: Files) -> Files:
+        """Return what is known inside a level that adds `inner`."""
+        return Files({**self.inputs, **inner.inputs}, {**self.outputs, **inner.outputs})
 
     @staticmethod
     def _keep(known: dict[str, Move], move: Move, findings: Findings) -> None:
@@ -176,11 +184,12 @@ def _below(base: Any, rest: Any) -> Any:
     if template(rest).startswith("/"):
         base_text = template(base)
         root = base_text[: base_text.find("/", base_text.find("://") + 3)] if "://" in base_text else ""
-        return _put_together(root or base, rest)
-    return _put_together(base, "" if template(base).endswith("/") else "/", rest)
+        return put_together(root or base, rest)
+    return put_together(base, "" if template(base).endswith("/") else "/", rest)
 
 
-def _put_together(*values: Any) -> Any:
+def put_together(*values: Any) -> Any:
+    """Return several texts as one."""
     parts: list[Any] = []
     for value in values:
         parts += value.parts if isinstance(value, Mixed) else [(value, "")] if isinstance(value, Deferred) else [value]

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 PASSED = {
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX"),
-    *("CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "COMPUTE", "OPENCL_VENDOR_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    "_CONDOR_SCRATCH_DIR",
     *("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"),
     *("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"),
 }

@@ -1,0 +1,77 @@
+"""Names of tasks, and which comes after which."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nunatak.iceprod.findings import Findings, Path
+from nunatak.iceprod.nearest import nearest
+from nunatak.iceprod.strict import whole
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}\Z")
+
+
+def recipe_names(tasks: Sequence[Mapping[str, Any]], findings: Findings) -> list[str | None]:
+    """Return what each task is called in the recipe; None for one whose name is missing or that of another."""
+    given = [task["name"] for task in tasks]
+    taken = {name for name in given if isinstance(name, str) and _NAME.match(name)}
+    found: list[str | None] = []
+    for number, name in enumerate(given):
+        path: Path = ("tasks", number, "name")
+        found.append(None)
+        if not isinstance(name, str) or not name.strip():
+            findings.wrong(path, "the task has no name", "give it one: $(task) and `depends` refer to it")
+        elif given.index(name) < number:
+            findings.wrong(path, f'"{name}" is the name of another task too', "give it another name")
+        else:
+            found[-1] = name if name in taken else _spelled(name, taken)
+            if name not in taken:
+                findings.add("translated", path, f'"{name}" is called {found[-1]}; $(task) stays as it is')
+            taken.add(found[-1] or "")
+    return found
+
+
+def _spelled(name: str, taken: set[str]) -> str:
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", name.strip())
+    plain = (plain if plain[:1].isalpha() else f"task_{plain}")[:60]
+    number, found = 1, plain
+    while found in taken:
+        number += 1
+        found = f"{plain}_{number}"
+    return found
+
+
+def before(depends: Any, number: int, tasks: Sequence[Mapping[str, Any]], path: Path, findings: Findings) -> list[int]:
+    """Return the numbers of the tasks that one comes after."""
+    names = [task["name"] for task in tasks]
+    found: list[int] = []
+    for place, given in enumerate(depends if isinstance(depends, list) else [depends]):
+        if given in names:
+            other = names.index(given)
+        elif whole(given) is not None:
+            other = int(whole(given) or 0)
+        elif isinstance(given, str) and (":" in given or "/" in given):
+            findings.add(
+                "dropped", (*path, place), f"{given} is a task of another dataset",
+                "submit when that one is done, or name its files as inputs: 41/{job}/TASK/FILE",
+            )  # fmt: skip
+            continue
+        else:
+            findings.wrong(
+                (*path, place), f"there is no task {json.dumps(given)}", nearest(str(given), map(str, names))
+            )
+            continue
+        if not 0 <= other < len(names):
+            findings.wrong(
+                (*path, place), f"there is no task number {other}", f"there are {len(names)}; the first is 0"
+            )
+        elif other == number:
+            findings.wrong((*path, place), "the task depends on itself", "remove it")
+        elif other > number:
+            findings.wrong((*path, place), f'"{names[other]}" comes later', "put the tasks in the order they run")
+        else:
+            found.append(other)
+    return list(dict.fromkeys(found))
