@@ -155,7 +155,8 @@ def _class(run: Run, module: Mapping[str, Any], path: Path, scope: Scope) -> lis
     words: list[Any] = ["python", RUNNER, name]
     for key, raw in (args or {}).items():
         value = scope.text(raw, (*path, "args", key))
-        if isinstance(value, list | dict) and depends(value):
+        typed = isinstance(value, Deferred) and (value.kind or isinstance(value.known, int | float))
+        if typed or (isinstance(value, list | dict) and depends(value)):
             words.append(Mixed((f"{key}:=", *_as_json(value).parts)))
         elif depends(value):
             words.append(Mixed((f"{key}=", *_parts(value))))
