@@ -77,6 +77,10 @@ def test_a_dataset_can_be_looked_at_from_all_sides(cli: Run, tmp_path: Path) -> 
     assert json.loads(cli("logs", f"{number}/1/first", "--json").stdout)["text"] == "hi 1\n"
     assert "submit" in cli("history", number).stdout
     assert cli("why", number).stdout.strip()
+    assert f"{number}/1/second" in cli("tasks", number, "--state", "done").stdout
+    assert len(json.loads(cli("tasks", number, "--task", "first", "--limit", "1", "--json").stdout)) == 1
+    assert f"{number}/0/first" in cli("files", f"{number}/0").stdout
+    assert cli("recipe", number).stdout.startswith("name: hello")
     assert "batch systems show it" in cli("why", f"{number}/0/first", "--script", code=3).stderr
     assert number in cli("ls", "--state", "done").stdout
     assert cli("errors", number).stdout == ""

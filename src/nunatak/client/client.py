@@ -283,6 +283,11 @@ class Client:
         plain: Mapping[str, Any] = self._to.get(f"{API}/recipes/{digest}")["plan"]
         return plain
 
+    def recipe(self, where: Where) -> Mapping[str, Any]:
+        """Return a dataset's recipe: `source` as written, `plan` as checked, its `revisions`."""
+        found: Mapping[str, Any] = self._to.get(f"{API}/datasets/{address_of(where).dataset}/recipe")
+        return found
+
     def files(self, where: Where) -> Iterator[OutputFile]:
         """Yield the recorded outputs of a dataset, job or task."""
         return (OutputFile.of(row) for row in self._to.pages(path_of("files", address_of(where))))
