@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo compare clusters test check format lint types contracts docs pictures bench up clean
 BIN := .venv/bin
-WORKERS ?= 3
+WORKERS ?= 4
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo:  ## run the physics mini-chain through a whole Nunatak, with its checks and plot
 	@tools/setup.sh run
@@ -23,7 +23,12 @@ clusters:  ## run the whole chain on a real HTCondor pool and a real Slurm, with
 test:  ## run every test, with a real PostgreSQL, HTCondor pool and Slurm (root on Debian 12)
 	@tools/setup.sh dev
 	@$(BIN)/python -m tests.services.install
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long"
+
+test-long:  ## the stories of real clusters and databases that take minutes each: half an hour
+	@tools/setup.sh dev
+	@$(BIN)/python -m tests.services.install
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long
 
 check: lint types contracts  ## format, lint, types, import contracts, generated docs (the tests: make test)
 	@$(BIN)/python tools/docs.py --check

@@ -387,6 +387,7 @@ def test_attempts_are_spread_over_several_schedds_and_found_again(pool: Pool, ma
     assert {end_of(host, f"2/{job}/a#1").reason for job in range(3)} == {Reason.TERMINATED}
 
 
+@pytest.mark.long
 def test_what_waits_is_kept_off_a_site_that_has_as_much_as_it_may(make: Callable[..., Host]) -> None:
     host = make(site="Machine", caps="alpha = 1; beta = 0")
     host.engine.submit([long("1/0/a#1")])

@@ -74,25 +74,21 @@ def test_other_datasets_take_their_part_and_priority_takes_it_back(under_way: tu
     assert compared.changed.middle < 0.75 * compared.now.middle
 
 
-def test_of_a_large_dataset_a_smaller_copy_says_the_same(
-    under_way: tuple[Mapping[str, Any], float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_a_large_dataset_a_smaller_copy_says_the_same(under_way: tuple[Mapping[str, Any], float]) -> None:
     found, left = under_way
-    monkeypatch.setattr(copy, "MOST", 200)
-    compared = compare(found, PLAN, Change(priority=2.0), range(2))
+    compared = compare(found, PLAN, Change(priority=2.0), range(2), most=200)
     assert compared.now.middle == pytest.approx(left, rel=0.2)
     assert "a copy of" in compared.notes[0]
 
 
-def test_slots_are_made_fewer_with_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copy, "MOST", 300)
+def test_slots_are_made_fewer_with_the_jobs() -> None:
     with campaign({"work": LogNormal(600, 0.3)}) as (made, _):
         made.add(pool(200))
         plan = line(3000, "work")
         dataset = made.submit(plan)
         found = snap(made, dataset)
     whole = pool(200).total.to_plain()
-    small = copy.Copy({**found, "engines": [{"name": "pool", "site": "here", "total": whole}]}, plan)
+    small = copy.Copy({**found, "engines": [{"name": "pool", "site": "here", "total": whole}]}, plan, most=300)
     assert (small.scale, small.stretch) == (0.1, 1.0)
     assert [engine.total.cpu for engine in small.engines()] == [20]
 

@@ -21,7 +21,12 @@ from tests.services.postgres import Postgres
 from tests.story.installation import until
 from tests.story.pool_site import Site, pool_site
 
-pytestmark = [pytest.mark.slow, pytest.mark.htcondor, pytest.mark.timeout(900)]  # the first may install the pool
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.slow,
+    pytest.mark.htcondor,
+    pytest.mark.timeout(900),
+]  # the first may install the pool
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ from tests.story.installation import Installation, installation, until
 MUONS = Path(__file__).parents[2] / "examples" / "muons"
 WHOLE = os.environ.get("NUNATAK_CHAIN") == "whole"
 HOURS = 3 * 3600 if WHOLE else 900
-pytestmark = [pytest.mark.slow, pytest.mark.htcondor, pytest.mark.timeout(HOURS)]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.htcondor, pytest.mark.timeout(HOURS)]
 
 
 @dataclass(frozen=True)

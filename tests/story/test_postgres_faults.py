@@ -19,7 +19,7 @@ from tests.story.cluster import STEPS, Cluster, Said, cluster
 from tests.story.installation import until
 from tests.story.test_full_disk import small_disk
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(420)]
 
 JOBS = 24
 
