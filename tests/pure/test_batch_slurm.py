@@ -276,6 +276,11 @@ def test_jobs_of_any_form_are_read_or_left_out(jobs: list[dict[str, Any]]) -> No
         assert job.index >= 0
 
 
+def test_an_element_of_an_array_with_a_number_below_zero_is_left_out() -> None:
+    job = {"job_id": 7, "array_job_id": 5, "array_task_id": -1, "job_state": "PENDING"}
+    assert list(read.squeue(json.dumps({"jobs": [job]}))) == []
+
+
 @given(st.text() | JSON.map(json.dumps))
 def test_garbage_is_no_answer_of_squeue(garbage: str) -> None:
     try:

@@ -154,7 +154,7 @@ def _indices(item: Mapping[str, Any], array: bool) -> Iterable[int]:
     task = _number(item.get("array_task_id"))
     several = _text(item.get("array_task_string"))
     if task is not None and not several:
-        return (task if array else 0,)
+        return () if array and task < 0 else (task if array else 0,)
     return _ranges(several) if several else (0,)
 
 
