@@ -24,7 +24,7 @@ _RECEIPT = re.compile(r"^(\d+)(?:\.\d+-\d+:\d+)?\s*$", re.MULTILINE)
 _UNSURE = re.compile(r"timed? ?out|got read error|connection closed|broken pipe", re.IGNORECASE)
 
 
-class GridEngine:
+class GridEngine(static.Plain):
     """The dialect of Grid Engine. Every submission is an array, and known by its name, which is the mark."""
 
     name = "Grid Engine"
@@ -80,18 +80,6 @@ class GridEngine:
         """Delete jobs and elements of arrays."""
         names = sorted({f"{job.id}.{job.index}" if job.index else job.id for job in jobs})
         return Ask(tuple(Command(("qdel", *part)) for part in chunks(names, _TOGETHER)), nothing)
-
-    def skip(self, _jobs: Sequence[Job]) -> Ask[None]:
-        """It signals all processes of a job, so that no series are run."""
-        return Ask((), nothing)
-
-    def avoid(self, _ids: Sequence[str], _nodes: Sequence[str]) -> Ask[None]:
-        """What waits is left where it is."""
-        return Ask((), nothing)
-
-    def cluster(self) -> Ask[Cluster]:
-        """Return what the installation says there is."""
-        return static.cluster(self._most, self._queues, 1000)
 
 
 def submitted(answers: Sequence[Answer]) -> Submitted:

@@ -33,7 +33,7 @@ _REASONS = (
 )  # fmt: skip
 
 
-class Lsf:
+class Lsf(static.Plain):
     """The dialect of LSF. Every submission is an array, and known by its name, which is the mark."""
 
     name = "LSF"
@@ -77,18 +77,6 @@ class Lsf:
         """Kill jobs and elements of arrays."""
         names = sorted({f"{job.id}[{job.index}]" if job.index else job.id for job in jobs})
         return Ask(tuple(Command(("bkill", *part)) for part in chunks(names, _TOGETHER)), nothing)
-
-    def skip(self, _jobs: Sequence[Job]) -> Ask[None]:
-        """It signals all processes of a job, so that no series are run."""
-        return Ask((), nothing)
-
-    def avoid(self, _ids: Sequence[str], _nodes: Sequence[str]) -> Ask[None]:
-        """What waits is left where it is."""
-        return Ask((), nothing)
-
-    def cluster(self) -> Ask[Cluster]:
-        """Return what the installation says there is."""
-        return static.cluster(self._most, self._queues, 1000)
 
 
 def submitted(answers: Sequence[Answer]) -> Submitted:

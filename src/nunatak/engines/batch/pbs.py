@@ -32,7 +32,7 @@ _CODES = {
 """Exit values of jobs that were ended: vmem, mem, cput and walltime in OpenPBS; over a limit in Torque."""
 
 
-class Pbs:
+class Pbs(static.Plain):
     """The dialect of OpenPBS, or with `torque` of Torque. Jobs are known by their name, which is the mark."""
 
     name = "PBS"
@@ -92,18 +92,6 @@ class Pbs:
         """Delete jobs and elements of arrays."""
         names = sorted({job.id.replace("[]", f"[{job.index}]") if job.index else job.id for job in jobs})
         return Ask(tuple(Command(("qdel", *part)) for part in chunks(names, _TOGETHER)), nothing)
-
-    def skip(self, _jobs: Sequence[Job]) -> Ask[None]:
-        """It signals all processes of a job, so that no series are run."""
-        return Ask((), nothing)
-
-    def avoid(self, _ids: Sequence[str], _nodes: Sequence[str]) -> Ask[None]:
-        """PBS has no list of nodes not to use."""
-        return Ask((), nothing)
-
-    def cluster(self) -> Ask[Cluster]:
-        """Return what the installation says there is."""
-        return static.cluster(self._most, self._queues, 1000)
 
 
 def submitted(answers: Sequence[Answer]) -> Submitted:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nunatak.core.work import Shape
-from nunatak.engines.batch.dialect import Ask
-from nunatak.engines.batch.model import Cluster, Node, Queue
+from nunatak.engines.batch.dialect import Ask, nothing
+from nunatak.engines.batch.model import Cluster, Job, Node, Queue
 
 MIB = 1024 * 1024
 ANY = "any"
@@ -19,6 +19,25 @@ def cluster(most: Shape, queues: Sequence[str], array: int, history: str = "") -
     node = Node("", most.cpu, most.memory, most.gpu, platform=most.platform, queues=names)
     found = Cluster((node,), tuple(Queue(name, time=most.time) for name in names), array, history)
     return Ask((), lambda _answers: found)
+
+
+class Plain:
+    """What dialects have in common whose batch system keeps no list of nodes, and signals all processes of a job at once."""
+
+    _most: Shape
+    _queues: Sequence[str]
+
+    def skip(self, _jobs: Sequence[Job]) -> Ask[None]:
+        """It signals all processes of a job, so that no series are run."""
+        return Ask((), nothing)
+
+    def avoid(self, _ids: Sequence[str], _nodes: Sequence[str]) -> Ask[None]:
+        """What waits is left where it is."""
+        return Ask((), nothing)
+
+    def cluster(self) -> Ask[Cluster]:
+        """Return what the installation says there is."""
+        return cluster(self._most, self._queues, 1000)
 
 
 def queue(queues: Sequence[str]) -> str:
