@@ -5,44 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 
-from nunatak.core.errors import Unavailable
 from nunatak.core.work import Series, Shape, TaskSpec
 from nunatak.engines.attempts import Attempt, Worker, alone, in_a_row
-from nunatak.engines.folder import Folder
-from nunatak.engines.keys import Key, key_of, specs_of
+from nunatak.engines.keys import Key
+from nunatak.engines.placing import Placed, place_all
 from nunatak.engines.protocol import Handle
 from nunatak.engines.sandbox import Sandbox, Shelf
 
 
 def place(shelf: Shelf, new: Sequence[TaskSpec | Series], handles: Mapping[Key, Handle]) -> list[Worker]:
     """Make the sandboxes of a batch, all or none. Raises `Unavailable`."""
-    boxes: list[Sandbox] = []
-    homes: list[Folder] = []
-    try:
-        return [_place_one(shelf, item, handles, boxes, homes) for item in new]
-    except OSError as error:
-        for box in boxes:
-            shelf.undo(box)
-        for home in homes:
-            shelf.discard_series(home)
-        raise Unavailable(
-            f"the sandboxes could not be made: {error.strerror or error}",
-            code="engine-directory",
-            hint=f"check space and permissions of {shelf.root}",
-        ) from None
+    return [_worker(placed) for placed in place_all(shelf, new, handles)]
 
 
-def _place_one(
-    shelf: Shelf, item: TaskSpec | Series, handles: Mapping[Key, Handle], boxes: list[Sandbox], homes: list[Folder]
-) -> Worker:
-    """Make what one worker needs, and note in `boxes` and `homes` what was made."""
-    if isinstance(item, Series):  # what belongs together is known before anything of it is there
-        homes.append(shelf.place_series(item.shape, [handles[key_of(spec)] for spec in item.members]))
-    attempts = []
-    for spec in specs_of(item):
-        boxes.append(shelf.place(handles[key_of(spec)], spec))
-        attempts.append(Attempt(boxes[-1], spec.shape))
-    return in_a_row(homes[-1], item.shape, attempts) if isinstance(item, Series) else alone(attempts[0])
+def _worker(placed: Placed) -> Worker:
+    attempts = [Attempt(box, spec.shape) for box, spec in zip(placed.boxes, placed.specs, strict=True)]
+    if placed.series and placed.home:
+        return in_a_row(placed.home, placed.series.shape, attempts)
+    return alone(attempts[0])
 
 
 def left_by_an_earlier_engine(shelf: Shelf) -> list[Worker]:
