@@ -212,6 +212,8 @@ def test_jobs_and_tasks_are_suspended_and_reset(worked: IceProd) -> None:
     assert worked.get("/datasets/1/tasks/1-1-generate")["status"] == "suspended"
     worked.post("/datasets/1/task_actions/bulk_status/waiting", {"tasks": ["1-1-generate"]})
     assert worked.get("/datasets/1/tasks/1-1-generate")["status"] == "waiting"
+    assert worked.post("/datasets/1/job_actions/bulk_forget", {}, 404)["code"] == 404
+    assert worked.post("/datasets/1/task_actions/bulk_forget", {}, 404)["error"]
     worked.put("/datasets/1/jobs/1-0/status", {"status": "suspended"})
     worked.post("/datasets/1/task_actions/bulk_hard_reset")
     worked.post("/datasets/1/task_actions/bulk_reset", {"jobs": ["1-0"]})

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from nunatak.api import ownership
 from nunatak.api.requests import principal_of, services_of
 from nunatak.core.address import Address
-from nunatak.core.errors import Conflict, Invalid
+from nunatak.core.errors import Conflict, Invalid, NotFound
 from nunatak.tasks import control, look
 
 MOST = 10_000
@@ -18,6 +18,18 @@ MOST = 10_000
 HOLD, RESET = "suspended", "processing"
 NEXT = {HOLD: ("hold",), RESET: ("release", "retry"), "waiting": ("release", "retry"), "idle": ("release", "retry")}
 """The verbs that bring something to a status."""
+
+BULK = {"bulk_suspend": HOLD, "bulk_reset": RESET, "bulk_hard_reset": RESET}
+"""The actions on many jobs or tasks, and the status they bring them to; what is complete stays so."""
+
+
+def status_of(action: str) -> str:
+    """Return the status that an action on many brings them to. Raises `NotFound` for an action that is none."""
+    if action not in BULK:
+        raise NotFound(
+            f"there is no action {action}", code="no-action", hint=f"one of {', '.join(BULK)}, bulk_status/STATUS"
+        )
+    return BULK[action]
 
 
 def change(request: Request, addresses: Sequence[Address], status: str) -> int:

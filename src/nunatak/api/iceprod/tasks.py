@@ -125,22 +125,10 @@ def bulk_status(dataset_id: str, status: str, sent: Chosen, request: Request) ->
     return _bulk(dataset_id, sent, status, request)
 
 
-@router.post("/task_actions/bulk_suspend", name="iceprod_bulk_suspend_tasks")
-def bulk_suspend(dataset_id: str, sent: Chosen, request: Request) -> Response:
-    """Suspend tasks."""
-    return _bulk(dataset_id, sent, changing.HOLD, request)
-
-
-@router.post("/task_actions/bulk_reset", name="iceprod_bulk_reset_tasks")
-def bulk_reset(dataset_id: str, sent: Chosen, request: Request) -> Response:
-    """Let suspended and failed tasks go on."""
-    return _bulk(dataset_id, sent, changing.RESET, request)
-
-
-@router.post("/task_actions/bulk_hard_reset", name="iceprod_bulk_hard_reset_tasks")
-def bulk_hard_reset(dataset_id: str, sent: Chosen, request: Request) -> Response:
-    """Let suspended and failed tasks go on; what is complete stays so."""
-    return _bulk(dataset_id, sent, changing.RESET, request)
+@router.post("/task_actions/{action}", name="iceprod_bulk_tasks")
+def bulk(dataset_id: str, action: str, sent: Chosen, request: Request) -> Response:
+    """Suspend tasks, or let suspended and failed ones go on."""
+    return _bulk(dataset_id, sent, changing.status_of(action), request)
 
 
 def _bulk(dataset_id: str, sent: Chosen, status: str, request: Request) -> Response:
