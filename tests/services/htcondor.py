@@ -26,6 +26,7 @@ from pathlib import Path
 
 from tests.services import apt
 from tests.services.postgres import free_port
+from tests.services.roots import cache, locked, run
 
 USER, IDENTITY = 4001, "prod"
 """Who submits: a user id that has no name on this machine, and its name in the pool."""
@@ -117,16 +118,11 @@ while True:
 """
 
 
-def cache() -> Path:
-    """Return where installed systems are kept."""
-    return Path(os.environ.get("NUNATAK_TEST_CACHE", "/var/tmp/nunatak-tests"))
-
-
 def system() -> Path:
     """Return the root that all pools run on, installed if it was not."""
     home = cache() / "htcondor"
     home.mkdir(parents=True, exist_ok=True)
-    with _locked(home / "install.lock"):
+    with locked(home / "install.lock"):
         _install(home)
     return home / "root"
 
@@ -178,7 +174,7 @@ class Pool:
     def admin(self, *words: str) -> str:
         """Run a command of HTCondor as its administrator; return what it printed."""
         inside = ("nsenter", "--mount", f"--target={self._record()['pid']}")
-        return _run([*inside, "chroot", str(self.root), *words], env=_plain_environ())
+        return run([*inside, "chroot", str(self.root), *words], env=_plain_environ())
 
     def pids(self, name: str) -> list[int]:
         """Return the processes of this pool by the name of their program, like `condor_schedd`."""
@@ -214,7 +210,7 @@ class Pool:
 
     def wait(self) -> None:
         """Wait until the pool answers."""
-        _run([*AS_USER, sys.executable, "-c", _READY % len(_NODES)], env=self.environ())
+        run([*AS_USER, sys.executable, "-c", _READY % len(_NODES)], env=self.environ())
 
     # ---- life
 
@@ -314,14 +310,14 @@ def _install(home: Path) -> None:
     if not mark.exists():
         apt.install(("debootstrap",), lambda: bool(shutil.which("debootstrap")))
         shutil.rmtree(root, ignore_errors=True)  # nothing can be mounted in it: mounts are made in private
-        _run(["debootstrap", "--variant=minbase", "--include=ca-certificates", _SUITE, str(root)])
+        run(["debootstrap", "--variant=minbase", "--include=ca-certificates", _SUITE, str(root)])
     get = f"apt-get update -q && apt-get install -q -y --no-install-recommends {' '.join(_PACKAGES)}"
-    _run(
+    run(
         [*_APART, "sh", "-c", _BEGIN, "sh", str(root), "--", "sh", "-c", get],
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
     )
     if f":{USER}:" not in (root / "etc/passwd").read_text():
-        _run(["chroot", str(root), "useradd", "-u", str(USER), "-M", IDENTITY])
+        run(["chroot", str(root), "useradd", "-u", str(USER), "-M", IDENTITY])
     mark.write_text("\n".join(_PACKAGES))
 
 
@@ -334,13 +330,13 @@ def shared_pool() -> Iterator[Pool]:
     pool = Pool(_shared())
     pool.directory.mkdir(parents=True, exist_ok=True)
     with (pool.directory / "users").open("a") as users:
-        with _locked(pool.directory / "lock"):
+        with locked(pool.directory / "lock"):
             fcntl.flock(users, fcntl.LOCK_SH)
             pool.start()
         try:
             yield pool
         finally:
-            with _locked(pool.directory / "lock"):
+            with locked(pool.directory / "lock"):
                 try:
                     fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -368,23 +364,9 @@ def _shared() -> Path:
     return cache() / "htcondor" / "shared"
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _plain_environ() -> dict[str, str]:
     """Return an environment without what a client in this process has set for HTCondor."""
     return {name: value for name, value in os.environ.items() if "CONDOR" not in name}
-
-
-def _run(command: list[str], *, env: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        raise RuntimeError(f"{command[0]} failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout
 
 
 def _stat(pid: int) -> list[str]:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.services.htcondor import cache
+from tests.services.roots import cache
 
 _PYTHON = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 _LEFT_OUT = ("site-packages", "dist-packages", "test", "config-*", "idlelib", "tkinter", "turtledemo")
