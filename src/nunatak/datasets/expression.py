@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import operator
 import threading
 import warnings
@@ -13,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from nunatak.core.errors import Invalid
+from nunatak.core.spelling import nearest
 from nunatak.datasets.functions import FUNCTIONS, MOST_BITS, MOST_ITEMS, MOST_TEXT, bounded, kind, refuse
 
 MOST_LENGTH = 1000
@@ -35,15 +35,6 @@ class Expression:
     evaluate: Evaluate
     names: frozenset[str]
     functions: frozenset[str]
-
-
-def nearest(word: str, known: Iterable[str], say: str = "did you mean {}?") -> str:
-    """Return a hint with the nearest valid spelling, or the valid ones if none is near and they are few."""
-    choices = sorted(set(known))
-    near = difflib.get_close_matches(word, choices, 1, 0.6)
-    if near:
-        return say.format(f'"{near[0]}"')
-    return f"known: {', '.join(choices)}" if 0 < len(choices) <= 20 else ""
 
 
 def unknown_name(name: str, known: Iterable[str]) -> Invalid:

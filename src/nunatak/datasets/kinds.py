@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from nunatak.core import units
 from nunatak.core.errors import Invalid
-from nunatak.datasets.expression import nearest
+from nunatak.core.spelling import nearest
 from nunatak.datasets.report import GONE, Report, quoted, wrong_type
 from nunatak.datasets.yaml_source import Path
 

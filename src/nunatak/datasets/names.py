@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from nunatak.core.errors import Invalid
-from nunatak.datasets.expression import nearest
+from nunatak.core.spelling import nearest
 from nunatak.datasets.functions import FUNCTIONS
 from nunatak.datasets.parameters import joined
 from nunatak.datasets.report import Report, quoted

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nunatak.core.spelling import nearest
 from nunatak.datasets.draft import Draft
-from nunatak.datasets.expression import nearest
 from nunatak.datasets.plan import InputPlan
 from nunatak.datasets.report import Report, quoted
 from nunatak.datasets.wiring import ancestors, circle

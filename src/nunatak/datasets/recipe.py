@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from nunatak.core.errors import Invalid
+from nunatak.core.spelling import nearest
 from nunatak.datasets.check import Builder
-from nunatak.datasets.expression import nearest
 from nunatak.datasets.manifest import Manifest
 from nunatak.datasets.plan import Plan
 from nunatak.datasets.report import GONE, Report, quoted

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nunatak.datasets.expression import nearest
+from nunatak.core.spelling import nearest
 from nunatak.datasets.kinds import Kind, Schema
 from nunatak.datasets.report import GONE, Report, quoted, wrong_type
 from nunatak.datasets.yaml_source import Path

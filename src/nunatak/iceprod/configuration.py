@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nunatak.core.errors import Invalid
+from nunatak.core.spelling import nearest
 from nunatak.iceprod.findings import Findings, Path
-from nunatak.iceprod.nearest import nearest
 
 MOST_BYTES = 4_000_000
 """Size of a configuration."""

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nunatak.core.spelling import nearest
 from nunatak.iceprod.findings import Findings, Path
-from nunatak.iceprod.nearest import nearest
 from nunatak.iceprod.strict import whole
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}\Z")

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nunatak.core.errors import Invalid
+from nunatak.core.spelling import nearest
 from nunatak.iceprod.arithmetic import NotArithmetic, calculate
 from nunatak.iceprod.bounds import MOST_DEPTH, Meter, bounded_text, refuse
 from nunatak.iceprod.names import TABLES, GivenUp, Names, Unresolved, look_up
-from nunatak.iceprod.nearest import nearest
 from nunatak.iceprod.printing import NotPrintable, print_strict
 from nunatak.iceprod.reading import Literal, LookUp, Phrase, Text, read, split
 
