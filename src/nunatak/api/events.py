@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from nunatak.api.requests import base_url, dumps
 from nunatak.api.services import Services
+from nunatak.api.watched import Watched
 from nunatak.core.errors import NunatakError, Unavailable
 from nunatak.tasks import look
 
@@ -23,18 +24,14 @@ END = b"event: end\ndata: {}\n\n"
 Plain = dict[str, Any]
 
 
-class Poller:
+class Poller(Watched):
     """Looks at one dataset while anyone watches; every watcher waits for the next change."""
 
     def __init__(self, services: Services, dataset: int) -> None:
         """Begin without watchers."""
+        super().__init__()
         self.services, self.dataset = services, dataset
-        self.watchers = 0
-        self.version = 0
         self.plain: Plain = {}
-        self.ended = False
-        self._changed = asyncio.Condition()
-        self._task: asyncio.Task[None] | None = None
 
     def read(self) -> Plain:
         """Return the status now."""
@@ -58,9 +55,7 @@ class Poller:
                 continue  # the database has said so once
             except NunatakError as error:
                 log.warning("watching", dataset=self.dataset, error=str(error))
-        async with self._changed:
-            self.ended = True
-            self._changed.notify_all()
+        await self._end()
 
     async def _publish(self, plain: Plain) -> None:
         if plain == self.plain:
@@ -69,21 +64,6 @@ class Poller:
             self.plain, self.version = plain, self.version + 1
             self.ended = plain["state"] == "done"
             self._changed.notify_all()
-
-    async def after(self, version: int, seconds: float) -> bool:
-        """Wait for something newer than `version`, at most `seconds`; tells whether there is."""
-        try:
-            async with asyncio.timeout(seconds), self._changed:
-                await self._changed.wait_for(lambda: self.version > version or self.ended)
-        except TimeoutError:
-            return False
-        return True
-
-    async def stop(self) -> None:
-        """Stop looking."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
 
 async def watch(request: Request, dataset: int) -> Response:

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from nunatak.api.requests import dumps, principal_of
 from nunatak.api.services import Services
+from nunatak.api.watched import Watched
 from nunatak.core.errors import NunatakError
 from nunatak.web import guard
 
@@ -26,19 +27,15 @@ Look = Callable[[], Mapping[str, str]]
 Key = tuple[str, str, str]
 
 
-class Feed:
+class Feed(Watched):
     """One thing that is watched: its parts, each with the version at which it changed last."""
 
     def __init__(self, feeds: Feeds, look: Look) -> None:
         """Begin without watchers."""
+        super().__init__()
         self._feeds, self._look = feeds, look
-        self.watchers = 0
-        self.version = 0
-        self.ended = False
         self._parts: dict[str, tuple[int, str]] = {}
         self._ready: dict[int, bytes] = {}
-        self._changed = asyncio.Condition()
-        self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Go on looking while anyone watches."""
@@ -53,9 +50,7 @@ class Feed:
             except NunatakError as error:
                 log.warning("watching a page", error=str(error))
             await asyncio.sleep(self._feeds.pause(time.perf_counter() - begun))
-        async with self._changed:
-            self.ended = True
-            self._changed.notify_all()
+        await self._end()
 
     async def _publish(self, found: Mapping[str, str]) -> None:
         changed = {name: text for name, text in found.items() if self._parts.get(name, (0, ""))[1] != text}
@@ -67,27 +62,12 @@ class Feed:
             self._ready.clear()
             self._changed.notify_all()
 
-    async def after(self, version: int, seconds: float) -> bool:
-        """Wait for something newer than `version`, at most `seconds`; tells whether there is."""
-        try:
-            async with asyncio.timeout(seconds), self._changed:
-                await self._changed.wait_for(lambda: self.version > version or self.ended)
-        except TimeoutError:
-            return False
-        return True
-
     def since(self, version: int) -> bytes:
         """Return the event with what changed after `version`; made once for all who ask."""
         if version not in self._ready:
             news = {name: text for name, (at, text) in self._parts.items() if at > version}
             self._ready[version] = b"event: parts\ndata: " + dumps(news) + b"\n\n"
         return self._ready[version]
-
-    async def stop(self) -> None:
-        """Stop looking."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
 
 class Feeds:
