@@ -110,3 +110,17 @@ def test_parameters_of_steering_can_be_set() -> None:
     made = imported(configuration("$(n) $eval($(n)+$(job)) $sprintf($sprintf('%%0%dd', $(n)), $(job))"))
     plan = compile_recipe(made.text, filename="r.yaml", manifest=Manifest({}), parameters={"n": "2"})
     assert list(dry_run(plan, 7)[0]["commands"][0]["argv"])[2:] == ["2", "9", "07"]
+
+
+def test_what_comes_round_every_few_jobs_is_not_taken_to_be_the_same_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "nunatak.iceprod.scope.MANY", 0
+    )  # as in a configuration of very many tasks: few jobs are looked at
+    made = imported(configuration(["$sprintf('%02d',$eval($(job)%3))"]), jobs=4, mode="exact")
+    assert [argv(made, job)[-1] for job in range(4)] == ["0", "1", "2", "0"]
+
+
+@pytest.mark.parametrize("mode", ["strict", "exact"])
+def test_a_parameter_of_a_module_refers_to_its_neighbour_and_not_to_steering(mode: str) -> None:
+    config = configuration(["$(b)"], parameters={"a": "of the task", "b": "$(a)"})
+    assert argv(imported(config, mode=mode), 0)[-1] == "of the task"

@@ -21,6 +21,8 @@ SAMPLES = (0, 1, 7, 123)
 """Jobs for which the two modes are compared, beside the last."""
 MANY = 30
 """Tasks of a configuration in which only the first and the last job are compared."""
+CLOSE = 24
+"""Jobs from the first on that have to agree before a text is taken to be the same in all."""
 SAMPLE_DATASETS = (20_042, 31)
 RESERVED = frozenset((
     "dataset", "job", "jobs", "task", "attempt", "store", "input", "inputs", "output", "outputs", "path", "name", "stem",
@@ -82,6 +84,7 @@ class Scope:
     def inside(self, own: Mapping[str, Any]) -> Scope:
         """Return the scope of what stands inside, with its own parameters."""
         values = dict(self.parameters)
+        inner = replace(self, levels=(*self.levels, own), around={})
         for key, raw in own.items():
             around = {**self.parameters, **own}
             if key in self.parameters:
@@ -89,10 +92,10 @@ class Scope:
             else:
                 around.pop(key)
             try:
-                values[key] = Known(self._worker(around).value(raw))
+                values[key] = Known(inner._worker(around).value(raw))
             except Invalid:
                 values[key] = raw  # said where it is used, if it is
-        return replace(self, levels=(*self.levels, own), parameters=values, around={})
+        return replace(inner, parameters=values)
 
     def with_options(self, **more: Any) -> Scope:
         """Return the scope with more options."""
@@ -188,9 +191,14 @@ class Scope:
                 pass
         elif meant:
             self._say_difference(path, found, meant)
-        if all(_shown(value) == _shown(found[0]) for value in found):
+        if self._same_in_all(raw, _shown(found[0])):
             return found[0]
         return self._by_function(raw, EXACT, None)
+
+    def _same_in_all(self, raw: Any, shown: str) -> bool:
+        """Tell whether a text is the same in all jobs, by many of them: what comes round every few jobs is seen."""
+        more = [(SAMPLE_DATASETS[0], job) for job in range(min(self.whole.jobs, CLOSE))]
+        return all(_shown(self.concrete(raw, where, EXACT)) == shown for where in [*self._samples(), *more])
 
     def _by_function(self, raw: Any, mode: str, error: Invalid | None) -> Any:
         """Return a text that is worked out when a job is known, by the function `iceprod` of the recipe language."""
