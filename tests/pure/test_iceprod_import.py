@@ -124,3 +124,19 @@ def test_what_comes_round_every_few_jobs_is_not_taken_to_be_the_same_in_all(monk
 def test_a_parameter_of_a_module_refers_to_its_neighbour_and_not_to_steering(mode: str) -> None:
     config = configuration(["$(b)"], parameters={"a": "of the task", "b": "$(a)"})
     assert argv(imported(config, mode=mode), 0)[-1] == "of the task"
+
+
+@pytest.mark.parametrize("mode", ["strict", "exact"])
+def test_a_parameter_that_waits_for_the_iteration_keeps_the_names_it_stands_among(mode: str) -> None:
+    config = configuration(["$(c)"], parameters={"b": "x$(iter)", "c": "$(b)"})
+    config["tasks"][0]["trays"][0]["modules"][0]["parameters"] = {"b": "of the module"}
+    assert argv(imported(config, mode=mode), 0)[-1] == "x0"
+
+
+def test_arguments_of_a_class_that_are_no_json_are_a_mistake_at_their_place() -> None:
+    config = configuration("{job}")
+    module = {"running_class": "a.B", "args": "{job}"}
+    config["tasks"][0]["trays"][0]["modules"] = [module]
+    with pytest.raises(Invalid) as caught:
+        imported(config)
+    assert [problem.path for problem in caught.value.problems] == ["tasks[0].trays[0].modules[0].args"]

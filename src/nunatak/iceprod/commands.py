@@ -91,13 +91,19 @@ def file_name(url: str) -> str:
     return posixpath.basename(url.split("?", 1)[0].split("#", 1)[0])
 
 
-def arguments(args: Any, path: Path, scope: Scope) -> list[Any]:
-    """Return `args` in any of its forms as words: text, list, table, or a table of `args` and `kwargs`."""
+def as_json(args: Any, path: Path, findings: Findings) -> Any:
+    """Return `args`, read as JSON where they are a text that looks like a table or a list."""
     if isinstance(args, str) and args[:1] in ("{", "["):
         try:
-            args = json.loads(args)
-        except ValueError:
-            scope.whole.findings.add("translated", path, "it looks like JSON and is none: taken as text")
+            return json.loads(args)
+        except (ValueError, RecursionError):
+            findings.add("translated", path, "it looks like JSON and is none: taken as text")
+    return args
+
+
+def arguments(args: Any, path: Path, scope: Scope) -> list[Any]:
+    """Return `args` in any of its forms as words: text, list, table, or a table of `args` and `kwargs`."""
+    args = as_json(args, path, scope.whole.findings)
     if args in ("", None, [], {}):
         return []
     if isinstance(args, str):
@@ -143,9 +149,7 @@ def _class(run: Run, module: Mapping[str, Any], path: Path, scope: Scope) -> lis
         )
         return []
     scope.whole.findings.add("translated", (*path, "running_class"), f"{name} is called by {RUNNER}")
-    args = module["args"]
-    if isinstance(args, str) and args:
-        args = json.loads(args) if args[:1] == "{" else args
+    args = as_json(module["args"], (*path, "args"), scope.whole.findings)
     if not isinstance(args, dict) and args not in ("", None, []):
         scope.whole.findings.wrong(
             (*path, "args"), "a class is called with a table of parameters", 'write {"Name": value}'

@@ -64,11 +64,33 @@ class Whole:
         return self.named
 
 
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A parameter that could not be worked out where it stands, for want of what is known further in."""
+
+    raw: Any
+    scope: Scope
+    around: Mapping[str, Any]  # the parameters it stands among
+
+
 class _Parameters(Partial):
-    """Lets parameters that were worked out stand as they are."""
+    """Lets parameters that were worked out stand as they are, and works out others among those they stand among."""
+
+    def __init__(self, scope: Scope, parameters: Mapping[str, Any]) -> None:
+        config = {**scope.whole.config, "options": scope.options}
+        names = Names(config, {"parameters": parameters, "environment": ENVIRONMENT})
+        super().__init__(names, Meter(), lambda table, key: scope._later(parameters, table, key))
+        self.options = scope.options
 
     def value(self, value: Any, depth: int = 0) -> Any:
-        return value.value if isinstance(value, Known) else super().value(value, depth)
+        if isinstance(value, Known):
+            return value.value
+        if isinstance(value, Unsettled):
+            try:
+                return _Parameters(replace(value.scope, options=self.options), value.around).value(value.raw)
+            except Invalid:
+                return super().value(value.raw, depth)  # it refers to what is further in
+        return super().value(value, depth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +116,7 @@ class Scope:
             try:
                 values[key] = Known(inner._worker(around).value(raw))
             except Invalid:
-                values[key] = raw  # said where it is used, if it is
+                values[key] = Unsettled(raw, inner, around)  # what is wrong is said where it is used, if it is
         return replace(inner, parameters=values)
 
     def with_options(self, **more: Any) -> Scope:
@@ -102,9 +124,7 @@ class Scope:
         return replace(self, options={**self.options, **more}, around={})
 
     def _worker(self, parameters: Mapping[str, Any]) -> Partial:
-        config = self.whole.config
-        names = Names({**config, "options": self.options}, {"parameters": parameters, "environment": ENVIRONMENT})
-        return _Parameters(names, Meter(), lambda table, key: self._later(parameters, table, key))
+        return _Parameters(self, parameters)
 
     def _later(self, parameters: Mapping[str, Any], table: str, key: str) -> Deferred | None:
         """Return what stays a name in the recipe: the options known when a job is, and steering parameters."""
