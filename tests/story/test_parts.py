@@ -102,7 +102,9 @@ def test_servers_are_started_anew_one_after_the_other_and_no_caller_notices(tmp_
         house = made.house
         house.submit(FIVE.format(jobs=16))
         little = tmp_path / "little.yaml"
-        little.write_text("name: little\ntasks: {one: {run: 'true'}}\n")
+        little.write_text(
+            "name: little\nneeds: {memory: 900 GB}\ntasks: {one: {run: 'true'}}\n"
+        )  # no node ends it first
         caller = Caller(house, little)
         caller.start()
         for number, name in enumerate(("api-1", "api-2", "api-1", "api-2"), 1):

@@ -85,7 +85,7 @@ def get_dataset(dataset_id: str, services: Have) -> Response:
     """Return one dataset."""
     number = dataset_of(dataset_id)
     with services.database.read() as tx:
-        context = reading.context_of(tx, services, number)
+        context = services.contexts.one(tx, number)
         head = look.dataset_status(tx, services.contexts, number)
     return answer(reading.dataset_document(head, len(context.plan.tasks)))
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from nunatak.api.guard import GuardedRoute
 from nunatak.api.iceprod import changing, reading
 from nunatak.api.iceprod.datasets import Status, Word
-from nunatak.api.iceprod.words import JOB_STATUS, dataset_of, job_id, job_of, only, wanted
+from nunatak.api.iceprod.words import JOB_STATUS, dataset_of, job_of, only, wanted
 from nunatak.api.requests import Have, answer
 from nunatak.core.address import Address
 from nunatak.tasks import look
@@ -32,18 +32,13 @@ def list_jobs(dataset_id: str, services: Have, status: Word = "", job_index: Ind
     """Return jobs by name."""
     number, states = dataset_of(dataset_id), wanted(status, JOB_STATUS)
     with services.database.read() as tx:
-        context = reading.context_of(tx, services, number)
+        context = services.contexts.one(tx, number)
         if job_index is not None:
             found = look.job_status(tx, context, job_index)
-            rows = [_document(number, job_index, found["state"])] if found["state"] in states else []
+            rows = [reading.job_document(number, job_index, found["state"])] if found["state"] in states else []
         else:
             rows = list(reading.jobs(tx, context, states))
     return answer({row["job_id"]: only(row, keys, ("job_id",)) for row in rows})
-
-
-def _document(dataset: int, job: int, state: str) -> dict[str, object]:
-    name = job_id(dataset, job)
-    return {"job_id": name, "dataset_id": str(dataset), "job_index": job, "status": JOB_STATUS[state]}
 
 
 @router.get("/jobs/{job_id}", name="iceprod_get_job")
@@ -52,7 +47,7 @@ def get_job(dataset_id: str, job_id: str, services: Have) -> Response:
     address = job_of(dataset_of(dataset_id), job_id)
     with services.database.read() as tx:
         found = look.status(tx, services.contexts, address, services.clock())
-    return answer(_document(address.dataset, address.job or 0, found["state"]))
+    return answer(reading.job_document(address.dataset, address.job or 0, found["state"]))
 
 
 @router.put("/jobs/{job_id}/status", name="iceprod_set_job_status")
@@ -86,7 +81,7 @@ def summaries(dataset_id: str, services: Have) -> Response:
     """Return the names of jobs by their status."""
     found: dict[str, list[str]] = {}
     with services.database.read() as tx:
-        context = reading.context_of(tx, services, dataset_of(dataset_id))
+        context = services.contexts.one(tx, dataset_of(dataset_id))
         for row in reading.jobs(tx, context, set(JOB_STATUS)):
             found.setdefault(row["status"], []).append(row["job_id"])
     return answer(found)

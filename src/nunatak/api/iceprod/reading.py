@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from nunatak.api.iceprod.words import JOB_STATUS, TASK_STATUS, date, job_id, task_id
-from nunatak.api.services import Services
 from nunatak.core.errors import Invalid
 from nunatak.datasets.expand import shape_of
 from nunatak.tasks import lists
@@ -59,12 +58,17 @@ def jobs(tx: Connection, context: Context, states: set[str]) -> Iterator[dict[st
     chosen = [""] if states == set(JOB_STATUS) else sorted(states)
     for state in chosen:
         for job in pages(lambda after, s=state: lists.jobs(tx, context, state=s, after=after, limit=PAGE)):  # type: ignore[misc]
-            yield {
-                "job_id": job_id(context.dataset, job["job"]),
-                "dataset_id": str(context.dataset),
-                "job_index": job["job"],
-                "status": JOB_STATUS[job["state"]],
-            }
+            yield job_document(context.dataset, job["job"], job["state"])
+
+
+def job_document(dataset: int, job: int, state: str) -> dict[str, Any]:
+    """Return a job as IceProd shows it; `state` is ours."""
+    return {
+        "job_id": job_id(dataset, job),
+        "dataset_id": str(dataset),
+        "job_index": job,
+        "status": JOB_STATUS[state],
+    }
 
 
 def tasks(tx: Connection, context: Context, states: set[str], name: str = "") -> Iterator[dict[str, Any]]:
@@ -105,8 +109,3 @@ def task_document(context: Context, row: dict[str, Any]) -> dict[str, Any]:
         "evictions": 0,
         "site": row.get("site") or "",
     }  # fmt: skip
-
-
-def context_of(tx: Connection, services: Services, dataset: int) -> Context:
-    """Return the context of a dataset. Raises `NotFound`."""
-    return services.contexts.one(tx, dataset)

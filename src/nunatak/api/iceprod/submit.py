@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from nunatak.api.guard import GuardedRoute
-from nunatak.api.iceprod import reading
 from nunatak.api.iceprod.words import dataset_of
 from nunatak.api.requests import Caller, Have, answer
 from nunatak.api.services import Services
@@ -103,7 +102,7 @@ def get_config(dataset_id: str, services: Have) -> Response:
     """Return the configuration a dataset was made from; of one made from a recipe, its tasks and what they need."""
     number = dataset_of(dataset_id)
     with services.database.read() as tx:
-        context = reading.context_of(tx, services, number)
+        context = services.contexts.one(tx, number)
         events = store.EVENTS(tx, dataset=number, after=0, n=10)
     detail = next((json.loads(row.detail) for row in events if row.verb == EVENT and row.detail), None)
     if detail is not None:

@@ -45,7 +45,7 @@ def list_tasks(
     number, states = dataset_of(dataset_id), wanted(status, TASK_STATUS)
     job = job_of(number, job_id).job if job_id else job_index
     with services.database.read() as tx:
-        context = reading.context_of(tx, services, number)
+        context = services.contexts.one(tx, number)
         rows = _of_job(tx, context, job, states, name) if job is not None else reading.tasks(tx, context, states, name)
         return answer({row["task_id"]: only(row, keys, ("task_id",)) for row in rows})
 
@@ -63,7 +63,7 @@ def get_task(dataset_id: str, task_id: str, services: Have) -> Response:
     """Return one task."""
     address = task_of(dataset_of(dataset_id), task_id)
     with services.database.read() as tx:
-        context = reading.context_of(tx, services, address.dataset)
+        context = services.contexts.one(tx, address.dataset)
         found = look.status(tx, services.contexts, address, services.clock())
         walls = [
             (item["wall"] or 0.0, item["verdict"] == "ok") for item in found["attempts"] if item["state"] == "ended"
@@ -93,7 +93,7 @@ def summaries(dataset_id: str, services: Have) -> Response:
     """Return the names of tasks that were touched by their status."""
     found: dict[str, list[str]] = {}
     with services.database.read() as tx:
-        context = reading.context_of(tx, services, dataset_of(dataset_id))
+        context = services.contexts.one(tx, dataset_of(dataset_id))
         for row in reading.tasks(tx, context, set(TASK_STATUS)):
             found.setdefault(row["status"], []).append(row["task_id"])
     return answer(found)
@@ -142,7 +142,7 @@ def _bulk(dataset_id: str, sent: Chosen, status: str, request: Request) -> Respo
 def dataset_stats(dataset_id: str, services: Have) -> Response:
     """Return for each task how long it took, in hours, from what is learnt of its attempts."""
     with services.database.read() as tx:
-        context = reading.context_of(tx, services, dataset_of(dataset_id))
+        context = services.contexts.one(tx, dataset_of(dataset_id))
         known = lessons.of_dataset(tx, context.dataset)
     found = {}
     for number, (evidence, _) in known.items():
@@ -189,7 +189,7 @@ def bulk_stats(dataset_id: str, services: Have) -> Response:
     """Return what the last attempt of each complete task used, a line of JSON each."""
     lines = []
     with services.database.read() as tx:
-        context = reading.context_of(tx, services, dataset_of(dataset_id))
+        context = services.contexts.one(tx, dataset_of(dataset_id))
         for item in reading.pages(lambda after: lists.last_attempts(tx, context, after=after, limit=reading.PAGE)):
             address = parse(item["address"])
             name = words.task_id(context.dataset, address.job, address.task or "")
