@@ -253,6 +253,35 @@ def test_jobs_of_a_feature_run_and_carry_what_the_operator_wants(make: Callable[
     assert {change.host for change in host.changes if change.what is What.RUNNING} == {"beta"}
 
 
+def test_jobs_are_as_their_recipe_wants_them_and_what_it_may_not_say_ends_at_once(make: Callable[..., Host]) -> None:
+    host = make(settable="is_resumable, Weight")
+
+    def wanting(address: str, requirements: str = "", **attributes: str) -> TaskSpec:
+        told = {"htcondor": {"requirements": requirements, "attributes": attributes}}
+        return shell(address, "true", engines=told)
+
+    wanted = wanting("1/0/a#1", 'TARGET.Machine == "beta"', Weight="2 + 1", Is_Resumable="true")
+    unwanted = [
+        wanting("1/1/a#1", "true) || (true"),
+        wanting("1/2/a#1", "TARGET.Cpus > 0 &&"),
+        wanting("1/3/a#1", TransferInput='"/etc/passwd"'),
+        wanting("1/4/a#1", NunatakLease='"b2"'),
+        wanting("1/5/a#1", Weight="$$(Machine)"),
+    ]
+    host.engine.submit([wanted, *unwanted, shell("1/6/a#1", "true")])
+    for refused in unwanted:
+        (outcome,) = host.ended(refused.address) or (end_of(host, refused.address),)
+        assert outcome.reason is Reason.SUBMIT
+        assert "can never run here" in outcome.message
+    outcome = end_of(host, "1/0/a#1")
+    assert (outcome.reason, outcome.host) == (Reason.OK, "beta")
+    assert end_of(host, "1/6/a#1").reason is Reason.OK
+    told = host.rig.pool.admin(
+        "condor_history", "-constraint", 'NunatakAddress == "1/0/a#1"', "-limit", "1", "-af", "Weight", "is_resumable"
+    )
+    assert told.split() == ["3", "true"]
+
+
 # ---- series
 
 

@@ -17,7 +17,7 @@ from nunatak.iceprod.importing import Imported, import_config
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 NAMES = sorted(path.name.removesuffix(".expected.json") for path in CORPUS.glob("*.expected.json"))
-FEATURES = ("cvmfs", "gsiftp", "pelican", "s3", "site:CHTC", "has_ssd", "gpu_capability=7.5")
+FEATURES = ("cvmfs", "gsiftp", "pelican", "s3", "site:CHTC", "token", "gpu_capability=7.5")
 """What the machine of the tests has."""
 TOOLS = ("gfal-copy", "pelican", "aws")
 ENV_SHELL = """#!/bin/sh

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
+from nunatak.core.classad import clauses
 from nunatak.core.errors import Invalid, NunatakError
 from nunatak.core.work import Command, Environment, FileRecord, Input, Outcome, Output, Reason, Series, Shape, TaskSpec
 from nunatak.engines.htcondor import ends, expressions, places, reconcile
@@ -28,6 +29,7 @@ from nunatak.engines.htcondor.events import Seen, Word, home_in, host_in, read
 from nunatak.engines.htcondor.log import EventLog, News
 from nunatak.engines.htcondor.options import HTCondorSettings
 from nunatak.engines.htcondor.pieces import Piece, by_kind, home_of, kind_of, pieces
+from nunatak.engines.htcondor.recipes import Wishes, refused
 from nunatak.engines.htcondor.records import Attempt, Records
 from nunatak.engines.htcondor.spool import explained
 from nunatak.engines.htcondor.spread import shares
@@ -136,6 +138,47 @@ def test_requirements_hold_on_the_right_machines_only(job: dict[str, Any], machi
     }
     found = evaluated(text, {"NunatakAvoid": "", "NunatakExcluded": "", **job}, {**usual, **machine})
     assert found is fits
+
+
+def test_what_the_recipe_wants_is_added_and_the_operators_word_stands() -> None:
+    told = {"requirements": "TARGET.HasAVX2 || TARGET.Old", "attributes": {"is_resumable": "true", "Project": '"mine"'}}
+    wishing = spec(engines={"htcondor": told, "other": {"x": 1}})
+    found = described(wishing, requirements="TARGET.Good", attributes='Project = "ours"')
+    assert (found["My.is_resumable"], found["My.Project"]) == ("true", '"ours"')
+    job = {"NunatakAvoid": "", "NunatakExcluded": "", "RequestCpus": 2, "RequestMemory": 1000, "RequestDisk": 1}
+    machine = {"OpSys": "LINUX", "Arch": "X86_64", "Machine": "n1", "Good": True, "HasAVX2": True, "Old": False,
+               "Cpus": 4, "Memory": 2000, "Disk": 10, "HasFileTransfer": True}  # fmt: skip
+    assert evaluated(found["requirements"], job, machine) is True
+    for lacking in ({"Good": False}, {"HasAVX2": False}, {"Memory": 500}, {"Cpus": 1}):
+        assert evaluated(found["requirements"], job, {**machine, **lacking}) is False
+    assert evaluated(found["requirements"], {**job, "NumJobStarts": 1}, machine) is False
+    assert plan(wishing, (), ()).order.engines == {}
+    assert in_one([kept for kept in [unpacked(packed(wishing, plan(wishing, (), ())))] if kept]) == wishing
+
+
+def test_jobs_with_other_wishes_are_another_submission() -> None:
+    told = [{}, {"htcondor": {"requirements": "A"}}, {"htcondor": {"requirements": "B"}}, {"slurm": {}}]
+    alone = [spec(f"1/{number}/a#1", engines=engines) for number, engines in enumerate(told)]
+    assert sorted(len(alike) for alike in by_kind(pieces(alone, (), ()), False).values()) == [1, 1, 2]
+    apart = pieces([Series(tuple(alone), SHAPE)], (), ())
+    assert [len(found.members) for found in apart] == [1, 1, 1, 1]
+    (together,) = pieces([Series((alone[0], alone[3]), SHAPE)], (), ())
+    assert len(together.members) == 2
+
+
+LETTERS = st.sampled_from(list("ab1\"'()[]{}&|/*$;\\ \n=?!.")) | st.characters()
+
+
+@given(st.text(LETTERS, max_size=20))
+@bounds(max_examples=300)
+def test_no_text_of_a_recipe_reaches_what_stands_around_it(text: str) -> None:
+    wishes = Wishes(text)
+    options = Path(tempfile.gettempdir())
+    if refused(wishes, (), Condor(settings(directory=options)).readable) or not wishes.requirements:
+        return
+    around = classad2.ExprTree(f"false && ({text}) && false")
+    assert around.eval(classad2.ClassAd(), classad2.ClassAd()) is False
+    assert len(clauses(f"first && ({text}) && last")) == 3
 
 
 def test_any_platform_is_any_linux() -> None:

@@ -28,9 +28,12 @@ def test_a_configuration_becomes_a_sound_recipe(name: str) -> None:
         assert tasks[task]["shape"]["platform"] == platform
     for task, features in given.expected.get("features", {}).items():
         assert tasks[task]["shape"]["features"] == features
+    assert {name: task["engines"] for name, task in tasks.items() if "engines" in task} == given.expected.get(
+        "engines", {}
+    )
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if case(name).expected["findings"] is not None])
+@pytest.mark.parametrize("name", NAMES)
 def test_what_is_said_about_it_is_what_should_be(name: str) -> None:
     given = case(name)
     made = given.imported()

@@ -298,6 +298,20 @@ def test_a_large_recipe_is_checked_in_reasonable_steps() -> None:
     assert "the jobs 17 and 5000 both keep" in caught.value.problems[0].message
 
 
+def test_engines_are_told_what_the_task_says_before_what_the_recipe_says() -> None:
+    text = (
+        "engines:\n  htcondor: {requirements: A, attributes: {x: 1, y: true}}\ntasks:\n  a: {run: echo}\n"
+        "  b: {run: echo, engines: {htcondor: {requirements: B, attributes: {x: '\"t\"'}}}}\n"
+    )
+    plan = plan_of(text)
+    assert [dict(task.engines) for task in plan.tasks] == [
+        {"htcondor": {"requirements": "A", "attributes": {"x": "1", "y": "true"}}},
+        {"htcondor": {"requirements": "B", "attributes": {"x": '"t"', "y": "true"}}},
+    ]
+    assert Plan.from_plain(json.loads(plan.text)) == plan
+    assert "engines" not in plan_of("tasks:\n  a: {run: echo}\n").text
+
+
 def test_a_splittable_parameter_is_the_task_s_own_before_the_recipe_s():
     text = "name: x\nparameters: {events: 5000}\ntasks:\n  a: {run: echo, splittable: events}\n"
     plan = compile_recipe(text, filename="x", manifest=Manifest())

@@ -67,6 +67,17 @@ def problems(text: str | bytes, manifest: Manifest = NOTHING, **options: object)
             id="splittable once",
         ),
         pytest.param(
+            ONE + "    engines: {htcondor: {requirements: a) || (b}}\n",
+            'muons.yaml:5:40 tasks.a.engines.htcondor.requirements: "a) || (b" is not a ClassAd expression: ) closes what it did '
+            "not open (write a text as '\"text\"'; what {...} stands for is not put in here)",
+            id="an expression that closes what is around it",
+        ),
+        pytest.param(
+            ONE + "    engines: {htcondor: {attributes: {a b: 1}}}\n",
+            'muons.yaml:5:39 tasks.a.engines.htcondor.attributes.a b: "a b" is not the name of an attribute',
+            id="no attribute",
+        ),
+        pytest.param(
             ONE + "    needs: {cpu: 0}\n",
             "muons.yaml:5:18 tasks.a.needs.cpu: 0 is not from 1 to 1024",
             id="no cpu",

@@ -139,12 +139,15 @@ class TaskSpec:
     log_limit: int = 10_000_000  # bytes kept of stdout and of stderr each, head and tail
     avoid: tuple[str, ...] = ()  # nodes on which it should not be tried; for engines that have several
     checkpoint: Checkpoint | None = None
+    engines: Mapping[str, Any] = field(default_factory=dict)  # by kind of engine, what it alone is told
 
     def to_plain(self) -> dict[str, Any]:
         """Return the JSON-able dictionary that the worker reads."""
         plain = {"format": FORMAT, **asdict(self), "shape": self.shape.to_plain()}
         if self.checkpoint is None:
             del plain["checkpoint"]
+        if not self.engines:
+            del plain["engines"]
         return plain
 
     @classmethod
@@ -161,6 +164,7 @@ class TaskSpec:
             log_limit=plain["log_limit"],
             avoid=tuple(plain.get("avoid", ())),
             checkpoint=_checkpoint(plain.get("checkpoint")),
+            engines=plain.get("engines", {}),
         )
 
 

@@ -169,6 +169,7 @@ class Builder:
             learn=draft.learn,
             checkpoint=draft.checkpoint,
             splittable=self._splittable(draft),
+            engines=draft.engines,
         )
         return self._shaped(task, draft, namer)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from nunatak.core import units
 from nunatak.core.errors import Invalid
+from nunatak.datasets.engines import told
 from nunatak.datasets.growth import growth
 from nunatak.datasets.manifest import is_pattern
 from nunatak.datasets.names import Stage, Written
@@ -37,6 +38,7 @@ class Draft:
     retry: Retry = field(default_factory=Retry)
     learn: str = LEARN
     checkpoint: str = ""
+    engines: dict[str, Any] = field(default_factory=dict)
     texts: list[Written] = field(default_factory=list)
 
     @property
@@ -72,6 +74,8 @@ class Drafter:
             draft.texts.append(Written(path, draft.needs[key], Stage.NEEDS))
         self._environment(draft)
         self._retry(draft)
+        below, own = self.document.get("engines", {}), entry.get("engines", {})
+        draft.engines = {kind: told(below.get(kind, {}), own.get(kind, {})) for kind in {**below, **own}}
         draft.learn = draft.entry.get("learn", self.document.get("learn", LEARN))
         draft.checkpoint = entry.get("checkpoint", "")
         if draft.checkpoint:

@@ -148,6 +148,7 @@ class TaskProgram:
             outputs=tuple(outputs),
             shape=task.shape or shape_of(self.whole.plan, self.whole.plan.index[task.name], job, where.jobs),
             checkpoint=self._checkpoint(scope, where, job, attempt) if task.checkpoint else None,
+            engines=task.engines,
         )
 
     def _checkpoint(self, scope: Scope, where: Where, job: int, attempt: int) -> Checkpoint:

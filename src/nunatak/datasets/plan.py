@@ -105,6 +105,7 @@ class TaskPlan:
     learn: str = LEARN  # off, within or auto: how far what is asked for may follow what was seen
     checkpoint: str = ""  # template: the file that it goes on from
     splittable: str = ""  # a parameter, a whole number, that may be divided over more jobs
+    engines: Mapping[str, Any] = field(default_factory=dict)  # by kind of engine, what it alone is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ class Plan:
                 task["shape"]["features"] = list(task["shape"]["features"])
             if task["learn"] == LEARN:
                 del task["learn"]  # recipes that were stored before there was a choice keep their hashes
-            for name in ("checkpoint", "splittable"):
+            for name in ("checkpoint", "splittable", "engines"):
                 if not task[name]:
                     del task[name]  # few tasks have one: the text, and with it the hash, is as if there were none
         return plain

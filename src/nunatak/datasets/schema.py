@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from nunatak.datasets.engines import ENGINES
 from nunatak.datasets.growth import EXAMPLES, PATTERN
 from nunatak.datasets.kinds import Amount, Anything, Flag, Simple, Text, Whole
 from nunatak.datasets.records import Either, Field, Listing, Record, Table
@@ -156,6 +157,7 @@ TASK = Record(
             " where they run.", ("events",),
         ),
         "environment": Field(ENVIRONMENT, "What surrounds its commands."),
+        "engines": Field(ENGINES, "What it tells engines of one kind; all others leave it alone."),
         "retry": Field(RETRY, "When to try again.", ({"tries": 5, "memory": "x2 up to 16 GB"},)),
         "learn": Field(LEARN, "How far what it asks for follows what was seen.", ("auto",)),
         "checkpoint": Field(
@@ -192,6 +194,7 @@ RECIPE = Record(
         "files": Field(_FILES, "Files beside the recipe that every task needs.", (["common.py"],)),
         "needs": Field(NEEDS, "What tasks need that do not say otherwise."),
         "environment": Field(ENVIRONMENT, "What surrounds the commands of all tasks."),
+        "engines": Field(ENGINES, "What tasks tell engines of one kind that do not say otherwise."),
         "retry": Field(RETRY, "When to try again, for tasks that do not say otherwise."),
         "learn": Field(
             LEARN,

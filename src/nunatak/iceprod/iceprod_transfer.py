@@ -14,6 +14,8 @@ TOOLS = {
     "s3": (["aws", "s3", "cp"], ["s3cmd"], ["gfal-copy", "-f"]),
     "root": (["xrdcp", "-f"], ["gfal-copy", "-f"]),
     "davs": (["gfal-copy", "-f"],),
+    "http": (["gfal-copy", "-f"],),
+    "https": (["gfal-copy", "-f"],),
     "srm": (["gfal-copy", "-f"],),
 }
 NEEDS_URL = ("gfal-copy", "globus-url-copy")

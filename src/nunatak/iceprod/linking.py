@@ -9,7 +9,7 @@ from typing import Any
 from nunatak.iceprod.commands import Run
 from nunatak.iceprod.deferred import template
 from nunatak.iceprod.findings import Findings
-from nunatak.iceprod.transfers import TOOLS, Files, Move, by_tool, moving, put_together, scheme
+from nunatak.iceprod.transfers import TOOLS, WITH_TOKEN, Files, Move, by_tool, moving, put_together, scheme
 from nunatak.iceprod.words import quoted
 
 BEFORE = "before."
@@ -121,7 +121,7 @@ def _brought(kept: Any, move: Move) -> dict[str, Any]:
 
 
 def _by_a_tool(move: Move) -> bool:
-    return scheme(move) in TOOLS
+    return scheme(move) in TOOLS or (move.token and scheme(move) in WITH_TOKEN)
 
 
 def _output(move: Move) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a task asks of a machine: requirements, container and batch system of a configuration to `needs` of a recipe."""
+"""What a task asks of a machine: requirements and container of a configuration to `needs` of a recipe."""
 
 from __future__ import annotations
 
@@ -89,62 +89,3 @@ def _system(task: Mapping[str, Any], path: Path, scope: Scope, found: dict[str, 
     if image:
         found["image"] = template(image)
     return []
-
-
-_CLAUSE = re.compile(r"\(?\s*(?:TARGET\.|MY\.)?(\w+)\s*(?:(=\?=|==|>=)\s*(\"[^\"]*\"|[\w.]+))?\s*\)?\Z", re.IGNORECASE)
-_CVMFS = re.compile(r"has_?cvmfs", re.IGNORECASE)
-
-
-def batch_system(table: Any, path: Path, scope: Scope) -> list[str]:
-    """Return the features that stand for what a configuration asks of HTCondor by hand; note the rest as dropped.
-
-    Requirements are cut at `&&`; attributes of jobs (`+Name`) are an option of an engine here.
-    """
-    features: list[str] = []
-    if not isinstance(table, dict):
-        return features
-    for name, attributes in table.items():
-        if not attributes:
-            continue
-        for key, value in attributes.items() if isinstance(attributes, dict) else [("", attributes)]:
-            place = (*path, name, key) if key else (*path, name)
-            if name != "condor":
-                scope.whole.findings.add("dropped", place, f"{name} is not known to IceProd either")
-            elif key.lower() == "requirements":
-                features += _requirements(scope.text(value, place), place, scope)
-            else:
-                hint = f"`attributes` of the HTCondor engine has it for all tasks: {key.lstrip('+')} = {value}"
-                scope.whole.findings.add("dropped", place, f"the attribute {key.lstrip('+')} of HTCondor's jobs", hint)
-    return features
-
-
-def _requirements(value: Any, place: Path, scope: Scope) -> list[str]:
-    features = []
-    for clause in re.split(r"\s*&&\s*", str(template(value)).strip()):
-        feature = _feature(clause)
-        if feature:
-            features.append(feature)
-            scope.whole.findings.add("asks", place, f"{clause}: the feature {feature}")
-        elif clause:
-            hint = (
-                "`requirements` of the HTCondor engine has it for all tasks; or name a feature for it, and ask for that"
-            )
-            scope.whole.findings.add("dropped", place, f"{clause} has no meaning outside HTCondor", hint)
-    return features
-
-
-def _feature(clause: str) -> str:
-    """Return the feature that stands for a condition on one attribute of a machine; "" if none does."""
-    found = _CLAUSE.match(clause.strip())
-    if not found:
-        return ""
-    name, sign, value = found[1], found[2] or "", (found[3] or "true").strip('"')
-    if name.lower() in ("gpus_capability", "cudacapability") and sign == ">=" and number(value) is not None:
-        return f"gpu_capability={value}"
-    if name.lower() in ("gpus_globalmemorymb", "cudaglobalmemorymb") and sign == ">=" and number(value) is not None:
-        return f"gpu_memory={value}MB"
-    if sign != ">=" and value.lower() in ("true", "1"):
-        return "cvmfs" if _CVMFS.match(name) else name
-    if sign in ("==", "=?=") and name.lower() in ("glidein_site", "site") and re.match(r"[\w.-]+\Z", value):
-        return f"site:{value}"
-    return ""

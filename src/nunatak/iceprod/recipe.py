@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nunatak.iceprod.batchsys import batch_system
 from nunatak.iceprod.commands import Run, add_module
 from nunatak.iceprod.deferred import Deferred, Mixed, template
 from nunatak.iceprod.findings import Findings, Path
 from nunatak.iceprod.linking import Made, Makers, colliding
 from nunatak.iceprod.naming import before, recipe_names
-from nunatak.iceprod.needs import batch_system, needs
+from nunatak.iceprod.needs import needs
 from nunatak.iceprod.scope import Scope, Whole, table_name
 from nunatak.iceprod.strict import whole
 from nunatak.iceprod.taskfiles import TaskFiles
@@ -62,7 +63,7 @@ def draft(shared: Whole, task_files: TaskFiles) -> Draft:
 def _task(made: Draft, number: int, name: str, task: Mapping[str, Any], after: list[str], outer: Scope) -> Made:
     path: Path = ("tasks", number)
     shared = made.shared
-    files, run = Files(), Run()
+    files, run = Files(tokens=tuple(filter(None, task["token_scopes"]))), Run()
     address = Mixed(((Deferred("dataset"), ""), "-", (Deferred("job"), ""), f"-{task['name']}"))
     named = outer.with_options(task=task["name"], task_id=address, debug=False)
     known = files.take(made.task_files.data(task, path, shared.findings), named)
@@ -77,9 +78,10 @@ def _task(made: Draft, number: int, name: str, task: Mapping[str, Any], after: l
     asked, features = needs(task, path, outer.with_options(task=number, tasks_submitted=count))
     steered, by_task = shared.config["steering"]["batchsys"], task["batchsys"]
     where: Path = path if by_task else ("steering",)
-    features += batch_system(by_task or steered, (*where, "batchsys"), outer)
-    _tokens(task, path, shared)
-    return _written(made, name, path, run, files, after, asked, features)
+    told = batch_system(by_task or steered, (*where, "batchsys"), outer)
+    features += told.features
+    features += _tokens(task, path, shared, files)
+    return _written(made, name, path, run, files, after, asked, features, told.engines)
 
 
 def _tray(run: Run, files: Files, known: Files, tray: Mapping[str, Any], path: Path, outside: Scope) -> None:
@@ -115,18 +117,23 @@ def _times(given: Any, path: Path, outside: Scope, findings: Findings) -> int | 
     return times
 
 
-def _tokens(task: Mapping[str, Any], path: Path, shared: Whole) -> None:
-    for prefix, scopes in task["token_scopes"].items() if isinstance(task["token_scopes"], dict) else ():
-        shared.findings.add(
-            "dropped", (*path, "token_scopes", prefix), f"files there need a token with {scopes}",
-            "the engine or the site has to have one",
-        )  # fmt: skip
+def _tokens(task: Mapping[str, Any], path: Path, shared: Whole, files: Files) -> list[str]:
+    """Return the feature of nodes that have the tokens for a task's files; note which tokens these are."""
+    moved = [move.seen for moves in (files.inputs, files.outputs) for move in moves.values() if move.token]
+    for prefix, scopes in task["token_scopes"].items():
+        place = (*path, "token_scopes", prefix)
+        if prefix and any(url.startswith(prefix) for url in moved):
+            shared.findings.add("asks", place, f"a token with {scopes} on the machine: the feature token")
+        else:
+            shared.findings.add("dropped", place, "no file of the task is there: no token is needed")
     if task["task_files"] and not task["token_scopes"]:
         shared.findings.add("translated", (*path, "task_files"), "without token_scopes, which IceProd 3.2 would refuse")
+    return ["token"] if moved else []
 
 
 def _written(
-    made: Draft, name: str, path: Path, run: Run, files: Files, after: list[str], asked: dict[str, Any], features: list[str]
+    made: Draft, name: str, path: Path, run: Run, files: Files, after: list[str], asked: dict[str, Any], features: list[str],
+    engines: dict[str, Any],
 ) -> Made:  # fmt: skip
     findings = made.shared.findings
     commands, inputs, outputs = made.makers.moved(run, files, after, features)
@@ -149,6 +156,7 @@ def _written(
         "outputs": outputs,
         "needs": asked,
         "environment": {"image": image} if image else {},
+        "engines": engines,
     }
     return Made(name, {key: value for key, value in entry.items() if value}, files, after)
 

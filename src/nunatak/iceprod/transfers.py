@@ -19,6 +19,8 @@ OURS = ("file", "http", "https")
 TOOLS = {"gsiftp": "gsiftp", "osdf": "pelican", "pelican": "pelican", "stash": "pelican", "s3": "s3", "root": "xrootd",
          "davs": "davs", "srm": "srm"}  # fmt: skip
 """Schemes that a tool of the node moves, and the feature that says that a node has one."""
+WITH_TOKEN = {"http": "davs", "https": "davs"}
+"""Schemes that a tool moves where that takes a token, which the worker has none of."""
 TYPES = ("permanent", "job_temp", "dataset_temp", "site_temp", "resource")
 
 _YES, _NO, _MAYBE = ("y", "yes", "t", "true", "1"), ("n", "no", "not", "f", "false", "0"), ("maybe", "exists")
@@ -35,6 +37,7 @@ class Move:
     kind: str
     optional: bool
     seen: str = ""  # the URL in the first job
+    token: bool = False  # a token is needed there
 
 
 @dataclass(slots=True)
@@ -43,6 +46,7 @@ class Files:
 
     inputs: dict[str, Move] = field(default_factory=dict)
     outputs: dict[str, Move] = field(default_factory=dict)
+    tokens: tuple[str, ...] = ()  # what URLs begin with that need a token
 
     def take(self, data: Sequence[Mapping[str, Any]], scope: Scope) -> Files:
         """Add the `data` of one level; return what it has."""
@@ -54,7 +58,7 @@ class Files:
                     (*entry["path"], "movement"), f'"{movement}" is no movement', "input, output or both"
                 )
                 continue
-            move = _move(entry, scope)
+            move = _move(entry, scope, self.tokens)
             if move is None:
                 continue
             if movement in ("input", "both"):
@@ -95,7 +99,7 @@ class Files:
         return Mixed(tuple(parts)) if any(not isinstance(part, str) for part in parts) else "".join(parts)
 
 
-def _move(entry: Mapping[str, Any], scope: Scope) -> Move | None:
+def _move(entry: Mapping[str, Any], scope: Scope, tokens: tuple[str, ...]) -> Move | None:
     path, findings = entry["path"], scope.whole.findings
     kind = str(scope.text(entry["type"], (*path, "type"))).lower()
     if kind not in TYPES:
@@ -119,7 +123,7 @@ def _move(entry: Mapping[str, Any], scope: Scope) -> Move | None:
         )
         return None
     url, seen = _url(entry, kind, remote, name, scope)
-    return Move(path, name, url, kind, wanted == "maybe", seen)
+    return Move(path, name, url, kind, wanted == "maybe", seen, bool(tokens) and seen.startswith(tokens))
 
 
 def _whole(value: Any) -> Any:
@@ -211,6 +215,10 @@ def scheme(move: Move) -> str:
 def by_tool(move: Move, findings: Findings) -> str:
     """Return the feature a node must have to move a file, "" if the worker can; note schemes that nothing here moves."""
     kind = scheme(move)
+    if move.token and kind in WITH_TOKEN:
+        hint = "the worker moves what needs no token"
+        findings.add("asks", move.path, f"a tool for {kind}:// with a token: the feature {WITH_TOKEN[kind]}", hint)
+        return WITH_TOKEN[kind]
     if kind in OURS or not kind:
         return ""
     if kind not in TOOLS:

@@ -63,6 +63,15 @@ class Condor:
                     hint='quote texts, as in Department == "physics"',
                 ) from error
 
+    def readable(self, text: str) -> bool:
+        """Tell whether a text is one expression."""
+        try:
+            self._classad.ExprTree(f"({text})")
+            self._classad.ExprTree(text)
+        except Exception:  # noqa: BLE001 - the bindings have an exception of their own, found when they are loaded
+            return False
+        return True
+
     # ---- the queue
 
     def submit(self, description: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> list[Job]:

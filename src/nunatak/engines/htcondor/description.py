@@ -110,7 +110,7 @@ def describe(kind: Kind, engine: str, log: Path, options: HTCondorSettings, full
         "My.NunatakExcluded": '"$(excluded)"',
         "My.NunatakProbe": '"$(probe)"',
         "My.NunatakFull": expressions.quoted(names(full)),
-        **{f"My.{name}": text for name, text in options.attributes.items()},
+        **{f"My.{name}": text for name, text in (*kind.wishes.attributes, *options.attributes.items())},
     }
     if kind.series:
         found["transfer_output_files"] = ORDERS
@@ -120,10 +120,9 @@ def describe(kind: Kind, engine: str, log: Path, options: HTCondorSettings, full
 def _requirements(kind: Kind, options: HTCondorSettings) -> str:
     image = kind.image == BY_THE_WORKER
     site = f"! stringListIMember(TARGET.{options.site}, NunatakFull)" if options.site and options.caps else ""
-    extra = [options.requirements, f"{site} =!= false" if site else ""]
-    return expressions.requirements(
-        kind.shape, options.features, expressions.both(extra) if site else extra[0], image, kind.schemes
-    )
+    extra = [options.requirements, kind.wishes.all_requirements, f"{site} =!= false" if site else ""]
+    more = expressions.both(extra) if any(extra) else ""
+    return expressions.requirements(kind.shape, options.features, more, image, kind.schemes)
 
 
 def _arguments(options: HTCondorSettings, series: bool) -> str:

@@ -16,6 +16,7 @@ from nunatak.engines.htcondor.ledger import Ledger, handle
 from nunatak.engines.htcondor.options import HTCondorSettings
 from nunatak.engines.htcondor.pieces import Piece
 from nunatak.engines.htcondor.places import fetched, full
+from nunatak.engines.htcondor.recipes import NONE, Wishes, refused, wishes_of
 from nunatak.engines.htcondor.spread import Spread
 from nunatak.engines.htcondor.submission import Submission
 from nunatak.engines.htcondor.travel import unfetched
@@ -201,14 +202,18 @@ class HTCondorEngine:
 
     def _never(self, batch: Sequence[TaskSpec | Series]) -> dict[Key, tuple[Reason, str]]:
         """Return which attempts can never run in this pool, and why."""
-        known: dict[Shape, str] = {}
+        known: dict[Shape | Wishes, str] = {NONE: ""}
         found = {}
         for item in batch:
             if item.shape not in known:
                 known[item.shape] = self._watch.never(item.shape)
-            if known[item.shape]:
-                words = f"it can never run here: {known[item.shape]}"
-                found.update({key_of(spec): (Reason.SUBMIT, words) for spec in specs_of(item)})
+            for spec in specs_of(item):
+                wishes = wishes_of(spec)
+                if wishes not in known:
+                    known[wishes] = refused(wishes, self._options.settable, self._condor.readable)
+                why = known[item.shape] or known[wishes]
+                if why:
+                    found[key_of(spec)] = (Reason.SUBMIT, f"it can never run here: {why}")
         return found
 
     def _lacking(self, pieces: Sequence[Piece]) -> dict[Key, str]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from nunatak.core.work import TARGET
+from nunatak.engines.htcondor.recipes import SETTABLE
 from nunatak.engines.settings import Count, Duration, Memory, Positive, Seconds, Words
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -47,6 +48,13 @@ def _attributes(value: Mapping[str, str]) -> Mapping[str, str]:
         if name.lower() in (ours.lower() for ours in OURS):
             raise ValueError(f"{name} is set by the engine itself")
         _one_line(text)
+    return value
+
+
+def _settable(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if not _NAME.match(name) or name.lower() in (ours.lower() for ours in OURS):
+            raise ValueError(f"{name!r} is no attribute that recipes could set")
     return value
 
 
@@ -111,6 +119,8 @@ class HTCondorSettings(BaseModel):
     """What machines are liked better; those without GPUs come second for tasks that need none."""
     attributes: Annotated[Pairs, AfterValidator(_attributes)] = Field(default_factory=dict)
     """Attributes of the jobs, as `+Name = expression` in a submit file."""
+    settable: Annotated[Words, AfterValidator(_settable)] = SETTABLE
+    """Attributes of the jobs that recipes may set themselves; what is left empty lets them set none."""
     features: Annotated[Pairs, AfterValidator(_features)] = Field(default_factory=dict)
     """What tasks may ask for, and the expression by which a machine has it; an empty expression means the machine's
     attribute of that name. `gpu_memory=16GB` and `gpu_capability=8.0` need none."""

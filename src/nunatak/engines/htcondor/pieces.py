@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from nunatak.core.address import parse
 from nunatak.core.work import Series, Shape, TaskSpec
+from nunatak.engines.htcondor.recipes import NONE, Wishes, wishes_of
 from nunatak.engines.htcondor.travel import Travel, clash, in_series, plan, schemes
 from nunatak.engines.keys import Key, key_of
 
@@ -60,6 +61,7 @@ class Kind:
     image: str = ""
     series: bool = False
     schemes: tuple[str, ...] = ()
+    wishes: Wishes = NONE
 
 
 def home_of(address: str, lease: str) -> str:
@@ -82,7 +84,7 @@ def pieces(
 ) -> list[Piece]:
     """Return what becomes one job each, without some attempts; with `container` HTCondor enters images.
 
-    Members of a series go alone if they want different images, or if files of theirs would hide each other.
+    Members of a series go alone if they want different images or machines, or if files of theirs would hide each other.
     """
     found = []
     for item in batch:
@@ -91,7 +93,7 @@ def pieces(
         travels = [plan(spec, shared, plugins) for spec in members]
         if container:
             travels = [_inside(travel) for travel in travels]
-        alike = len({spec.environment.image for spec in members}) == 1
+        alike = len({(spec.environment.image, wishes_of(spec)) for spec in members}) == 1
         if isinstance(item, Series) and len(members) > 1 and alike and not clash(travels):
             found.append(Piece(members, item.shape, tuple(in_series(travels)), series=True))
         else:
@@ -116,6 +118,7 @@ def kind_of(piece: Piece, container: bool) -> Kind:
         image if container or not image else BY_THE_WORKER,
         piece.series,
         needed,
+        wishes_of(first),
     )
 
 
