@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from nunatak.core.clock import ManualClock
 from nunatak.db import migrate
 from nunatak.db.database import Database
 from tests.services.postgres import Postgres
 from tests.services.slurm import Slurm
+
+# The same examples each time, however slow the machine is: what a run shows depends on the code alone. `search` looks further.
+settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture
