@@ -24,6 +24,8 @@ from typing import Any
 from bench.say import say
 
 JOBS, SETS, DEEP, TURN = 1000, 5, 50_000, 2000
+CLUSTER = 10_000
+"""Jobs of one bare submission at most: a schedd takes no more than 20,000 (MAX_JOBS_PER_SUBMISSION)."""
 EVENTS, NOTICED = 100_000, 30
 NEVER = ("alpha", "beta")
 """The nodes of the pool: with both drained, jobs wait."""
@@ -233,9 +235,10 @@ def deep(place: Path) -> None:
             cursor = made.poll(cursor).cursor
         fed, held = time.perf_counter() - begin, memory() - before
         description, rows = bare.given[-1]
-        bare.given.append((description, rows * (DEEP // TURN)))
-        seconds, cluster = bare.submit()
-        gone = bare.remove(cluster)
+        bare.given.append((description, rows * (CLUSTER // TURN)))
+        clusters = [bare.submit() for _ in range(DEEP // CLUSTER)]
+        seconds = sum(spent for spent, _ in clusters)
+        gone = sum(bare.remove(cluster) for _, cluster in clusters)
         say(f"HTCondor: {DEEP} jobs fed", fed, "s", "< 50", seconds, memory_mb=held)
         begin = time.perf_counter()
         end_all(made)

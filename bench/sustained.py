@@ -15,7 +15,7 @@ from bench.limits import floor
 from bench.lives import submit
 from bench.say import say
 
-HOSTS, CORES, SECONDS = 2, 8_000, 2
+HOSTS, CORES, SECONDS = 3, 6_000, 2
 WARM, MEASURED = 20.0, 30.0
 
 

@@ -29,6 +29,7 @@ from nunatak.db import migrate as migrations
 from nunatak.db.bounds import Bounds
 from nunatak.db.database import Database
 from nunatak.loops import logging
+from nunatak.loops.garbage import search_seldom
 from nunatak.loops.maintenance import Maintenance, loops_of
 from nunatak.loops.signals import forward_signals
 from nunatak.loops.wellness import Wellness
@@ -254,6 +255,7 @@ def run_api(settings: Settings, sock: socket.socket | None = None, *, loops: boo
     try:
         if house:
             house.start()
+        search_seldom()
         server.serve_forever()
     finally:
         if house:
@@ -270,6 +272,7 @@ def run_loops(settings: Settings) -> None:
     stop = threading.Event()
     forward_signals(stop)
     house.start()
+    search_seldom()
     wellness.ready()
     while not stop.wait(1.0):
         if house.longest() < ROUND_SECONDS:

@@ -61,10 +61,5 @@ def parse(text: str) -> Address:
             code="bad-address",
             hint="write 42 (dataset), 42/17 (job), 42/17/propagate (task), 42/17/propagate#2 (attempt) or 42/analyze",
         )
-    job, attempt = found["job"], found["attempt"]
-    return Address(
-        dataset=int(found["dataset"]),
-        job=None if job is None else int(job),
-        task=found["task"],
-        attempt=None if attempt is None else int(attempt),
-    )
+    dataset, job, task, attempt = found.groups()
+    return Address(int(dataset), None if job is None else int(job), task, None if attempt is None else int(attempt))

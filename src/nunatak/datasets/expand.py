@@ -40,6 +40,20 @@ class Where:
     blobs: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is known of an attempt only when it is given to an engine: in place of what was planned."""
+
+    shape: Shape | None = None
+    log_limit: int = 10_000_000
+    avoid: tuple[str, ...] = ()
+    kept: Mapping[str, Any] | None = None
+    """The checkpoint of an earlier attempt: url, size, sha256."""
+
+
+AS_PLANNED = Order()
+
+
 class FileNames(tuple[str, ...]):
     """Names of a task's files in the sandbox: all in order, or by source or name with `by`."""
 
@@ -58,17 +72,19 @@ def expand(
     blobs: str,
     recorded: Sequence[Recorded] | None = (),
     jobs: int | None = None,
+    order: Order = AS_PLANNED,
 ) -> TaskSpec:
     """Return all a worker needs to run one attempt.
 
     `job` is `ONCE` for a task done once a dataset; `store` and `blobs` are URL prefixes; `jobs` is how many jobs the
     dataset has by now (the plan's, if not given). Inputs from other tasks take place, size, checksum from `recorded`;
     one that is not there gets the place its task will put it, and an optional one is left out. With `recorded=None`
-    (nothing ran yet) nothing is left out. Raises `Invalid` where an expression fails for this job.
+    (nothing ran yet) nothing is left out; `order` is what is known only when it is given away.
+    Raises `Invalid` where an expression fails for this job.
     """
     where = Where(dataset, plan.jobs if jobs is None else jobs, store, blobs)
     known = None if recorded is None else {(item.task, item.job, item.name): item for item in recorded}
-    return program(plan).tasks[task].spec(where, job, attempt, lease, known)
+    return program(plan).tasks[task].spec(where, job, attempt, lease, known, order)
 
 
 def shape_of(plan: Plan, task: int, job: int, jobs: int | None = None) -> Shape:
@@ -130,7 +146,13 @@ class TaskProgram:
         return Scope(known, self.pending)
 
     def spec(
-        self, where: Where, job: int, attempt: int, lease: str, recorded: Mapping[Any, Recorded] | None
+        self,
+        where: Where,
+        job: int,
+        attempt: int,
+        lease: str,
+        recorded: Mapping[Any, Recorded] | None,
+        order: Order,
     ) -> TaskSpec:
         """Expand one attempt."""
         task = self.task
@@ -146,14 +168,23 @@ class TaskProgram:
             ),
             inputs=(*self._files(where.blobs), *inputs),
             outputs=tuple(outputs),
-            shape=task.shape or shape_of(self.whole.plan, self.whole.plan.index[task.name], job, where.jobs),
-            checkpoint=self._checkpoint(scope, where, job, attempt) if task.checkpoint else None,
+            shape=order.shape
+            or task.shape
+            or shape_of(self.whole.plan, self.whole.plan.index[task.name], job, where.jobs),
+            log_limit=order.log_limit,
+            avoid=order.avoid,
+            checkpoint=self._checkpoint(scope, where, job, attempt, order.kept) if task.checkpoint else None,
             engines=task.engines,
         )
 
-    def _checkpoint(self, scope: Scope, where: Where, job: int, attempt: int) -> Checkpoint:
+    def _checkpoint(
+        self, scope: Scope, where: Where, job: int, attempt: int, kept: Mapping[str, Any] | None
+    ) -> Checkpoint:
         name = self.checkpoint_name(scope)
-        return Checkpoint(name, checkpoint_place(where.store, where.dataset, self.task.name, job, attempt, name))
+        before = kept and Input(name, str(kept["url"]), str(kept["sha256"]), int(kept["size"]), optional=True)
+        return Checkpoint(
+            name, checkpoint_place(where.store, where.dataset, self.task.name, job, attempt, name), before or None
+        )
 
     def checkpoint_name(self, scope: Scope) -> str:
         """Return the name of the checkpoint in the sandbox. Raises `Invalid` for one that leads out of it."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import NormalDist
+from typing import NamedTuple
 
 from nunatak.core.work import FileRecord, Outcome, Reason, Shape, TaskSpec, Usage
 from nunatak.engines.hosts import Fault, FaultsByHost
 
-_NORMAL = NormalDist()
+_NORMAL, _EIGHT = NormalDist(), struct.Struct("<8Q")
 _WORDS = {
     Reason.OK: "",
     Reason.EXIT: "the command ended with exit code 1",
@@ -50,13 +51,11 @@ class Behaviour:
     quiet: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(NamedTuple):
     """What will become of one attempt; seconds and bytes."""
 
     delay: float
     duration: float
-    host: str
     reason: Reason
     memory: int
     late: float  # the report of the end comes so much later
@@ -84,7 +83,6 @@ def draw(behaviour: Behaviour, seed: int, address: str, shape: Shape) -> Fate:
     return Fate(
         delay=delay * behaviour.submit_delay,
         duration=duration,
-        host=behaviour.hosts[int(host * len(behaviour.hosts))],
         reason=reason,
         memory=used,
         late=behaviour.late if is_late else 0.0,
@@ -94,14 +92,14 @@ def draw(behaviour: Behaviour, seed: int, address: str, shape: Shape) -> Fate:
     )
 
 
-def landed(fate: Fate, host: str, fault: Fault | None) -> Fate:
-    """Return what becomes of an attempt on a host, which may be a faulty one."""
+def landed(fate: Fate, fault: Fault | None) -> Fate:
+    """Return what becomes of an attempt on a host with this fault, or with none."""
     if fault is None or fate.luck >= fault.rate:
-        return replace(fate, host=host)
-    return replace(fate, host=host, duration=fault.after, reason=fault.reason, message=fault.message)
+        return fate
+    return fate._replace(duration=fault.after, reason=fault.reason, message=fault.message)
 
 
-def outcome(spec: TaskSpec, fate: Fate, reason: Reason, started: float, ended: float) -> Outcome:
+def outcome(spec: TaskSpec, fate: Fate, host: str, reason: Reason, started: float, ended: float) -> Outcome:
     """Return what a worker would have written; the content of a file depends on the task and its name alone."""
     wall = ended - started
     return Outcome(
@@ -112,7 +110,7 @@ def outcome(spec: TaskSpec, fate: Fate, reason: Reason, started: float, ended: f
         exit=1 if reason is Reason.EXIT else None,
         started=started,
         ended=ended,
-        host=fate.host,
+        host=host,
         usage=Usage(wall=wall, cpu=0.95 * wall * spec.shape.cpu, memory=fate.memory, disk=spec.shape.disk // 2),
         inputs=tuple(_record(item.name, item.url, item.url, item.size, item.sha256) for item in spec.inputs),
         outputs=tuple(
@@ -123,17 +121,17 @@ def outcome(spec: TaskSpec, fate: Fate, reason: Reason, started: float, ended: f
     )
 
 
-def log(address: str, fate: Fate, started: float, now: float, ended: bool) -> bytes:
+def log(address: str, fate: Fate, host: str, started: float, now: float, ended: bool) -> bytes:
     """Return what is on stdout by `now`: a line at the start and one for each tenth of the duration."""
     tenths = 10 if not fate.duration else min(10, max(0, int(10 * (now - started) / fate.duration)))
-    lines = [f"{address} on {fate.host}", *(f"{10 * done} %" for done in range(1, tenths + 1))]
+    lines = [f"{address} on {host}", *(f"{10 * done} %" for done in range(1, tenths + 1))]
     return "".join(f"{line}\n" for line in [*lines, *(["end"] if ended else [])]).encode()
 
 
 def uniform(seed: int, address: str) -> tuple[float, ...]:
     """Return eight numbers from 0 to 1: the SHA-512 of seed and address."""
     digest = hashlib.sha512(f"{seed}/{address}".encode()).digest()
-    return tuple(n / 2**64 for n in struct.unpack("<8Q", digest))
+    return tuple([n * 2.0**-64 for n in _EIGHT.unpack(digest)])
 
 
 def log_normal(median: float, sigma: float, share: float) -> float:

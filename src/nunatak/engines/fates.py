@@ -109,7 +109,7 @@ def fates_of(place: Place, habits: Habits, seed: int) -> Fates:
         long, large, *_ = uniform(seed, spec.address.partition("#")[0])
         _, _, evicted, failed, luck, early, delay, where = uniform(seed, spec.address)
         if habit.over:
-            return Fate(0.0, 0.0, "", Reason.OK, 0, 0.0, 0.0, where)
+            return Fate(0.0, 0.0, Reason.OK, 0, 0.0, 0.0, where)
         memory = int(habit.memory.at(large))
         duration, reason = habit.duration.at(long) / place.speed, Reason.OK
         if failed < place.failure_rate:
@@ -121,6 +121,6 @@ def fates_of(place: Place, habits: Habits, seed: int) -> Fates:
             duration, reason = lasts, Reason.TERMINATED
         if duration > spec.shape.time:
             duration, reason = float(spec.shape.time), Reason.TIME
-        return Fate(delay * place.submit_delay, duration, "", reason, memory, 0.0, 0.0, where, luck)
+        return Fate(delay * place.submit_delay, duration, reason, memory, 0.0, 0.0, where, luck)
 
     return fate

@@ -106,7 +106,7 @@ class World:
                 if attempt:
                     attempt.reported = True
             elif attempt and attempt.begun and not attempt.end:
-                told = outcome(attempt.spec, attempt.fate, attempt.fate.reason, attempt.begun.at, at)
+                told = outcome(attempt.spec, attempt.fate, attempt.run.host, attempt.fate.reason, attempt.begun.at, at)
                 changes += self._release(attempt, told, at)
         return changes
 
@@ -121,7 +121,7 @@ class World:
         if attempt is None or attempt.end:
             return []
         if attempt.begun:
-            told = outcome(attempt.spec, attempt.fate, Reason.TERMINATED, attempt.begun.at, now)
+            told = outcome(attempt.spec, attempt.fate, attempt.run.host, Reason.TERMINATED, attempt.begun.at, now)
             return self._release(attempt, told, now, alone=True)
         attempt.run.left.remove(attempt)
         told = Outcome(*key, Reason.TERMINATED, "it was cancelled before it started")
@@ -147,7 +147,9 @@ class World:
         if attempt is None or attempt.begun is None or self.behaviour.quiet:
             return None
         until = attempt.end.at if attempt.end else now
-        return attempt.handle, log(key[0], attempt.fate, attempt.begun.at, until, attempt.end is not None)
+        return attempt.handle, log(
+            key[0], attempt.fate, attempt.run.host, attempt.begun.at, until, attempt.end is not None
+        )
 
     def _happen(self, event: _Event, run: Run, at: float) -> list[Change]:
         if event is _Event.BEGIN:
@@ -176,7 +178,7 @@ class World:
         """Begin the next attempt of a run."""
         attempt = run.left.pop(0)
         run.busy = True
-        attempt.fate = landed(attempt.fate, run.host, self.behaviour.faults.get(run.host))
+        attempt.fate = landed(attempt.fate, self.behaviour.faults.get(run.host))
         attempt.begun = Change(attempt.handle, What.RUNNING, at, run.host)
         self._push(at + attempt.fate.duration, _Event.END, key_of(attempt.spec))
         return [attempt.begun]

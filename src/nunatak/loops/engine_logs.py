@@ -9,7 +9,8 @@ from nunatak.core.errors import Invalid
 from nunatak.engines.protocol import Engine, Handle, LogPart, ShowsScripts
 from nunatak.loops.engine_scripts import ScriptCarrier
 
-STREAMS = ("stdout", "stderr")
+NOTHING = {"stdout": 0, "stderr": 0}
+"""Bytes sent of each stream, of an attempt of which nothing was sent yet."""
 MOST = 3_000_000
 """Bytes sent in one request, about; base64 makes them a third longer."""
 MOST_FOLLOWED = 200
@@ -24,7 +25,7 @@ class LogCarrier:
     def __init__(self, engine: Engine, server: EngineClient) -> None:
         """Begin with nothing to carry."""
         self._engine, self._server = engine, server
-        self._sent: dict[Key, dict[str, int]] = {}
+        self._sent: dict[Key, dict[str, int]] = {}  # of those of which something was sent
         self._running: dict[Key, None] = {}
         self._ended: dict[Key, None] = {}
         self._scripts = ScriptCarrier(engine, server)
@@ -37,9 +38,8 @@ class LogCarrier:
         self._scripts.follow(handles)
         for handle in handles:
             key = handle.address, handle.lease
-            if key not in self._sent and key not in self._whole:
+            if key not in self._ended and key not in self._whole:
                 self._running[key] = None
-                self._sent[key] = dict.fromkeys(STREAMS, 0)
 
     def end(self, handles: Iterable[Handle]) -> None:
         """Complete the logs of attempts: no more will be written to them."""
@@ -50,7 +50,6 @@ class LogCarrier:
             if key in self._whole:
                 continue
             self._running.pop(key, None)
-            self._sent.setdefault(key, dict.fromkeys(STREAMS, 0))
             self._ended[key] = None
 
     def forget(self) -> None:
@@ -73,13 +72,15 @@ class LogCarrier:
         parts, rest = self._read(ending, followed)
         whole = [key for key in ending if key not in rest]
         written = {(part.address, part.lease) for part in parts}
-        over = [key[0] for key in whole if self._shows or key in written or any(self._sent[key].values())]
+        over = [key[0] for key in whole if self._shows or key in written or key in self._sent]
         if parts or over:
             self._send(parts, over)
         for part in parts:
-            self._sent[part.address, part.lease][part.stream] = part.offset + len(part.data)
+            sent = self._sent.setdefault((part.address, part.lease), dict(NOTHING))
+            sent[part.stream] = part.offset + len(part.data)
         for key in whole:
-            del self._ended[key], self._sent[key]
+            del self._ended[key]
+            self._sent.pop(key, None)
             self._whole.add(key)
         return bool(self._ended)
 
@@ -94,7 +95,7 @@ class LogCarrier:
     def _read(self, ending: Sequence[Key], followed: Sequence[Key]) -> tuple[list[Part], set[Key]]:
         """Read new bytes, of ended attempts to the end if possible; return them, and which ended ones have more."""
         parts: list[Part] = []
-        size, rest, ahead = 0, set(ending), {key: dict(self._sent[key]) for key in (*ending, *followed)}
+        size, rest, ahead = 0, set(ending), {key: dict(self._sent.get(key, NOTHING)) for key in (*ending, *followed)}
         asked = [*ending, *followed]
         while asked and size < MOST:
             found = [_part(item) for item in self._engine.logs(_offsets(asked, ahead))]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from nunatak.client.engine import Claim, EngineClient, Registration
 from nunatak.core.address import ONCE, parse
 from nunatak.core.errors import Invalid, NotFound, NunatakError
-from nunatak.core.work import Input, Outcome, Reason, Series, Shape, TaskSpec
-from nunatak.datasets.expand import Recorded, expand
+from nunatak.core.work import Outcome, Reason, Series, Shape, TaskSpec
+from nunatak.datasets.expand import Order, Recorded, expand
 from nunatak.datasets.plan import Plan
 
 MOST_PLANS = 1000
@@ -63,7 +62,7 @@ class Specs:
         address = parse(claim.address)
         if address.task is None or address.attempt is None:
             raise Invalid(f"{claim.address!r} is not the address of an attempt", code="bad-address")
-        spec = expand(
+        return expand(
             plan,
             dataset=address.dataset,
             job=ONCE if address.job is None else address.job,
@@ -74,11 +73,8 @@ class Specs:
             blobs=given.blobs,
             recorded=[_recorded(item) for item in claim.inputs],
             jobs=claim.jobs or None,
+            order=Order(claim.shape, given.log_limit, claim.avoid, claim.checkpoint),
         )
-        checkpoint = spec.checkpoint and replace(
-            spec.checkpoint, before=_before(spec.checkpoint.name, claim.checkpoint)
-        )
-        return replace(spec, shape=claim.shape, log_limit=given.log_limit, avoid=claim.avoid, checkpoint=checkpoint)
 
     def _plan(self, digest: str) -> Plan:
         plan = self._plans.pop(digest, None) or Plan.from_plain(self._server.recipe(digest))
@@ -86,12 +82,6 @@ class Specs:
         if len(self._plans) > MOST_PLANS:
             del self._plans[next(iter(self._plans))]
         return plan
-
-
-def _before(name: str, plain: Mapping[str, object] | None) -> Input | None:
-    if plain is None:
-        return None
-    return Input(name, str(plain["url"]), str(plain["sha256"]), int(str(plain["size"])), optional=True)
 
 
 def _recorded(plain: Mapping[str, object]) -> Recorded:

@@ -16,6 +16,7 @@ from nunatak.core.settings import Settings
 from nunatak.engines.plugins import load_engine
 from nunatak.loops import logging
 from nunatak.loops.engine import EngineHost, Pace
+from nunatak.loops.garbage import search_seldom
 from nunatak.loops.signals import forward_signals
 from nunatak.loops.wellness import Wellness
 from nunatak.storage.posix import PosixStorage
@@ -77,6 +78,7 @@ def run_engine(
         site=name,
         pace=Pace(idle=settings.idle_interval, look=settings.engine_interval),
     )
+    search_seldom()
     wellness.ready()  # also while the server is away: it is asked again
     host.run(stop, alive=wellness.alive)
     wellness.stopping()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from nunatak.core.work import Outcome
+from nunatak.core.work import Outcome, Usage
 from nunatak.datasets import store as datasets_store
 from nunatak.db.statement import Row
 from nunatak.tasks import asking, store
@@ -20,13 +20,13 @@ from nunatak.tasks.asking import Learnt
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.judging import Judged, Key, pool_of
 from nunatak.tasks.learning.evidence import End, Evidence, Observed, Quantity
-from nunatak.tasks.learning.needs import Needs
+from nunatak.tasks.learning.needs import LARGEST, Needs
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.verdicts.kinds import Kind
 from nunatak.tasks.verdicts.treatments import BADPUT_ONLY
 
-ENOUGH = 1000
-"""Attempts of a task after which a sample will do: another thousandth changes no quantile."""
+ENOUGH = 50
+"""Attempts of a task after which a sample will do: what is known then grows as the root of how many there were."""
 OFFERS_AGE = 10.0
 """Seconds for which it is remembered what engines have at most."""
 RAN_OUT = {
@@ -46,30 +46,51 @@ class Kept(NamedTuple):
     needs: str | None
 
 
+class Known(NamedTuple):
+    """How many attempts of a task are known, and the most that one used: bytes, bytes, seconds."""
+
+    ended: int = 0
+    memory: float = 0.0
+    disk: float = 0.0
+    time: float = 0.0
+
+
+NOTHING = Known()
+
+
 class Lessons:
     """Decides what is written down: all of the first attempts of a task, then a sample, so that the cost stays small.
 
-    What ran out of something always is. Remembers how much is known, and for a moment what engines have at most;
-    forgetting it costs a few more rows written.
+    What ran out of something, or used more than any that is known, always is. Remembers how much is known, and for a
+    moment what engines have at most; forgetting it costs a few more rows written.
     """
 
     def __init__(self, chance: Callable[[], float]) -> None:
         """Begin with nothing known; `chance` returns random numbers from 0 to 1."""
         self._chance = chance
-        self._known: dict[Task, int] = {}
+        self._known: dict[Task, Known] = {}
         self._offers: tuple[Offer, ...] = ()
         self._looked = float("-inf")
 
     def wanted(self, task: Task) -> bool:
         """Tell whether what a transaction says of a task is written down."""
-        known = self._known.get(task, 0)
+        known = self._known.get(task, NOTHING).ended
         return known < ENOUGH or self._chance() * known < ENOUGH
 
-    def remember(self, task: Task, known: int) -> None:
-        """Note how many attempts of a task are known."""
+    def stands_out(self, task: Task, usage: Usage) -> bool:
+        """Tell whether an attempt used so much more than any that is known that it changes what is asked for."""
+        known, beyond = self._known.get(task, NOTHING), 1 + LARGEST
+        return (
+            (usage.memory or 0) > known.memory * beyond
+            or (usage.disk or 0) > known.disk * beyond
+            or (usage.wall or 0) > known.time * beyond
+        )
+
+    def remember(self, task: Task, evidence: Evidence) -> None:
+        """Note how much is known of a task."""
         if len(self._known) > 100_000:
             self._known.clear()
-        self._known[task] = known
+        self._known[task] = Known(evidence.ended, evidence.memory.most, evidence.disk.most, evidence.time.most)
 
     def offers(self, tx: Connection, now: float) -> tuple[Offer, ...]:
         """Return what engines have at most, as of a few seconds ago."""
@@ -97,7 +118,9 @@ def note(
     asked = {
         key: int(row.asked)
         for key, row in closed.items()
-        if (key[0], key[2]) in chosen or judged.verdicts[key].kind in RAN_OUT
+        if (key[0], key[2]) in chosen
+        or judged.verdicts[key].kind in RAN_OUT
+        or (judged.verdicts[key].kind is Kind.OK and lessons.stands_out((key[0], key[2]), ended[key].usage))
     }
     if not asked:
         return
@@ -115,7 +138,7 @@ def note(
     for task, observed in sorted(seen.items()):
         row, plan = before.get(task), known[task[0]].plan.tasks[task[1]]
         evidence = Evidence.from_text(row.evidence if row is not None else None).add(observed)
-        lessons.remember(task, evidence.ended)
+        lessons.remember(task, evidence)
         learnt, evidence, change = asking.learn(plan, learnt_of(row), evidence, offers)
         rows.append((*task, evidence.to_text(), learnt.to_text() if learnt else None))
         if change:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple, Self
+
+import orjson
 
 from nunatak.core.work import Shape, Usage
 from nunatak.tasks.learning.sketch import EMPTY, Sketch
@@ -100,14 +101,14 @@ class Evidence:
     def to_text(self) -> str:
         """Return what is kept in the database."""
         rows = [[seen.used.to_text(), seen.most, seen.over, seen.overs] for seen in map(self.of, Quantity)]
-        return json.dumps([*rows, self.cpu.to_text(), self.ended, self.settled], separators=(",", ":"))
+        return orjson.dumps([*rows, self.cpu.to_text(), self.ended, self.settled]).decode()
 
     @classmethod
     def from_text(cls, text: str | None) -> Self:
         """Read what `to_text` wrote; nothing is no evidence."""
         if not text:
             return cls()
-        *rows, cpu, ended, settled = json.loads(text)
+        *rows, cpu, ended, settled = orjson.loads(text)
         memory, disk, time = (Seen(Sketch.from_text(used), *rest) for used, *rest in rows)
         return cls(memory, disk, time, Sketch.from_text(cpu), ended, settled)
 

@@ -90,6 +90,9 @@ def estimate(evidence: Evidence, asked: Shape, limits: Limits, policy: Policy | 
     otherwise only where it is worth it and the evidence has grown, so that the number of changes grows as its logarithm.
     """
     policy = policy or Policy()
+    grown = evidence.finished >= max(1, policy.growth * evidence.settled)
+    if not grown and not any(_presses(evidence.of(of), of, asked, limits, policy) for of in Quantity):
+        return Needs(asked)
     changes, short, must = [], [], False
     for quantity in Quantity:
         seen, now = evidence.of(quantity), asked_of(asked, quantity)
@@ -103,7 +106,6 @@ def estimate(evidence: Evidence, asked: Shape, limits: Limits, policy: Policy | 
         if after > now or (after < now and seen.used.count >= policy.rules[quantity].known):
             changes.append(Change(quantity, now, after, why))
             must = must or (after > now and _too_little(seen, now, policy.rules[quantity]))
-    grown = evidence.finished >= max(1, policy.growth * evidence.settled)
     if not must and not (grown and any(_worth(change, policy) for change in changes)):
         return Needs(asked, short=tuple(short))
     return Needs(_changed(asked, changes), tuple(changes), tuple(short))
@@ -167,6 +169,12 @@ def _ran_out(seen: Seen, rule: Rule) -> bool:
 
 def _too_little(seen: Seen, now: int, rule: Rule) -> bool:
     return now < _floor(seen, rule) or (_ran_out(seen, rule) and now <= seen.over)
+
+
+def _presses(seen: Seen, quantity: Quantity, asked: Shape, limits: Limits, policy: Policy) -> bool:
+    """Tell whether more is needed than is asked for, or than may be: that is looked at however little is new."""
+    most = min(asked_of(asked, quantity), asked_of(limits.most, quantity))
+    return _too_little(seen, most, policy.rules[quantity])
 
 
 def _worth(change: Change, policy: Policy) -> bool:

@@ -7,13 +7,14 @@ is exactly associative and commutative, whatever the order of reports.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Self
+
+import orjson
 
 from nunatak.core.errors import Invalid
 
@@ -116,14 +117,14 @@ class Sketch:
         for index in sorted(self.buckets):
             pairs += (index - before, self.buckets[index])
             before = index
-        return json.dumps([FORMAT, self.zeros, self.least, self.most, pairs], separators=(",", ":"))
+        return orjson.dumps([FORMAT, self.zeros, self.least, self.most, pairs]).decode()
 
     @classmethod
     def from_text(cls, text: str | None) -> Self:
         """Read what `to_text` wrote; nothing is an empty sketch. Raises `Invalid` for another format."""
         if not text:
             return cls()
-        form, zeros, least, most, pairs = json.loads(text)
+        form, zeros, least, most, pairs = orjson.loads(text)
         if form != FORMAT:
             raise Invalid(f"a sketch has format {form}, not {FORMAT}", code="bad-sketch")
         return cls(dict(zip(accumulate(pairs[::2]), pairs[1::2], strict=True)), zeros, least, most)
