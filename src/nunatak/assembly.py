@@ -22,6 +22,7 @@ from nunatak.accounts import tokens
 from nunatak.accounts.policy import Scope
 from nunatak.accounts.tokens import Verifier
 from nunatak.api.services import Limits, Services
+from nunatak.core import ports
 from nunatak.core.clock import Clock, Keys, system_clock, system_keys
 from nunatak.core.errors import Conflict, Refused, Unavailable
 from nunatak.core.settings import Settings
@@ -147,14 +148,10 @@ def maintenance(services: Services, settings: Settings) -> Maintenance:
 
 def listen(settings: Settings) -> socket.socket:
     """Open the server's socket, so that its port is known before it answers. Raises `Conflict` or `Unavailable`."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        found.bind((settings.host, settings.port))
+        found = ports.bound(settings.host, settings.port)
         found.listen(BACKLOG)
     except OSError as error:
-        found.close()
         place = f"{settings.host}:{settings.port}"
         if isinstance(error, PermissionError):
             raise Refused(f"cannot listen on {place}: {error.strerror}", code="bad-port", hint="use --port") from error

@@ -279,6 +279,28 @@ def test_an_attempt_is_addressed_with_an_escaped_number_sign(api: Api) -> None:
     assert (found["reason"], found["exit"], found["message"]) == ("exit", 3, "it broke")
 
 
+def test_errors_of_all_datasets_are_grouped_and_filtered(api: Api) -> None:
+    text = "name: one\njobs: 2\ntasks:\n  a: {run: x, retry: {tries: 1}}\n"
+    mine, theirs = api.submit(text), api.submit(text, headers=api.token("submit", who="bob"))
+    api.engine()
+    for task in api.claim():
+        api.finish(task, "exit", exit=3, message="it broke at 17", stderr="ValueError: 17\n")
+    found = api.get("/errors")
+    assert [(item["attempts"], item["tasks"], item["at"]) for item in found["items"]] == [(4, 4, {"here": 4})]
+    assert {item["address"] for item in found["items"][0]["datasets"]} == {str(mine), str(theirs)}
+    signature = found["items"][0]["signature"]
+    assert api.get(f"/errors?signature={signature}&owner=bob&site=here")["tasks"] == 2
+    assert api.get(f"/errors?dataset={mine}&kind={found['items'][0]['kind']}")["attempts"] == 2
+    assert api.get("/errors?site=elsewhere")["items"] == []
+    assert api.get("/errors?dataset=x", 422)
+    again = {"verb": "retry", "addresses": [str(mine)], "signature": signature}
+    assert api.post("/actions", again)["changed"] == 2
+    assert api.post("/actions", {**again, "signature": "f" * 64})["changed"] == 0
+    assert api.post("/actions", {**again, "verb": "hold"}, 422)["code"] == "bad-verb"
+    assert api.post("/actions", again, 403, headers=api.token("submit", who="carol"))
+    assert not api.faults()
+
+
 def test_why_history_and_errors_tell_the_story(api: Api) -> None:
     api.submit("name: one\ntasks:\n  a: {run: x, retry: {tries: 1}}\n")
     assert "no engine" in api.get("/why/1/0/a")["sentence"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -108,6 +109,27 @@ def test_work_that_failed_has_an_exit_code_of_its_own(cli: Run, tmp_path: Path) 
     assert cli("logs", "--stderr", f"{number}/0/only").stdout == "oh\n"
     assert cli("retry", number, "--json").stdout == '{"changed": 1}\n'
     cli("watch", number, code=7)
+
+
+def test_failures_of_one_group_are_tried_again_and_those_of_all_datasets_shown(cli: Run, tmp_path: Path) -> None:
+    ends = "[41, 42, 43]\nparameters: {end: '{item}'}"
+    text = BROKEN.replace("name: broken\n", f"name: broken\nforeach: {ends}\n").replace("exit 3", "exit {end}")
+    (tmp_path / "broken.yaml").write_text(text)
+    number = submitted(cli, tmp_path / "broken.yaml", "--watch", code=7)
+    groups = json.loads(cli("errors", number, "--json").stdout)
+    assert len(groups) == 3
+    signature = groups[0]["signature"]
+    assert f"nunatak retry {number} --signature {signature}" in cli("errors", number).stdout
+    assert cli("retry", number, "--signature", signature).stdout == "retry: 1 changed\n"
+    assert "of a group" in cli("retry", f"{number}/0", "--signature", signature, code=2).stderr
+    cli("watch", number, code=7)
+    everywhere = cli("errors").stdout
+    assert f"group {signature}" in everywhere
+    assert re.search(rf"NUN-\w+, 1 task of dataset {number} at here \(2\), last", everywhere)
+    found = json.loads(cli("errors", "--signature", signature, "--json").stdout)
+    assert [(item["attempts"], item["datasets"][0]["address"]) for item in found["items"]] == [(2, number)]
+    assert cli("errors", "--owner", "nobody").stdout == ""
+    assert "leave out" in cli("errors", number, "--site", "here", code=2).stderr
 
 
 def test_actions_say_how_much_changed(cli: Run, tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ RULES: Mapping[str, Rule] = {
     "get_history": READ,
     "get_why": READ,
     "get_errors": READ,
+    "list_errors": READ,
     "get_snapshot": READ,
     "get_logs": READ,
     "list_files": READ,

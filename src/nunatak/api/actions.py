@@ -20,13 +20,19 @@ router = APIRouter(prefix="/api/v1/actions", tags=["actions"], route_class=Guard
 def act(
     request: Request, sent: models.Action, raw: Body, services: Have, caller: Caller, key: idempotency.Key = None
 ) -> Response:
-    """Do one thing to all the addresses, or to none of them; running work is ended."""
+    """Do one thing to all the addresses, or to none of them; running work is ended.
+
+    With a `signature`, a retry of datasets is of the tasks alone that failed like this group of their errors.
+    """
     addresses = [address_of(text, "dataset", "job", "task") for text in dict.fromkeys(sent.addresses)]
 
     def work(tx: Connection) -> dict[str, Any]:
         ownership.check(request, tx, [address.dataset for address in addresses])
         now = services.clock()
-        orders = [control.Order(sent.verb, address, caller.name, sent.reason) for address in sorted(addresses, key=str)]
+        orders = [
+            control.Order(sent.verb, address, caller.name, sent.reason, sent.signature)
+            for address in sorted(addresses, key=str)
+        ]
         return {"changed": sum(control.act(tx, services.contexts, order, now) for order in orders)}
 
     answered = idempotency.create(request, key, raw, work)

@@ -16,6 +16,7 @@ from nunatak.api import (
     datasets,
     document,
     engines,
+    errors,
     imports,
     meta,
     nodes,
@@ -36,7 +37,7 @@ from nunatak.api.services import Services
 from nunatak.api.shared import Shared
 from nunatak.tasks.choosing import Chooser
 
-ROUTERS = (datasets, addresses, actions, blobs, engines, nodes, shares, tokens, codes, usage, meta, imports)
+ROUTERS = (datasets, errors, addresses, actions, blobs, engines, nodes, shares, tokens, codes, usage, meta, imports)
 
 
 def create_app(services: Services, more: Callable[[FastAPI], None] | None = None) -> ShortWay:

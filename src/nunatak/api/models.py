@@ -109,6 +109,9 @@ class Action(Request):
     verb: Literal["hold", "release", "retry", "cancel", "close"] = Field(examples=["hold"])
     addresses: Annotated[list[AnAddress], Field(min_length=1, max_length=BATCH, examples=[["1/0"]])]
     reason: LongText = ""
+    signature: Annotated[str, StringConstraints(max_length=64, pattern=NO_NUL)] = (
+        ""  # retry this group of failures alone
+    )
 
 
 ANode = Annotated[str, StringConstraints(min_length=2, max_length=320, pattern=r"^[^\x00-\x1f]*/[^/\x00-\x1f]+$")]

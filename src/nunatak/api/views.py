@@ -113,6 +113,21 @@ class Items(View):
     items: list[dict[str, Any]]
 
 
+class ErrorsAcross(View):
+    """Failures of several datasets by what they have in common; `at` of an item counts attempts at each of `sites`.
+
+    `left_out`: the oldest were not looked at.
+    """
+
+    items: list[dict[str, Any]]
+    sites: list[str]
+    more_sites: bool
+    signatures: int
+    attempts: int
+    tasks: int
+    left_out: bool
+
+
 class NodeView(View):
     """How a node, or a feature at a site, stands; `attempts` and `faults` of late."""
 

@@ -17,8 +17,8 @@ app = typer.Typer(rich_markup_mode=None)
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it is kept in the history.")]
 
 
-def _act(verb: str, addresses: list[str], reason: str, as_json: bool) -> None:
-    changed = getattr(client(), verb)(*addresses, reason=reason)
+def _act(verb: str, addresses: list[str], reason: str, as_json: bool, **more: str) -> None:
+    changed = getattr(client(), verb)(*addresses, reason=reason, **more)
     if as_json:
         out_json({"changed": changed})
     else:
@@ -38,9 +38,16 @@ def release(addresses: Wheres, reason: Reason = "", as_json: AsJson = False) -> 
 
 
 @app.command()
-def retry(addresses: Wheres, reason: Reason = "", as_json: AsJson = False) -> None:
-    """Try failed tasks again."""
-    _act("retry", addresses, reason, as_json)
+def retry(
+    addresses: Wheres,
+    reason: Reason = "",
+    signature: Annotated[
+        str, typer.Option(help="Of datasets: those tasks alone that failed like this group of `nunatak errors`.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Try failed tasks again: all of them, or those of one group of failures."""
+    _act("retry", addresses, reason, as_json, signature=signature)
 
 
 @app.command()

@@ -1,10 +1,8 @@
-"""Verbs that look: ls, status, watch, logs, history, why, errors."""
+"""Verbs that look: ls, status, watch, logs, history, why."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,11 +15,6 @@ if TYPE_CHECKING:
     from nunatak.client import Client
 
 app = typer.Typer(rich_markup_mode=None)
-
-
-SHOWN_LINES = 8
-"""Lines of a log that are shown for a group of failures."""
-SHOWN_PLACES = 3
 
 
 def client() -> Client:
@@ -155,36 +148,3 @@ def why(
     for reason in plain.get("reasons", ()):
         if reason != plain["sentence"]:
             out(f"  {reason}")
-
-
-def _places(row: Mapping[str, Any]) -> str:
-    """Say in how many tasks and where failures of a group were."""
-    tasks = row["tasks"]
-    nodes = row["nodes"]["counts"]
-    named = [f"{name} ({n})" if len(nodes) > 1 else name for name, n in list(nodes.items())[:SHOWN_PLACES]]
-    rest = len(nodes) - len(named)
-    more = [f"{rest} more"] if rest else ["others"] if row["nodes"]["more"] else []
-    where = f" on {', '.join([*named, *more])}" if named else ""
-    return f"{tasks} task{'' if tasks == 1 else 's'}{where}, " if tasks else f"before the last retry{where}, "
-
-
-@app.command()
-def errors(
-    address: Where,
-    limit: Annotated[int, typer.Option(min=1, help="How many groups at most.")] = 100,
-    as_json: AsJson = False,
-) -> None:
-    """Show failures, equal ones grouped, with what to do about them."""
-    rows = [item.plain for item in islice(client().errors(address), limit)]
-    if as_json:
-        out_json(rows)
-        return
-    for row in rows:
-        out(f"{row['count']} x {row['kind']}: {row['message']}")
-        for line in [line for line in row["lines"] if line not in row["message"]][-SHOWN_LINES:]:
-            out(f"      {line}")
-        out(f"    {row['id']}, {_places(row)}last {clock_time(row['last'])} UTC, for example {row['example']}")
-        if row.get("advice"):
-            out(f"    {row['whose'] or 'nobody is to blame'}: {row['advice']}")
-    if not rows:
-        say("no failures")

@@ -32,7 +32,7 @@ VERBS = (
     Verb("history", "look", "Show what happened: actions and attempts."),
     Verb("usage", "usage", "Show who used how much, and what was lost of it."),
     Verb("why", "look", "Say in words why something is where it is."),
-    Verb("errors", "look", "Show failures, equal ones grouped."),
+    Verb("errors", "errors", "Show failures, equal ones grouped, of an address or of all datasets."),
     Verb("what-if", "simulate", "Say what more slots, a priority or a weight would change for a dataset."),
     Verb("hold", "act", "Stop datasets, jobs or tasks until they are released."),
     Verb("release", "act", "Let go on what was held."),

@@ -17,6 +17,7 @@ from nunatak.client.results import (
     Divided,
     Event,
     Failure,
+    FailuresAcross,
     NodeList,
     OutputFile,
     Status,
@@ -273,6 +274,14 @@ class Client:
         """Yield failures, equal ones grouped."""
         return (Failure.of(row) for row in self._to.pages(path_of("errors", address_of(where)), limit=limit))
 
+    def all_errors(
+        self, *, owner: str = "", group: str = "", site: str = "", kind: str = "", signature: str = ""
+    ) -> FailuresAcross:
+        """Return failures of all datasets by what they have in common, those with most tasks first."""
+        asked = {"owner": owner, "group": group, "site": site, "kind": kind, "signature": signature}
+        given = {name: value for name, value in asked.items() if value}
+        return FailuresAcross.of(self._to.get(f"{API}/errors", **given))
+
     def snapshot(self, where: Where) -> Mapping[str, Any]:
         """Return what a simulation of a dataset starts from: what is left of it, what it used, engines, other work."""
         plain: Mapping[str, Any] = self._to.get(f"{API}/snapshot/{address_of(where).dataset}")
@@ -329,9 +338,9 @@ class Client:
         """Let what was held go on; return how many tasks changed."""
         return self._act("release", where, reason)
 
-    def retry(self, *where: Where, reason: str = "") -> int:
-        """Try failed tasks again; return how many tasks changed."""
-        return self._act("retry", where, reason)
+    def retry(self, *where: Where, reason: str = "", signature: str = "") -> int:
+        """Try failed tasks again, or those of datasets alone that failed like one group of `errors`; return how many."""
+        return self._act("retry", where, reason, signature)
 
     def cancel(self, *where: Where, reason: str = "") -> int:
         """End datasets, jobs or tasks for good; return how many tasks changed."""
@@ -341,10 +350,9 @@ class Client:
         """Let datasets get no new jobs; return how many changed."""
         return self._act("close", where, reason)
 
-    def _act(self, verb: str, where: Sequence[Where], reason: str) -> int:
+    def _act(self, verb: str, where: Sequence[Where], reason: str, signature: str = "") -> int:
         body = {"verb": verb, "addresses": [str(address_of(item)) for item in where]}
-        if reason:
-            body["reason"] = reason
+        body |= {name: text for name, text in (("reason", reason), ("signature", signature)) if text}
         return int(self._to.post(f"{API}/actions", body, key=fresh_key())["changed"])
 
     # ---- tokens and engines

@@ -267,6 +267,21 @@ class Failure(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailuresAcross(Result):
+    """Failures of all datasets, equal ones grouped; `at` of an item counts attempts at each of `sites`.
+
+    `left_out`: the oldest were not looked at.
+    """
+
+    items: tuple[Mapping[str, Any], ...] = field(default=(), metadata=TUPLE)
+    sites: tuple[str, ...] = field(default=(), metadata=TUPLE)
+    signatures: int = 0
+    attempts: int = 0
+    tasks: int = 0
+    left_out: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputFile(Result):
     """An output that a task recorded; size in bytes."""
 

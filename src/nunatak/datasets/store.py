@@ -142,6 +142,7 @@ ADD_EVENT = Statement(
     "INSERT INTO events (at, dataset, job, task, actor, verb, detail)"
     " VALUES (:now, :dataset, :job, :task, :actor, :verb, :detail)"
 )
+SUBMITTED = Statement("SELECT detail FROM events WHERE dataset = :dataset ORDER BY event LIMIT 1")
 EVENTS = Statement(
     "SELECT event, at, job, task, actor, verb, detail FROM events WHERE dataset = :dataset AND event > :after"
     " ORDER BY event LIMIT :n"

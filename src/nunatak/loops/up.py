@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nunatak.core import ports
 from nunatak.core.clock import Clock, iso, system_clock
 from nunatak.core.errors import Conflict, NunatakError, Refused, Unavailable
 from nunatak.loops.parent import VARIABLE
@@ -267,13 +268,10 @@ def _running(data: Path) -> Conflict:
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
     """Open the socket of the server. Raises `Conflict` if the port is taken, `Refused` if it may not be."""
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
+        sock = ports.bound(host, port)
         sock.listen(BACKLOG)
     except (OSError, OverflowError) as error:
-        sock.close()
         said = getattr(error, "strerror", None) or str(error)
         kind: type[NunatakError] = Refused if isinstance(error, PermissionError) else Conflict
         raise kind(

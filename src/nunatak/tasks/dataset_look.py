@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy import Connection
 
+from nunatak.datasets import store
 from nunatak.tasks import look, spent
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.forecasts import Forecasts, Pace, per_hour
@@ -15,7 +17,10 @@ Plain = dict[str, Any]
 
 
 def dataset(tx: Connection, contexts: Contexts, forecasts: Forecasts, number: int, now: float) -> Plain:
-    """Return the status of a dataset with its pace (tasks an hour), when it is done, and what was lost. Raises `NotFound`."""
+    """Return the status of a dataset with its pace (tasks an hour), when it is done, and what was lost.
+
+    `rest`: jobs that are to be added when those that are tried first went well. Raises `NotFound`.
+    """
     plain = look.dataset_status(tx, contexts, number)
     pace = Pace(contexts.one(tx, number), plain["per_task"], evidence_of(tx, number))
     busy = bool(plain["tasks"]["running"])
@@ -24,4 +29,12 @@ def dataset(tx: Connection, contexts: Contexts, forecasts: Forecasts, number: in
         "rate": per_hour(pace) if busy else None,
         "eta": forecasts.of([pace], now).get(number) if busy else None,
         "lost": spent.lost(spent.of_dataset(tx, number)),
+        "rest": 0 if plain["closed"] else _rest(tx, number, plain["jobs"]["total"]),
     }
+
+
+def _rest(tx: Connection, number: int, jobs: int) -> int:
+    """Return how many jobs are still to be added to a dataset of which some were to be tried first."""
+    rows = store.SUBMITTED(tx, dataset=number)
+    wanted = json.loads(rows[0].detail or "{}").get("wanted", 0) if rows else 0
+    return max(0, int(wanted) - jobs)

@@ -33,8 +33,12 @@ def submit(
     team: str,
     now: float,
     priority: float = 1.0,
+    wanted: int = 0,
 ) -> int:
-    """Accept a checked plan as a new dataset and return its number. The cost does not depend on the number of jobs."""
+    """Accept a checked plan as a new dataset and return its number. The cost does not depend on the number of jobs.
+
+    With `wanted`, the plan's jobs are tried first, and a person means to add the others, up to so many.
+    """
     datasets_store.ADD_RECIPE(tx, digest=plan.digest, plan=plan.text, source=source, filename=filename, now=now)
     dataset: int = datasets_store.ADD_DATASET(
         tx, name=plan.name, owner=owner, team=team, recipe=plan.digest, priority=priority, now=now
@@ -58,7 +62,7 @@ def submit(
         task=None,
         actor=owner,
         verb="submit",
-        detail=json.dumps({"jobs": plan.jobs}),
+        detail=json.dumps({"jobs": plan.jobs, **({"wanted": wanted} if wanted > plan.jobs else {})}),
         now=now,
     )
     return dataset

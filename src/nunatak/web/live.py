@@ -49,6 +49,9 @@ class Feed(Watched):
                 await self._publish(await run_in_threadpool(self._look))
             except NunatakError as error:
                 log.warning("watching a page", error=str(error))
+            except Exception:
+                log.exception("watching a page")
+                break  # whoever watches asks again, and is told
             await asyncio.sleep(self._feeds.pause(time.perf_counter() - begun))
         await self._end()
 

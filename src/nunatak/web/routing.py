@@ -134,7 +134,12 @@ class Pages:
 
 def go_on(request: Request, sent: FormData, said: str = "") -> Response:
     """Return to where a form was (its field `next`), and say there what was done."""
-    answer = RedirectResponse(own(str(sent.get("next", ""))), 303)
+    return go_to(request, own(str(sent.get("next", ""))), said)
+
+
+def go_to(request: Request, path: str, said: str = "") -> Response:
+    """Go on at a path of ours, and say there what was done."""
+    answer = RedirectResponse(path, 303)
     if said:
         guard.say(request, answer, "said", quote(said[:500]), SAID_SECONDS)
     return answer

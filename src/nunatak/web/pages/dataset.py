@@ -70,6 +70,7 @@ def will(plain: Mapping[str, Any]) -> dict[str, str]:
     tasks, address = plain["tasks"], plain["address"]
     busy = tasks["running"] + tasks["queued"]
     return {
+        "rest": _first(plain),
         "hold": f"Stops dataset {address} until it is released"
         + (f"; {plural(busy, 'task')} under way {'is' if busy == 1 else 'are'} ended and begin anew later" if busy else ""),
         "release": f"Lets dataset {address} go on",
@@ -77,6 +78,15 @@ def will(plain: Mapping[str, Any]) -> dict[str, str]:
         "close": "Drops the jobs that have not begun; those that have go on. No jobs can be added after that",
         "cancel": f"Ends all that is not done: {plural(tasks['total'] - tasks['done'] - tasks['failed'], 'task')}",
     }  # fmt: skip
+
+
+def _first(plain: Mapping[str, Any]) -> str:
+    """Return how the jobs went that were tried before the others."""
+    n, failed = plain["jobs"]["total"], plain["tasks"]["failed"]
+    who, are = ("job", "is") if n == 1 else (f"{number(n)} jobs", "are")
+    if plain["state"] == "done":
+        return f"The {who} to be tried first {are} done: the others are of the same recipe"
+    return f"The {who} to be tried first " + ("failed: look at that before" if failed else f"{are} not done yet")
 
 
 def steady(plain: Mapping[str, Any], now: float) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -56,7 +57,7 @@ def errors(
     return View(
         _title(data, filters),
         {**data, "filters": filters},
-        cli=_command(wish, data["items"]),
+        cli=_command(wish),
         alarm="failed" if data["items"] else "",
     )
 
@@ -71,7 +72,16 @@ def _title(data: Mapping[str, Any], filters: Mapping[str, str]) -> str:
     return f"{plural(data['signatures'], 'kind')} of errors in {plural(data['tasks'], 'task')}{where} \u00b7 Errors"
 
 
-def _command(wish: Wish, items: Sequence[Mapping[str, Any]]) -> str:
-    """Return the command that lists those of the dataset asked for, or of the one with most of them."""
-    found = str(wish.dataset) if wish.dataset else items[0]["datasets"][0]["address"] if items else ""
-    return f"nunatak errors {found}" if found else "nunatak ls --state failed"
+def _command(wish: Wish) -> str:
+    """Return the command that lists the same; of a dataset, all that failed in it."""
+    if wish.dataset:
+        return f"nunatak errors {wish.dataset}"
+    filters = {
+        "owner": wish.owner,
+        "group": wish.team,
+        "site": wish.site,
+        "kind": wish.kind,
+        "signature": wish.signature,
+    }
+    words = [word for name, value in filters.items() if value for word in (f"--{name}", shlex.quote(value))]
+    return " ".join(["nunatak errors", *words])

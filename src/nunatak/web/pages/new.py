@@ -30,8 +30,8 @@ from nunatak.tasks import unfold
 from nunatak.web.configurations import files_of, keep, read_configuration
 from nunatak.web.guard import Sent
 from nunatak.web.render import Page, View, render
-from nunatak.web.routing import Pages, go_on
-from nunatak.web.words import plural
+from nunatak.web.routing import Pages, go_to
+from nunatak.web.words import link, plural
 
 pages = Pages()
 
@@ -124,13 +124,13 @@ def submit(request: Request, services: Have, caller: Caller, sent: Sent) -> Resp
     def work(tx: Connection) -> int:
         return unfold.submit(
             tx, services.contexts, plan, source=wanted.text, filename=wanted.filename, owner=caller.name,
-            team=str(sent.get("team", ""))[:255], now=services.clock(), priority=1.0,
+            team=str(sent.get("team", ""))[:255], now=services.clock(), priority=1.0, wanted=jobs,
         )  # fmt: skip
 
     number = services.database.run(work)
     request.app.state.demand.forget()
     rest = f"; it tries one of {plural(jobs, 'job')} first: add the others when it is done" if plan.jobs < jobs else ""
-    return go_on(request, sent, f"This is dataset {number}{rest}")
+    return go_to(request, link(number), f"This is dataset {number}{rest}")
 
 
 def _wanted(sent: FormData, files: dict[str, StoredFile]) -> Wanted:

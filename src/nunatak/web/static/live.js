@@ -55,7 +55,12 @@
     source = new EventSource(document.body.dataset.live);
     source.addEventListener("parts", (event) => { put(JSON.parse(event.data)); });
     source.onopen = () => { pulse.hidden = false; pulse.textContent = "live"; };
-    source.onerror = () => { pulse.textContent = "not live: trying again"; };
+    source.onerror = () => {
+      pulse.textContent = "not live: trying again";
+      if (source.readyState !== EventSource.CLOSED) return; // else the browser tries again by itself
+      leave();
+      setTimeout(listen, 5000);
+    };
   };
   const leave = () => { if (source) source.close(); source = null; };
   document.addEventListener("visibilitychange", () => (document.hidden ? leave() : listen()));
