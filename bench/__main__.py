@@ -14,6 +14,7 @@ ALL = (
     "local",
     "htcondor",
     "reading",
+    "pages",
     "lives",
     "sustained",
     "beats",

@@ -135,7 +135,15 @@ class Connection:
         """Return JSON."""
         return self._ask(f"GET {path} HTTP/1.1\r\n{self._head}\r\n".encode())
 
+    def page(self, path: str) -> bytes:
+        """Return what is sent of a page as browsers ask for it: compressed where it is. Raises `RuntimeError` on any error."""
+        return self._bytes(f"GET {path} HTTP/1.1\r\n{self._head}Accept-Encoding: gzip\r\n\r\n".encode())
+
     def _ask(self, request: bytes) -> dict[str, Any]:
+        answer: dict[str, Any] = orjson.loads(self._bytes(request))
+        return answer
+
+    def _bytes(self, request: bytes) -> bytes:
         self._socket.sendall(request)
         data = bytearray()
         while (end := data.find(b"\r\n\r\n")) < 0:
@@ -146,8 +154,7 @@ class Connection:
         status, body = int(data[9:12]), bytes(data[end + 4 :])
         if status >= 400:
             raise RuntimeError(f"{status}: {body[:500]!r}")
-        answer: dict[str, Any] = orjson.loads(body)
-        return answer
+        return body
 
     def _more(self) -> bytes:
         data = self._socket.recv(1 << 18)
