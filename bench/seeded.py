@@ -99,7 +99,8 @@ GROUPS = (
     " {job}, 0, 1, 'KeyError: ''spice_ftp_v3''', 'Look at the line of the program, mend it and send it again',"
     """ '["KeyError: ''spice_ftp_v3''"]', '{{"counts": {{"site' || 1 + g % 20 || '": 9, "site' || 1 + (g + d) % 20 || '":"""
     """ 3}}}}', '{{"counts": {{"node' || g % 100 || '": 4, "node' || (g + 1) % 100 || '": 2}}}}' FROM"""
-    " generate_series(CAST(:first AS int), CAST(:last AS int)) AS a(d), generate_series(1, CAST(:each AS int)) AS b(g) ON CONFLICT DO NOTHING"
+    " generate_series(CAST(:first AS int), CAST(:last AS int)) AS a(d), generate_series(1, CAST(:each AS int)) AS b(g)"
+    " ON CONFLICT DO NOTHING"
 )
 
 
@@ -126,13 +127,19 @@ def nodes(running: Installation) -> None:
         {"site": f"site{1 + n % SITES}", "name": f"node{n // SITES}", "now": now, "standing": None if n % 50 else bad}
         for n in range(NODES)
     ]
-    add = "INSERT INTO health (kind, site, name, seen, at, standing) VALUES ('node', :site, :name, :now, :now, :standing)"
+    add = (
+        "INSERT INTO health (kind, site, name, seen, at, standing) VALUES ('node', :site, :name, :now, :now, :standing)"
+    )
     write(running, lambda tx: tx.execute(text(add), rows))
 
 
 def submit(to: Client, name: str, jobs: int) -> int:
     """Submit three tasks in a row, `jobs` times."""
-    body = {"text": RECIPE.format(name=name, jobs=jobs), "filename": "muons.yaml", "manifest": {"files": {}, "matches": {}}}
+    body = {
+        "text": RECIPE.format(name=name, jobs=jobs),
+        "filename": "muons.yaml",
+        "manifest": {"files": {}, "matches": {}},
+    }
     return int(to.post("/api/v1/datasets", body)["dataset"])
 
 
@@ -142,8 +149,16 @@ def large(running: Installation, jobs: int) -> int:
     place = f"file://{running.place}/data/store/{dataset}/"
 
     def work(tx: Connection) -> None:
-        shape = tx.execute(text("SELECT shape FROM task_counts WHERE dataset = :d LIMIT 1"), {"d": dataset}).scalar_one()
-        values: dict[str, Any] = {"dataset": dataset, "n": n, "busy": n // BUSY, "engines": ENGINES, "now": time.time() - 600.0}
+        shape = tx.execute(
+            text("SELECT shape FROM task_counts WHERE dataset = :d LIMIT 1"), {"d": dataset}
+        ).scalar_one()
+        values: dict[str, Any] = {
+            "dataset": dataset,
+            "n": n,
+            "busy": n // BUSY,
+            "engines": ENGINES,
+            "now": time.time() - 600.0,
+        }
         values |= {"shape": shape, "place": place}
         for statement in (TASKS, ATTEMPTS, COUNT, COUNT_JOBS, *REST):
             tx.execute(text(statement), values)
@@ -171,7 +186,9 @@ def log(running: Installation, address: str, size: int, *, ended: bool) -> None:
         block = []
         for _ in range(10_000):
             number += 1
-            block.append(line.format(begin + number, number, number * 7919 % 100_003, number % 977 * 1.7, number % 613 / 997))
+            block.append(
+                line.format(begin + number, number, number * 7919 % 100_003, number % 977 * 1.7, number % 613 / 997)
+            )
         data = "".join(block).encode()
         logs.append([(wanted, "stdout", at, data)])
         at += len(data)

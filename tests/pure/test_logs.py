@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nunatak.core.address import ONCE, Address
 from nunatak.core.clock import ManualClock
 from nunatak.core.errors import Invalid, Unavailable
-from nunatak.tasks import log_files
+from nunatak.tasks import log_packed
 from nunatak.tasks.log_files import NOTICE
 from nunatak.tasks.log_whole import Part
 from nunatak.tasks.logs import LogSlice, LogStore
@@ -354,7 +354,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(store: LogStore, monkeypatch: p
             store.append([(ONE, "stdout", 7, b"after")])
     assert caught.value.code == "disk-full"
     with monkeypatch.context() as patch:
-        patch.setattr(log_files.zlib, "compressobj", full)
+        patch.setattr(log_packed.zlib, "compressobj", full)
         with pytest.raises(Unavailable):
             store.finish([ONE])
     store.append([(ONE, "stdout", 7, b"after")])

@@ -1,4 +1,4 @@
-"""One log on disk: a live file that keeps head and tail while bytes stream in, and the gzip file it becomes.
+"""One log on disk that still grows: a file that keeps head and tail while bytes stream in. `log_packed` is what it becomes.
 
 Positions count the bytes of the whole log, kept or dropped, so a reader's place stays right while the log grows, when
 its middle is dropped and when it is compressed. Callers hold the log's lock (`tasks.logs`).
@@ -6,10 +6,8 @@ its middle is dropped and when it is compressed. Callers hold the log's lock (`t
 
 from __future__ import annotations
 
-import gzip
 import os
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,17 +20,11 @@ SMALLEST_LIMIT = 1024
 """Bytes; below this a log would be little more than its notice."""
 
 _SLACK = 1 << 16
-_BLOCK = 1 << 18
-_SMALL = 4096
+BLOCK = 1 << 18
 _HEADER = struct.Struct("<8sQQQQ")
 _ENDS = struct.Struct("<QQ")
 _ENDS_AT = 24
 _MAGIC = b"nunalog1"
-DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
-"""What reading a compressed log raises if the machine crashed before it was on disk."""
-
-_EXTRA = struct.Struct("<2sHQQQQ")
-_GZIP = struct.Struct("<4sIBBH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +132,8 @@ class LiveLog:
         yield from self._blocks(self.extent.tail_start, self.extent.total)
 
     def _blocks(self, start: int, stop: int) -> Iterator[bytes]:
-        for at in range(start, stop, _BLOCK):
-            yield self.read(at, min(at + _BLOCK, stop))
+        for at in range(start, stop, BLOCK):
+            yield self.read(at, min(at + BLOCK, stop))
 
     def _add(self, data: bytes, end: int) -> None:
         """Add at most `_SLACK` bytes, then count them."""
@@ -166,88 +158,6 @@ class LiveLog:
             size = min(stop - start, ring - turn)
             yield _HEADER.size + head + turn, size
             start += size
-
-
-def compress(live: LiveLog, target: Path, now: float) -> None:
-    """Write all that `live` keeps as a gzip file (RFC 1952), its extent in the extra field; `target` appears whole."""
-    temporary = target.with_name(target.name + ".part")
-    packer = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-    checksum, size = 0, 0
-    try:
-        with temporary.open("wb") as writer:
-            writer.write(_head(live.extent, now))
-            for block in live.kept():
-                writer.write(packer.compress(block))
-                checksum, size = zlib.crc32(block, checksum), size + len(block)
-            writer.write(packer.flush() + _foot(checksum, size))
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def pack_whole(data: bytes, empty: Extent, now: float) -> bytes:
-    """Return the gzip file of a whole log of which nothing has to be dropped, as `compress` would write it."""
-    extent = replace(empty, total=len(data), end=len(data))
-    small = len(data) < _SMALL  # the tables of a large window take longer to make than such a log to compress
-    packer = zlib.compressobj(6, zlib.DEFLATED, -9 if small else -zlib.MAX_WBITS, 1 if small else zlib.DEF_MEM_LEVEL)
-    return _head(extent, now) + packer.compress(data) + packer.flush() + _foot(zlib.crc32(data), len(data))
-
-
-def _head(extent: Extent, now: float) -> bytes:
-    extra = _EXTRA.pack(b"Nu", _EXTRA.size - 4, extent.head, extent.tail, extent.total, extent.end)
-    return _GZIP.pack(b"\x1f\x8b\x08\x04", int(now) & 0xFFFFFFFF, 0, 255, len(extra)) + extra
-
-
-def _foot(checksum: int, size: int) -> bytes:
-    return struct.pack("<II", checksum, size & 0xFFFFFFFF)
-
-
-class PackedLog:
-    """A log that was compressed."""
-
-    def __init__(self, path: Path) -> None:
-        """Open `path` and read its extent. Raises `FileNotFoundError`, or one of `DAMAGE`."""
-        self._path = path
-        with path.open("rb") as reader:
-            start = reader.read(_GZIP.size + _EXTRA.size)
-        if len(start) < _GZIP.size + _EXTRA.size or start[_GZIP.size :][:2] != b"Nu":
-            raise gzip.BadGzipFile(f"{path.name} is damaged")
-        _, _, head, tail, total, end = _EXTRA.unpack(start[_GZIP.size :])
-        self.extent = Extent(head, tail, total, end)
-
-    def read(self, start: int, stop: int) -> bytes:
-        """Return the kept bytes of positions [start, stop), which lie on one side of the dropped middle."""
-        skipped = self.extent.tail_start - self.extent.head if start >= self.extent.head else 0
-        with self._open() as reader:
-            reader.seek(start - skipped)
-            return reader.read(stop - start)
-
-    def blocks(self, start: int) -> Iterator[tuple[int, bytes]]:
-        """Yield what is kept from position `start` on as (position, bytes), unpacked once; nothing is dropped in between."""
-        extent = self.extent
-        with self._open() as reader:
-            for low, high in ((0, min(extent.head, extent.total)), (extent.tail_start, extent.total)):
-                at = max(low, start)
-                if at < high:
-                    reader.seek(at - low + (min(extent.head, extent.total) if low else 0))
-                while at < high:
-                    data = reader.read(min(_BLOCK, high - at))
-                    if not data:
-                        raise EOFError("the log is shorter than it says")
-                    yield at, data
-                    at += len(data)
-
-    def unpack(self, live: LiveLog) -> None:
-        """Make `live` the log that was compressed."""
-        extent = self.extent
-        live.begin(extent)
-        with self._open() as reader:
-            for start, stop in ((0, min(extent.head, extent.total)), (extent.tail_start, extent.total)):
-                for at in range(start, stop, _BLOCK):
-                    live.fill(at, reader.read(min(_BLOCK, stop - at)))
-
-    def _open(self) -> gzip.GzipFile:
-        return gzip.GzipFile(self._path, "rb")
 
 
 def write(fd: int, data: bytes, at: int) -> None:

@@ -1,9 +1,9 @@
 """Lines of logs for people who read them: numbered, by pages of bounded size, searched where they are kept.
 
-A page is found by position: reading one costs its size where the log grows, and unpacking what is before it where it is
-compressed (about 3 ms a megabyte). Line numbers come from newlines counted once for each block of `BLOCK` bytes, and
-remembered for `MOST_LOGS` logs. Where the middle of a log was dropped, numbers count the lines that are kept: as long as
-such a log grows, those after the gap move. Memory is bounded by a block and a page, whatever the size of the log.
+A page is found by position, and costs its size. Line numbers come from newlines counted once for each block of `BLOCK`
+bytes, and remembered for `MOST_LOGS` logs; those of a log that ended are kept with it. Where the middle of a log was
+dropped, numbers count the lines that are kept: as long as such a log grows, those after the gap move. Memory is bounded
+by a block and a page, whatever the size of the log.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ class LogLines:
         total, complete = self.extent(log)
         moved = index.gap >= 0 and not complete
         if complete != index.complete or total < index.at[-1] or moved or self._is_gone(log, index):
-            index = _Index(complete)
+            index = _kept(self._logs.counted(*log)) if complete else _Index()
         if index.at[-1] + BLOCK <= min(offset, total):
             index = self._count(log, index, offset)
         with self._lock:
@@ -248,6 +248,11 @@ class LogLines:
                 break
             lines, expected = lines + data.count(b"\n"), position + len(data)
         return _Index(index.complete, gap, at, before)
+
+
+def _kept(points: Sequence[tuple[int, int]]) -> _Index:
+    """Return the index that came with a compressed log; those that are short, or of earlier versions, have one point."""
+    return _Index(True, -1, [at for at, _ in points], [lines for _, lines in points]) if points else _Index(True)
 
 
 def plain(line: Line) -> dict[str, Any]:

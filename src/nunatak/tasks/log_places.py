@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nunatak.core.address import Address, parse
 from nunatak.core.errors import Invalid, Unavailable
-from nunatak.tasks.log_files import DAMAGE
+from nunatak.tasks.log_packed import DAMAGE
 
 STREAMS = ("stdout", "stderr")
 SCRIPT = "script"

@@ -18,7 +18,8 @@ from typing import BinaryIO
 from nunatak.core.address import Address, parse
 from nunatak.core.clock import Clock, system_clock
 from nunatak.core.errors import Invalid
-from nunatak.tasks.log_files import DAMAGE, SMALLEST_LIMIT, Extent, LiveLog, PackedLog, compress, pack_whole
+from nunatak.tasks.log_files import SMALLEST_LIMIT, Extent, LiveLog
+from nunatak.tasks.log_packed import DAMAGE, PackedLog, compress, pack_whole
 from nunatak.tasks.log_places import (
     FILES,
     SCRIPT,
@@ -151,6 +152,13 @@ class LogStore:
         while part.data:
             yield part.offset, part.data
             part = self.read(address, stream, part.next, _READ)
+
+    def counted(self, address: Address, stream: str) -> list[tuple[int, int]]:
+        """Return positions of a log that was compressed, rising from 0, with the lines before each; one that grows has none."""
+        path = path_of(self.root, address, stream)
+        with disk(), self._locked(address, fcntl.LOCK_SH):
+            packed = self._packed(path)
+            return packed.lines() if packed is not None else []
 
     def expire(self, now: float, most: int = 1000) -> int:
         """Take up at most `most` attempts whose retention is over and delete their logs; return how many were taken up.

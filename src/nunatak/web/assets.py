@@ -51,6 +51,7 @@ def _by_name() -> dict[str, Asset]:
     return {asset.name: asset for asset in assets().values()}
 
 
+@cache
 def url_of(path: str) -> str:
     """Return where a file is served. Raises `KeyError` for one that is not there: a mistake in a template."""
     return f"/static/{assets()[path].name}"

@@ -1,4 +1,4 @@
-"""A view becomes HTML: one environment with autoescape, one set of headers, what every page shows around its own."""
+"""A view becomes HTML: one set of headers, what every page shows around its own."""
 
 from __future__ import annotations
 
@@ -6,21 +6,16 @@ import gzip
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
 from fastapi import Request
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.responses import Response
 
-from nunatak import __version__
 from nunatak.accounts.policy import Principal
 from nunatak.api.requests import services_of
-from nunatak.web import words
-from nunatak.web.assets import url_of
+from nunatak.web.environment import environment
 from nunatak.web.guard import cookie_of, form_token, unsay
-from nunatak.web.navigation import NAVIGATION
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -51,22 +46,6 @@ class Page:
 
     template: str
     tools: Mapping[str, Any] = field(default_factory=dict)
-
-
-@cache
-def environment() -> Environment:
-    """Return the one environment of all templates."""
-    made = Environment(
-        loader=PackageLoader("nunatak.web"),
-        autoescape=select_autoescape(default=True),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-        undefined=StrictUndefined,
-    )
-    made.globals.update(asset=url_of, navigation=NAVIGATION, version=__version__, link=words.link, spans=words.spans)
-    made.filters.update(words.FILTERS)
-    return made
 
 
 def context_of(request: Request, view: View, *, live: bool = False) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from nunatak.core.address import Address, parse
@@ -14,6 +15,7 @@ NARROW = "\u202f"
 """A narrow space that does not break: between thousands."""
 
 
+@lru_cache(maxsize=10_000)
 def link(address: str | int | Address) -> str:
     """Return the path of the page of an address: `42/17/propagate#2` is at `/datasets/42/17/propagate/2`."""
     found = address if isinstance(address, Address) else parse(str(address))
@@ -78,6 +80,7 @@ def moment(text: str | float) -> datetime:
     return datetime.fromtimestamp(text, UTC) if isinstance(text, int | float) else datetime.fromisoformat(text)
 
 
+@lru_cache(maxsize=10_000)
 def exact(text: str | float) -> str:
     """Return a time to the second, in UTC."""
     return moment(text).strftime("%Y-%m-%d %H:%M:%S UTC")
