@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.edge.conftest import Api
+from tests.edge.conftest import WHOLE, Api
 from tests.edge.test_api_iceprod import CONFIG
 from tests.edge.test_pages import csrf_of, pages, sign_in
 
@@ -47,3 +47,15 @@ def test_a_configuration_is_new_work_as_a_recipe_is(pages: Api) -> None:
     assert pages.get("/datasets/1")["jobs"]["total"] == 5
     wrong = pages.http.post("/new/check", data={**form, "source": json.dumps({**config, "tasks": []})}).text
     assert "there are no tasks" in wrong
+
+
+def test_what_needs_a_tool_or_a_token_goes_only_where_there_is_one(pages: Api) -> None:
+    data = [{"remote": "root://h//in.i3"}, {"remote": "https://h/out_$(job).i3", "movement": "output"}]
+    task = {**CONFIG["tasks"][0], "data": data, "token_scopes": {"https://h": "storage.create:/"}}  # type: ignore[index, dict-item]
+    body = {"config": {**CONFIG, "tasks": [task]}, "jobs_submitted": 1}
+    assert pages.http.post("/compat/iceprod/actions/submit", json=body, headers=pages.headers).status_code == 201
+    pages.engine()
+    for features in (["xrootd"], ["xrootd", "davs"], ["davs", "token"], ["xrootd", "davs", "token"]):
+        offer = {**WHOLE, "features": features}
+        found = pages.post("/engines/local/claim", {"session": "s1", "offer": offer, "limit": 9})["tasks"]
+        assert len(found) == (len(features) == 3)

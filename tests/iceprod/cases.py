@@ -17,9 +17,9 @@ from nunatak.iceprod.importing import Imported, import_config
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 NAMES = sorted(path.name.removesuffix(".expected.json") for path in CORPUS.glob("*.expected.json"))
-FEATURES = ("cvmfs", "gsiftp", "pelican", "s3", "site:CHTC", "token", "gpu_capability=7.5")
+FEATURES = ("cvmfs", "gsiftp", "pelican", "s3", "site:CHTC", "token", "gpu_capability=7.5", "xrootd", "davs", "srm")
 """What the machine of the tests has."""
-TOOLS = ("gfal-copy", "pelican", "aws")
+TOOLS = ("gfal-copy", "pelican", "aws", "xrdcp")
 ENV_SHELL = """#!/bin/sh
 [ "$1" != --quiet ] || shift
 export SROOT={tree}/cvmfs/sroot I3_BUILD={tree}/cvmfs/build I3_SRC={tree}/cvmfs/src PYTHONPATH={tree}/v1

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nunatak.core.errors import Invalid
 from nunatak.iceprod import expand
 from nunatak.iceprod.bounds import Meter
-from nunatak.iceprod.exact import coerce, expand_exact
+from nunatak.iceprod.exact import LIKE_A_VALUE, coerce, expand_exact
 from nunatak.iceprod.names import Names
 
 RECORDED = json.loads((Path(__file__).parent / "iceprod_expansions.json").read_text())
@@ -233,3 +233,18 @@ def test_a_long_circle_is_found_soon() -> None:
         with pytest.raises(Invalid):
             expand("$steering(p0)", job={"options": {}, "steering": {"parameters": parameters}}, mode=mode)
     assert time.process_time() - begun < 20  # of CPU, and it takes a tenth of a second
+
+
+@given(
+    st.text(st.sampled_from(list("truefalsnifTRUEN0123456789+-._ \t'\"[]{},:\u0663\u2003xe")), max_size=8)
+    | st.text(max_size=8)
+)
+@settings(max_examples=500)
+def test_what_is_not_tried_as_a_value_is_none(text: str) -> None:
+    if LIKE_A_VALUE.match(text):
+        return
+    for read in (json.loads, float):
+        with pytest.raises(ValueError):
+            read(text.replace("'", '"'))
+    assert text.lower() not in ("true", "false")
+    assert not text.isdigit()

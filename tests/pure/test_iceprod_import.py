@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -140,3 +142,9 @@ def test_arguments_of_a_class_that_are_no_json_are_a_mistake_at_their_place() ->
     with pytest.raises(Invalid) as caught:
         imported(config)
     assert [problem.path for problem in caught.value.problems] == ["tasks[0].trays[0].modules[0].args"]
+
+
+def test_a_server_and_a_command_load_nothing_of_it_before_it_is_used() -> None:
+    code = "import sys, nunatak.api.app, nunatak.cli.main; print([name for name in sys.modules if 'nunatak.iceprod' in name])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -23,9 +23,16 @@ pytestmark = pytest.mark.slow
 
 @contextmanager
 def served(directory: Path) -> Iterator[str]:
-    """A web server of a directory."""
+    """A web server of a directory, which takes files too."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            path = Path(self.translate_path(self.path))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(201)
+            self.end_headers()
+
         def log_message(self, *_: Any) -> None: ...
 
     handler = functools.partial(Quiet, directory=str(directory))

@@ -10,7 +10,6 @@ from starlette.responses import Response
 from nunatak.api import models, views
 from nunatak.api.guard import GuardedRoute
 from nunatak.api.requests import answer
-from nunatak.iceprod.importing import import_config
 
 router = APIRouter(prefix="/api/v1/import", tags=["datasets"], route_class=GuardedRoute)
 
@@ -26,6 +25,8 @@ def import_iceprod(sent: models.IceProdConfiguration) -> Response:
 
     422 with every problem at its place if the configuration cannot be used.
     """
+    from nunatak.iceprod.importing import import_config  # not loaded where nobody imports anything
+
     made = import_config(
         sent.text,
         filename=sent.filename,

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from nunatak.core.errors import Invalid
-from nunatak.iceprod.levels import expand_levels
-from nunatak.iceprod.words import word_of, words_of
 
 MOST_BITS = 1024
 """Whole numbers have at most this many bits."""
@@ -215,6 +213,11 @@ def _choice(scope: Mapping[str, Any], items: Any, salt: Any = "") -> Any:
 
 def _iceprod(scope: Mapping[str, Any], text: Any, names: Any, cut: Any = False) -> Any:
     """Return a text of an IceProd configuration worked out for a job, `cut` into words if so; `names` is what it refers to."""
+    from nunatak.iceprod.levels import (
+        expand_levels,
+    )  # few recipes need them, and loading takes longer than a short command
+    from nunatak.iceprod.words import word_of, words_of
+
     options = {"dataset": scope["dataset"], "dataset_id": scope["dataset"], "jobs_submitted": scope["jobs"]}
     if "job" in scope:
         options["job"] = scope["job"]

@@ -6,6 +6,8 @@ from nunatak.core.errors import Invalid
 
 MOST_TEXT = 65_536
 """Characters of a text, before, while and after it is expanded."""
+MOST_KEPT = 1000
+"""Characters of a text of which is remembered what was made of it."""
 MOST_STEPS = 20_000
 """Phrases looked up or worked out for one text, those in the values it refers to included."""
 MOST_DEPTH = 50

@@ -90,11 +90,11 @@ def template(value: Any) -> Any:
 
 def depends(value: Any) -> bool:
     """Tell whether a worked out value has something deferred in it."""
+    if isinstance(value, str | Deferred | Mixed):
+        return not isinstance(value, str)
     if isinstance(value, list):
         return any(map(depends, value))
-    if isinstance(value, dict):
-        return any(map(depends, value.values()))
-    return isinstance(value, Deferred | Mixed)
+    return isinstance(value, dict) and any(map(depends, value.values()))
 
 
 def literal(text: str) -> str:
@@ -198,7 +198,7 @@ class Partial(Strict):
         return Deferred(found, kind="int" if ints and exact else "number")
 
     def _sprintf(self, phrase: Phrase) -> Any:
-        pieces = [self._word(piece) for piece in split(phrase.value, quotes=True)]
+        pieces = [self._word(piece) for piece in phrase.value.pieces]
         if not any(map(depends, pieces)):
             return super()._sprintf(phrase)
         if depends(pieces[0]):

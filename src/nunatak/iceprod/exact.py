@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from nunatak.iceprod.arithmetic import NotArithmetic, calculate
-from nunatak.iceprod.bounds import Meter, bounded_text, refuse
+from nunatak.iceprod.bounds import MOST_KEPT, Meter, bounded_text, refuse
 from nunatak.iceprod.names import TABLES, GivenUp, Names, Unresolved, look_up
 from nunatak.iceprod.printing import NotPrintable, print_exact
 
@@ -23,13 +23,15 @@ MOST_PASSES = 200
 """How often a text is read again."""
 
 _PIECES = re.compile(r"\\(.?)|([$()\[\]])|([^\\$()\[\]]+)", re.DOTALL)
+LIKE_A_VALUE = re.compile(r"\s*[+-]?(?:[\[{\"'0-9.]|true|false|null|nan|inf|[^\x00-\x7f])", re.IGNORECASE)
+"""How JSON, truth values and numbers begin; most texts begin otherwise, and need not be tried."""
 _TOP = ""
 _REDUCTIONS: Mapping[str, Callable[[Any], Any]] = {"sum": sum, "min": min, "max": max, "len": len}
 
 
 def coerce(value: Any) -> Any:
     """Return a text as the JSON, truth value or number it looks like; anything else as it is."""
-    if not isinstance(value, str) or (value.startswith('"') and value.endswith('"')):
+    if not isinstance(value, str) or not LIKE_A_VALUE.match(value) or (value.startswith('"') and value.endswith('"')):
         return value
     try:
         return json.loads(value.replace("'", '"'))
@@ -96,13 +98,16 @@ def _once(text: str, names: Names, meter: Meter, depth: int) -> Any:
         return coerce(text)
 
 
-@lru_cache(maxsize=8192)
 def steps(text: str) -> tuple[tuple[str, str | None], ...] | None:
     """Return the steps of a text, or None if IceProd cannot read it.
 
     Kinds: `word` (put a text), `$` (begin a phrase), `name` (of the phrase), `(` (begin its value), `)` (work it out), `[`
     (begin an index), `]` (look it up).
     """
+    return _kept_steps(text) if len(text) <= MOST_KEPT else _steps(text)
+
+
+def _steps(text: str) -> tuple[tuple[str, str | None], ...] | None:
     reader = _Reader()
     plain = ""
     for escaped, symbol, run in _PIECES.findall(text):
@@ -117,6 +122,9 @@ def steps(text: str) -> tuple[tuple[str, str | None], ...] | None:
     if plain:
         reader.word(plain)
     return reader.finish()
+
+
+_kept_steps = lru_cache(maxsize=4096)(_steps)
 
 
 class _Reader:

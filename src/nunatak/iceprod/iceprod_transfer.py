@@ -6,17 +6,18 @@ import shutil
 import subprocess
 import sys
 
+GFAL = ["gfal-copy", "-f", "-p"]
 TOOLS = {
-    "gsiftp": (["gfal-copy", "-f"], ["globus-url-copy", "-cd", "-rst"]),
+    "gsiftp": (GFAL, ["globus-url-copy", "-cd", "-rst"]),
     "osdf": (["pelican", "object", "copy"], ["osdf", "object", "copy"], ["stashcp"]),
     "pelican": (["pelican", "object", "copy"], ["osdf", "object", "copy"]),
     "stash": (["pelican", "object", "copy"], ["stashcp"]),
-    "s3": (["aws", "s3", "cp"], ["s3cmd"], ["gfal-copy", "-f"]),
-    "root": (["xrdcp", "-f"], ["gfal-copy", "-f"]),
-    "davs": (["gfal-copy", "-f"],),
-    "http": (["gfal-copy", "-f"],),
-    "https": (["gfal-copy", "-f"],),
-    "srm": (["gfal-copy", "-f"],),
+    "s3": (["aws", "s3", "cp"], ["s3cmd", "--force"], GFAL),
+    "root": (["xrdcp", "-f", "-p"], GFAL),
+    "davs": (GFAL,),
+    "http": (GFAL,),
+    "https": (GFAL,),
+    "srm": (GFAL,),
 }
 NEEDS_URL = ("gfal-copy", "globus-url-copy")
 

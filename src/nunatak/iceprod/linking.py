@@ -33,12 +33,14 @@ class Makers:
     findings: Findings
     jobs: int
     found: dict[Any, list[tuple[str, str]]] = field(default_factory=dict)
-    after: dict[str, list[str]] = field(default_factory=dict)
+    before: dict[str, int] = field(default_factory=dict)  # the tasks before each: a bit for every one
+    numbers: dict[str, int] = field(default_factory=dict)
     optional: set[tuple[str, str]] = field(default_factory=set)  # files that need not appear
 
     def add(self, task: Made) -> None:
         """Take note of what a task makes."""
-        self.after[task.name] = task.after
+        self.numbers[task.name] = len(self.numbers)
+        self.before[task.name] = self._before(task.after)
         for name, move in task.files.outputs.items():
             if not _by_a_tool(move):
                 self.found.setdefault(_place(move), []).append((task.name, name))
@@ -50,15 +52,12 @@ class Makers:
         if not makers:
             return None
         before = self._before(after)
-        return next((maker for maker in makers if maker[0] in before), None)
+        return next((maker for maker in makers if before >> self.numbers[maker[0]] & 1), None)
 
-    def _before(self, after: Iterable[str]) -> set[str]:
-        found, ahead = set[str](), list(after)
-        while ahead:
-            name = ahead.pop()
-            if name not in found:
-                found.add(name)
-                ahead += self.after.get(name, [])
+    def _before(self, after: Iterable[str]) -> int:
+        found = 0
+        for name in after:
+            found |= self.before[name] | 1 << self.numbers[name]
         return found
 
     def moved(

@@ -17,6 +17,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}\Z")
 def recipe_names(tasks: Sequence[Mapping[str, Any]], findings: Findings) -> list[str | None]:
     """Return what each task is called in the recipe; None for one whose name is missing or that of another."""
     given = [task["name"] for task in tasks]
+    first = numbered(tasks)
     taken = {name for name in given if isinstance(name, str) and _NAME.match(name)}
     found: list[str | None] = []
     for number, name in enumerate(given):
@@ -24,7 +25,7 @@ def recipe_names(tasks: Sequence[Mapping[str, Any]], findings: Findings) -> list
         found.append(None)
         if not isinstance(name, str) or not name.strip():
             findings.wrong(path, "the task has no name", "give it one: $(task) and `depends` refer to it")
-        elif given.index(name) < number:
+        elif first[name] < number:
             findings.wrong(path, f'"{name}" is the name of another task too', "give it another name")
         else:
             found[-1] = name if name in taken else _spelled(name, taken)
@@ -44,13 +45,22 @@ def _spelled(name: str, taken: set[str]) -> str:
     return found
 
 
-def before(depends: Any, number: int, tasks: Sequence[Mapping[str, Any]], path: Path, findings: Findings) -> list[int]:
-    """Return the numbers of the tasks that one comes after."""
-    names = [task["name"] for task in tasks]
+def numbered(tasks: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the number of the first task of each name."""
+    found: dict[str, int] = {}
+    for number, task in enumerate(tasks):
+        found.setdefault(task["name"], number)
+    return found
+
+
+def before(
+    depends: Any, number: int, names: Mapping[str, int], count: int, path: Path, findings: Findings
+) -> list[int]:
+    """Return the numbers of the tasks that one comes after; `names` has the number of each, `count` is how many there are."""
     found: list[int] = []
     for place, given in enumerate(depends if isinstance(depends, list) else [depends]):
-        if given in names:
-            other = names.index(given)
+        if isinstance(given, str) and given in names:
+            other = names[given]
         elif whole(given) is not None:
             other = int(whole(given) or 0)
         elif isinstance(given, str) and (":" in given or "/" in given):
@@ -64,14 +74,12 @@ def before(depends: Any, number: int, tasks: Sequence[Mapping[str, Any]], path: 
                 (*path, place), f"there is no task {json.dumps(given)}", nearest(str(given), map(str, names))
             )
             continue
-        if not 0 <= other < len(names):
-            findings.wrong(
-                (*path, place), f"there is no task number {other}", f"there are {len(names)}; the first is 0"
-            )
+        if not 0 <= other < count:
+            findings.wrong((*path, place), f"there is no task number {other}", f"there are {count}; the first is 0")
         elif other == number:
             findings.wrong((*path, place), "the task depends on itself", "remove it")
         elif other > number:
-            findings.wrong((*path, place), f'"{names[other]}" comes later', "put the tasks in the order they run")
+            findings.wrong((*path, place), f'"{given}" comes later', "put the tasks in the order they run")
         else:
             found.append(other)
     return list(dict.fromkeys(found))

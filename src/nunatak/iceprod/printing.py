@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-from nunatak.iceprod.bounds import MOST_WIDTH, bounded_text, refuse
+from nunatak.iceprod.bounds import MOST_KEPT, MOST_WIDTH, bounded_text, refuse
 
 CONVERSION = re.compile(r"%[#0\- +]?[0-9]*\.?[0-9]*[csridufegExXo]")
 """A conversion IceProd knows: at most one flag, width, precision, kind."""
@@ -25,6 +26,10 @@ def print_exact(text: str) -> str:
 
     Raises `NotPrintable` where it leaves the phrase alone, `IndexError` where it gives up on the whole text.
     """
+    return _kept_exact(text) if len(text) <= MOST_KEPT else _exact(text)
+
+
+def _exact(text: str) -> str:
     quote = text[0]
     if quote in "'\"":
         end = text.find(quote, 1)
@@ -42,6 +47,9 @@ def print_exact(text: str) -> str:
         return filled(form, values) if kinds else form
     except (TypeError, ValueError, IndexError, OverflowError) as error:
         raise NotPrintable(str(error)) from None
+
+
+_kept_exact = lru_cache(maxsize=4096)(_exact)
 
 
 def _cast_exact(kind: str, value: str) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
-from nunatak.iceprod.bounds import MOST_DEPTH, bounded_text, refuse
+from nunatak.iceprod.bounds import MOST_DEPTH, MOST_KEPT, bounded_text, refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Literal:
 Part = Literal | Phrase | LookUp
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Text:
     """Parts in a row."""
 
@@ -48,8 +48,15 @@ class Text:
     @property
     def sole(self) -> Phrase | LookUp | None:
         """The one phrase or look-up that the text is, if it is nothing else."""
-        only = self.parts[0] if len(self.parts) == 1 else None
-        return only if isinstance(only, Phrase | LookUp) else None
+        if len(self.parts) != 1:
+            return None
+        only = self.parts[0]
+        return None if type(only) is Literal else only  # type: ignore[return-value]
+
+    @cached_property
+    def pieces(self) -> list[Text]:
+        """What is between the commas that are written here, those in quotes not counted."""
+        return split(self, quotes=True)
 
     @property
     def constant(self) -> str | None:
@@ -60,10 +67,14 @@ class Text:
         return only.text if isinstance(only, Literal) else None
 
 
-@lru_cache(maxsize=8192)
 def read(text: str) -> Text:
     """Read a text. Raises `Invalid` for a phrase or an index that does not end, and one that is nested too deep."""
     bounded_text(text)
+    return _read(text) if len(text) <= MOST_KEPT else _Reading(text).upto("", 0)
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> Text:
     return _Reading(text).upto("", 0)
 
 

@@ -13,7 +13,7 @@ from nunatak.iceprod.commands import Run, add_module
 from nunatak.iceprod.deferred import Deferred, Mixed, template
 from nunatak.iceprod.findings import Findings, Path
 from nunatak.iceprod.linking import Made, Makers, colliding
-from nunatak.iceprod.naming import before, recipe_names
+from nunatak.iceprod.naming import before, numbered, recipe_names
 from nunatak.iceprod.needs import needs
 from nunatak.iceprod.scope import Scope, Whole, table_name
 from nunatak.iceprod.strict import whole
@@ -48,11 +48,11 @@ def draft(shared: Whole, task_files: TaskFiles) -> Draft:
     tasks = config["tasks"]
     if not tasks:
         shared.findings.wrong(("tasks",), "there are no tasks")
-    names = recipe_names(tasks, shared.findings)
+    names, known = recipe_names(tasks, shared.findings), numbered(tasks)
     outer = Scope(shared, {**DEFAULTS, **config["options"]}).inside(config["steering"]["parameters"])
     for number, (task, name) in enumerate(zip(tasks, names, strict=True)):
         if name is not None:
-            earlier = before(task["depends"], number, tasks, ("tasks", number, "depends"), shared.findings)
+            earlier = before(task["depends"], number, known, len(tasks), ("tasks", number, "depends"), shared.findings)
             after = [found for other in earlier if (found := names[other]) is not None]
             made.tasks[name] = _task(made, number, name, task, after, outer)
             made.makers.add(made.tasks[name])

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nunatak.core.errors import Invalid
-from nunatak.iceprod.bounds import Meter, refuse
+from nunatak.iceprod.bounds import MOST_TEXT, Meter, refuse
 from nunatak.iceprod.deferred import UNKNOWN, Deferred, Mixed, Partial, depends, literal, template
+from nunatak.iceprod.exact import coerce
 from nunatak.iceprod.expansion import EXACT, STRICT, expand
 from nunatak.iceprod.findings import Findings, Path
 from nunatak.iceprod.levels import ENVIRONMENT, surroundings
@@ -171,7 +172,7 @@ class Scope:
 
     def text(self, raw: Any, path: Path) -> Any:
         """Return a value worked out as far as it can be; what is wrong is noted, and gives ""."""
-        if isinstance(raw, int | float) or (isinstance(raw, str) and _WORD.match(raw)):
+        if isinstance(raw, int | float) or (isinstance(raw, str) and _stands(raw)):
             return raw  # the same in both modes
         if self.whole.mode == EXACT:
             return self.whole.findings.guarded(path, lambda: self._exact(raw, path), "")
@@ -288,8 +289,9 @@ class Scope:
     def _samples(self) -> list[tuple[int, int]]:
         """Return datasets and jobs for which texts are worked out: what is the same in all of them depends on neither."""
         last = max(0, self.whole.jobs - 1)
-        some = SAMPLES if len(self.whole.config["tasks"]) <= MANY else SAMPLES[:1]
-        jobs = sorted({job for job in (*some, last) if job <= last})
+        if len(self.whole.config["tasks"]) > MANY:
+            return [(SAMPLE_DATASETS[0], 0), (SAMPLE_DATASETS[1], last)]
+        jobs = sorted({job for job in (*SAMPLES, last) if job <= last})
         return [*((SAMPLE_DATASETS[0], job) for job in jobs), (SAMPLE_DATASETS[1], 0)]
 
     def concrete(self, raw: Any, where: tuple[int, int], mode: str) -> Any:
@@ -300,9 +302,13 @@ class Scope:
             known = {key: f"<{key}>" if depends(value) else value for key, value in self.options.items()}
             options = {**known, **{key: later[key] for key in LATER if key not in self.whole.config["options"]}}
             config = {**self.whole.config, "options": options}
-            self.around[where, mode] = config, surroundings(config, self.levels, mode)
-        config, env = self.around[where, mode]
-        return expand(raw, job=config, env=env, mode=mode)
+            self.around[where, mode] = config, surroundings(config, self.levels, mode), {}
+        config, env, known = self.around[where, mode]
+        if not isinstance(raw, str):
+            return expand(raw, job=config, env=env, mode=mode)
+        if raw not in known:
+            known[raw] = expand(raw, job=config, env=env, mode=mode)
+        return known[raw]
 
 
 _OWN = ("version", "description", "tasks", "options", "steering", "categories")
@@ -323,12 +329,18 @@ def _plain(value: Any) -> bool:
     return isinstance(value, int | float) or (isinstance(value, str) and "$" not in value and "\\" not in value)
 
 
+def _stands(text: str) -> bool:
+    """Tell whether a text is no number, phrase or JSON: it stands for itself in both modes."""
+    return bool(_WORD.match(text)) or (not _SIGNS.search(text) and len(text) <= MOST_TEXT and coerce(text) is text)
+
+
 def _shown(value: Any) -> str:
     return str(value)
 
 
 _WORD = re.compile(r"(?!(?:true|false|null|nan|inf|infinity)\Z)[A-Za-z_/.-][A-Za-z_/.-]*\Z", re.IGNORECASE)
 """A text that is nothing but a word: no number, no phrase, no JSON."""
+_SIGNS = re.compile(r"[$\\()\[\]]")
 _MACHINE = re.compile(r"\$\{?(?:OS_ARCH|SROOT|I3_BUILD|I3_SRC)\b")
 _NAMED = re.compile(r"\$\(([^$()]*)\)")
 _PHRASE = re.compile(r"\$[A-Za-z_]*\([^)]{0,60}")

@@ -156,7 +156,7 @@ class Strict:
             ) from None
 
     def _sprintf(self, phrase: Phrase) -> str:
-        pieces = [self._word(piece) for piece in split(phrase.value, quotes=True)]
+        pieces = [self._word(piece) for piece in phrase.value.pieces]
         try:
             return print_strict(str(pieces[0]), pieces[1:])
         except NotPrintable as error:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from nunatak.api.services import Services
 from nunatak.datasets.plan import StoredFile
-from nunatak.iceprod.importing import Imported, import_config
+
+if TYPE_CHECKING:
+    from nunatak.iceprod.importing import Imported
 
 FILENAME = "config.json"
 
@@ -24,6 +27,8 @@ def read_configuration(text: str, jobs: int | None, mode: str = "strict") -> Imp
     tasks = plain.get("tasks") if isinstance(plain, dict) else None
     if not isinstance(tasks, list):
         return None
+    from nunatak.iceprod.importing import import_config  # not loaded where nobody imports anything
+
     return import_config(text, filename=FILENAME, jobs=jobs, mode="exact" if mode == "exact" else "strict")
 
 

@@ -9,22 +9,25 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from nunatak.api import problems
-from nunatak.api.iceprod import datasets, jobs, logs, submit, tasks
 from nunatak.api.requests import answer
 from nunatak.core.errors import Conflict, Invalid, NotFound, NunatakError, Refused, Unavailable
 
 PREFIX = "/compat/iceprod"
-ROUTERS = (datasets, jobs, tasks, logs, submit)
 STATUS: Mapping[type[NunatakError], int] = {Invalid: 400, Conflict: 400, NotFound: 404, Refused: 403, Unavailable: 503}
 """The codes that IceProd gives."""
 
 
 def compat_app() -> FastAPI:
     """Return the application; `state` is to be that of the one it is mounted in."""
+    from nunatak.api.iceprod import datasets, jobs, logs, submit, tasks
+
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.router.routes.extend(route for module in ROUTERS for route in module.router.routes)
+    app.router.routes.extend(
+        route for module in (datasets, jobs, tasks, logs, submit) for route in module.router.routes
+    )
     app.add_exception_handler(NunatakError, _ours)
     app.add_exception_handler(RequestValidationError, _wrong)
     for kind in problems.KNOWN:
@@ -36,9 +39,21 @@ def compat_app() -> FastAPI:
 
 def mount(app: FastAPI) -> None:
     """Serve the routes in an application."""
-    compat = compat_app()
-    compat.state = app.state
-    app.mount(PREFIX, compat)
+    app.mount(PREFIX, _Late(app))
+
+
+class _Late:
+    """Makes the application when it is first asked something: many servers never are."""
+
+    def __init__(self, outer: FastAPI) -> None:
+        self.outer = outer
+        self.made: FastAPI | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.made is None:
+            self.made = compat_app()
+            self.made.state = self.outer.state
+        await self.made(scope, receive, send)
 
 
 def _error(code: int, message: str, more: Mapping[str, Any] | None = None) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -20,8 +20,10 @@ from nunatak.datasets import store
 from nunatak.datasets.manifest import Manifest
 from nunatak.datasets.plan import StoredFile
 from nunatak.datasets.recipe import compile_recipe
-from nunatak.iceprod.importing import Imported, import_config
 from nunatak.tasks import look, unfold
+
+if TYPE_CHECKING:
+    from nunatak.iceprod.importing import Imported
 
 router = APIRouter(route_class=GuardedRoute)
 
@@ -43,6 +45,8 @@ class Submission(BaseModel):
 @router.post("/actions/submit", name="iceprod_submit", status_code=201)
 def submit(sent: Submission, request: Request, services: Have, caller: Caller) -> Response:
     """Make a dataset of a configuration. It is checked and accepted at once; the result names the action, to be asked for."""
+    from nunatak.iceprod.importing import import_config  # not loaded where nobody imports anything
+
     if sent.username not in ("", caller.name):
         raise Invalid("a dataset can be submitted for oneself only", code="not-oneself", hint=f"you are {caller.name}")
     mode = str(sent.extra_submit_fields.get("mode", "exact"))
