@@ -16,7 +16,7 @@ from bench.say import say
 from nunatak.iceprod import MODES, expand
 from nunatak.iceprod.importing import import_config
 
-JOB = {
+JOB: dict[str, Any] = {
     "options": {"dataset": 22_853, "job": 1042, "jobs_submitted": 20_000},
     "steering": {
         "parameters": {
