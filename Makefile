@@ -1,8 +1,11 @@
 # The two commands to know: `make demo` and `make test`. Both set up all they need.
 .DEFAULT_GOAL := help
-.PHONY: help demo compare clusters test check format lint types contracts docs pictures bench up clean
+.PHONY: help demo compare clusters test test-long compile-some compile-others check format lint types contracts docs pictures bench up clean
 BIN := .venv/bin
 WORKERS ?= 4
+COLLECT := $(BIN)/python -m pytest --collect-only -q
+# Compiled modules are kept, whatever the machine says: tests start hundreds of processes, each would compile all it imports.
+export PYTHONDONTWRITEBYTECODE :=
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,12 +26,18 @@ clusters:  ## run the whole chain on a real HTCondor pool and a real Slurm, with
 test:  ## run every test, with a real PostgreSQL, HTCondor pool and Slurm (root on Debian 12)
 	@tools/setup.sh dev
 	@$(BIN)/python -m tests.services.install
+	@$(MAKE) --no-print-directory -j 2 compile-some compile-others
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long"
 
 test-long:  ## the stories of real clusters and databases that take minutes each: half an hour
 	@tools/setup.sh dev
 	@$(BIN)/python -m tests.services.install
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long
+
+compile-some:  # else each worker of `make test` would compile every test for itself, all at the same time
+	@$(COLLECT) tests/contract tests/story >/dev/null 2>&1 || true
+compile-others:
+	@$(COLLECT) tests/edge tests/pages tests/pure >/dev/null 2>&1 || true
 
 check: lint types contracts  ## format, lint, types, import contracts, generated docs (the tests: make test)
 	@$(BIN)/python tools/docs.py --check

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from nunatak.core.clock import ManualClock
-from nunatak.db import migrate
 from nunatak.db.database import Database
+from tests.services import databases
 from tests.services.postgres import Postgres
 from tests.services.slurm import Slurm
 
@@ -43,18 +43,31 @@ def slurm() -> Iterator[Slurm]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of database."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, database_kind: str, tmp_path: Path) -> str:
     """The address of an empty database of each kind."""
-    if request.param == "sqlite":
+    if database_kind == "sqlite":
         return f"sqlite:///{tmp_path}/nunatak.db"
     server: Postgres = request.getfixturevalue("postgres")
     return server.new_database()
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def migrated_url(request: pytest.FixtureRequest, database_kind: str, tmp_path: Path) -> str:
+    """The address of a migrated database of each kind."""
+    if database_kind == "sqlite":
+        return databases.migrated_file(tmp_path / "nunatak.db")
+    return databases.migrated(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def database(migrated_url: str) -> Iterator[Database]:
     """A migrated database of each kind."""
-    opened = Database(database_url)
-    migrate.upgrade(opened)
+    opened = Database(migrated_url)
     yield opened
     opened.close()

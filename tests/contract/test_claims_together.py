@@ -17,7 +17,6 @@ from nunatak.core.work import Shape
 from nunatak.datasets.plan import Plan
 from nunatak.datasets.progress import Moves
 from nunatak.datasets.tables import task_counts
-from nunatak.db import migrate
 from nunatak.db.bounds import Bounds
 from nunatak.db.database import Database
 from nunatak.tasks import choosing
@@ -25,6 +24,7 @@ from nunatak.tasks.choosing import Chooser, Rules
 from nunatak.tasks.claim import Asked, Claimed, claim_many
 from nunatak.tasks.sharing.fits import Offer
 from tests.contract.world import BIG, World, chain, divisible, task
+from tests.services import databases
 from tests.services.postgres import Postgres
 
 LARGE = Shape(cpu=2, memory=4 * 10**9).rounded()
@@ -41,8 +41,7 @@ def ask(world: World, limit: int) -> Asked:
 @pytest.fixture
 def crowded(postgres: Postgres) -> Iterator[World]:
     """A world on PostgreSQL whose statements give up at once where they would have to wait."""
-    database = Database(postgres.new_database(), Bounds(lock=0.001))
-    migrate.upgrade(database)
+    database = Database(databases.migrated(postgres), Bounds(lock=0.001))
     yield World(database, ManualClock())
     database.close()
 
@@ -102,8 +101,7 @@ def test_no_count_is_locked_while_a_claim_looks_again(crowded: World) -> None:
 
 @pytest.mark.slow
 def test_many_claims_and_reports_at_once_never_wait_for_each_other_in_a_circle(postgres: Postgres) -> None:
-    database = Database(postgres.new_database(), Bounds(pool=12))
-    migrate.upgrade(database)
+    database = Database(databases.migrated(postgres), Bounds(pool=12))
     world = World(database, ManualClock())
     for _ in range(6):
         world.submit(two_shapes(60))
@@ -149,8 +147,7 @@ def _deadlocks(database: Database) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_claims_that_race_a_split_lose_no_job_and_take_none_twice(postgres: Postgres, seed: int) -> None:
-    database = Database(postgres.new_database(), Bounds(pool=8))
-    migrate.upgrade(database)
+    database = Database(databases.migrated(postgres), Bounds(pool=8))
     world = World(database, ManualClock())
     jobs = 150
     old = world.submit(divisible(jobs))

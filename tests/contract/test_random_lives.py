@@ -22,10 +22,10 @@ from nunatak.core.clock import ManualClock
 from nunatak.core.errors import Conflict
 from nunatak.core.work import Reason
 from nunatak.datasets.plan import Plan
-from nunatak.db import migrate
 from nunatak.db.database import Database
 from nunatak.tasks import fleet
 from tests.contract.world import World, campaign, chain, diamond, divisible, key
+from tests.services import databases
 
 REASONS = st.sampled_from([Reason.OK, Reason.OK, Reason.OK, Reason.EXIT, Reason.LOST, Reason.MEMORY, Reason.TERMINATED])
 PLANS = st.sampled_from([chain, diamond, campaign, divisible])
@@ -37,7 +37,6 @@ class Lives(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.database = Database(type(self).make_url())
-        migrate.upgrade(self.database)
         self.world = World(self.database, ManualClock())
         self.out: list = []
         self.datasets: list[tuple[int, Plan]] = []
@@ -134,9 +133,10 @@ class Lives(RuleBasedStateMachine):
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_any_order_of_events_keeps_the_invariants(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     if kind == "sqlite":
-        make = lambda: f"sqlite:///{mkdtemp(dir=tmp_path)}/nunatak.db"  # noqa: E731
+        make = lambda: databases.migrated_file(Path(mkdtemp(dir=tmp_path), "nunatak.db"))  # noqa: E731
     else:
-        make = request.getfixturevalue("postgres").new_database
+        server = request.getfixturevalue("postgres")
+        make = lambda: databases.migrated(server)  # noqa: E731
     machine = type("LivesOn", (Lives,), {"make_url": staticmethod(make)})
     run_state_machine_as_test(
         machine,

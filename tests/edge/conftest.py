@@ -19,6 +19,7 @@ from nunatak.core.clock import ManualClock
 from nunatak.core.settings import Settings
 from nunatak.core.work import Shape
 from nunatak.tasks import invariants
+from tests.services import databases
 
 RECIPE = """\
 name: chain
@@ -110,7 +111,7 @@ class Api:
 
 def services_at(path: Path, url: str = "", **limits: Any) -> Services:
     """An installation in a directory, with a clock that stands still and leases that count from 1000."""
-    given = {"database": url} if url else {}
+    given = {"database": url or databases.migrated_file(path / "nunatak.db")}
     built = assembly.build(
         Settings(data=path, body_limit=200_000, upload_limit=1_000_000, **given),
         clock=ManualClock(),

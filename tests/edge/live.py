@@ -22,6 +22,7 @@ from nunatak.engines.local import LocalEngine
 from nunatak.engines.settings import here
 from nunatak.loops.engine import EngineHost, Pace
 from nunatak.worker.build import unpack
+from tests.services import databases
 
 NEEDS = "{memory: 100 MB, disk: 10 MB, time: 1 min}"
 HELLO = f"""\
@@ -79,7 +80,7 @@ def hello(directory: Path) -> Path:
 @contextmanager
 def installation(directory: Path) -> Iterator[Live]:
     """Start everything, and end it."""
-    settings = Settings(data=directory, port=0)
+    settings = Settings(data=directory, database=databases.migrated_file(directory / "nunatak.db"), port=0)
     services = assembly.build(settings)
     services = replace(services, limits=replace(services.limits, events=0.05, demand=0.0))
     token = assembly.local_token(services, directory / "token", "root")

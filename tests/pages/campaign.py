@@ -22,6 +22,7 @@ from nunatak.client.connection import Connection
 from nunatak.core.settings import Settings
 from nunatak.core.work import Shape
 from nunatak.tasks import curve
+from tests.services import databases
 
 DAY = 86_400.0
 WHOLE = Shape(cpu=64, gpu=8, memory=10**12, disk=10**13, time=10**7, platform="linux/x86_64").to_plain()
@@ -92,7 +93,8 @@ class House:
 @contextmanager
 def house(directory: Path) -> Iterator[House]:
     """Start a server on loopback, and end it."""
-    settings, clock = Settings(data=directory, port=0), MovingClock()
+    database = databases.migrated_file(directory / "nunatak.db")
+    settings, clock = Settings(data=directory, database=database, port=0), MovingClock()
     keys = itertools.count(1000).__next__
     services = assembly.build(settings, clock=clock, keys=keys, chance=random.Random(1).random)
     services = replace(services, limits=replace(services.limits, events=0.05, demand=0.0))

@@ -61,8 +61,8 @@ class Server(Api):
 
 
 @pytest.fixture
-def server(tmp_path: Path, database_url: str) -> Iterator[Server]:
-    services = services_at(tmp_path, database_url)
+def server(tmp_path: Path, migrated_url: str) -> Iterator[Server]:
+    services = services_at(tmp_path, migrated_url)
     with TestClient(create_app(services), raise_server_exceptions=True) as client:
         made = Server(services, client)
         made.restart_loops()
