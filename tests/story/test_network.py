@@ -46,9 +46,8 @@ def test_while_the_server_does_not_answer_tasks_that_were_given_out_are_done_and
         house.submit(STEPS.format(place=tmp_path))
         until(lambda: begun(tmp_path) >= 4, "four tasks to begin")
         with frozen(house.of("api")):
+            until(lambda: begun(tmp_path) > 4, "more to begin")
             house.until_no_work()
-            ended = begun(tmp_path)
-            assert ended > 4
         house.until_state("done")
         assert begun(tmp_path) == 16
         assert house.endings() == {("ok", "ok"): 32}
@@ -64,9 +63,8 @@ def test_while_the_port_of_the_server_is_closed_tasks_go_on_and_are_reported_to_
         house.submit(STEPS.format(place=tmp_path))
         until(lambda: begun(tmp_path) >= 4, "four tasks to begin")
         house.end_server()
+        until(lambda: begun(tmp_path) > 4, "more to begin")
         house.until_no_work()
-        ended = begun(tmp_path)
-        assert ended > 4
         house.start_server()
         house.until_state("done")
         assert begun(tmp_path) == 16
@@ -86,7 +84,7 @@ tasks:
 def test_an_engine_silent_for_longer_than_its_lease_loses_its_tasks_and_its_late_report_changes_nothing(
     tmp_path: Path,
 ) -> None:
-    with installation(tmp_path / "data", start=False, lease="2", heartbeat="1") as house:
+    with installation(tmp_path / "data", start=False, lease="4", heartbeat="1") as house:
         house.start_server()
         house.engine("far", "far")
         house.submit(ONE.format(place=tmp_path))

@@ -22,7 +22,7 @@ needs: {{memory: 64 MB, disk: 64 MB, time: 10 min}}
 retry: {{tries: 3}}
 tasks:
   nap:
-    run: sleep {seconds}; echo {{job}} > out.txt
+    run: {wait}; echo {{job}} > out.txt
     shell: true
     outputs: ["out.txt -> {{store}}/{{dataset}}/{{job}}.txt"]
 """
@@ -65,8 +65,9 @@ class Campaign:
         log = f"slurm{self._started}.log"
         return self.house.spawn("serve", "engine", "c", "--kind", "slurm", *words, log=log, variables=variables)
 
-    def submit(self, jobs: int, seconds: float) -> None:
-        self.house.submit(RECIPE.format(jobs=jobs, seconds=seconds))
+    def submit(self, jobs: int, wait: str) -> None:
+        """Submit jobs that wait, by a command, and leave a line."""
+        self.house.submit(RECIPE.format(jobs=jobs, wait=wait))
 
     def jobs(self, *states: str) -> list[str]:
         """Return the names by which Slurm knows jobs in some states, each element of an array."""
@@ -107,7 +108,7 @@ def in_service(cluster: Slurm) -> bool:
 def test_daemons_of_the_cluster_are_killed_one_after_the_other(tmp_path: Path, cluster: Slurm) -> None:
     with campaign(tmp_path, cluster) as found:
         found.start_engine(target=20)
-        found.submit(40, 2)
+        found.submit(40, "sleep 2")
         found.house.until_done(4)
         cluster.kill("slurmctld")
         until(lambda: "does not go along" in found.house.talk("slurm1.log"), "the engine to miss the controller")
@@ -130,8 +131,9 @@ def test_daemons_of_the_cluster_are_killed_one_after_the_other(tmp_path: Path, c
 def test_an_administrator_takes_jobs_away(tmp_path: Path, cluster: Slurm) -> None:
     with campaign(tmp_path, cluster) as found:
         found.start_engine()
-        found.submit(14, 5)
-        found.some("R")
+        go = tmp_path / "go"
+        found.submit(14, f"until [ -e {go} ]; do sleep 0.2; done")  # none ends before all is done to them
+        until(lambda: len(found.jobs("R")) == 8, "every core to be busy")
         waiting = found.some("PD")
         cluster.run("scontrol", "hold", waiting)
         cluster.run("scancel", found.some("R"))
@@ -139,8 +141,12 @@ def test_an_administrator_takes_jobs_away(tmp_path: Path, cluster: Slurm) -> Non
         cluster.run("scontrol", "update", f"JobId={requeued}", "Requeue=1")
         cluster.run("scontrol", "requeue", requeued)
         urgent = ("sbatch", "--parsable", "-p", "high", "-N1", "-c4", "--mem=100M", "-o", "/dev/null")
-        cluster.run(*urgent, text="#!/bin/sh\nsleep 2\n")
-        cluster.run("scancel", next(name for name in found.jobs("PD") if name != waiting))
+        job = cluster.run(*urgent, text="#!/bin/sh\nsleep 2\n").stdout.strip()
+        cluster.run(
+            "scancel", until(lambda: [n for n in found.jobs("PD") if n != waiting], "another job that waits")[0]
+        )
+        until(lambda: not cluster.run("squeue", "-h", "-t", "PD", "-j", job, check=False).stdout, "others to make room")
+        go.touch()
         found.house.until_done(13)
         assert found.jobs("PD") == [waiting]  # held: nobody takes it for lost
         cluster.run("scontrol", "release", waiting)
@@ -165,7 +171,7 @@ def dying(tmp_path: Path, cluster: Slurm, when: str) -> str:
 def test_engines_are_killed_at_their_submission_and_then_all_jobs_vanish(tmp_path: Path, cluster: Slurm) -> None:
     with campaign(tmp_path, cluster) as found:
         first = found.start_engine(dying(tmp_path, cluster, "before"))
-        found.submit(16, 3)
+        found.submit(16, "sleep 3")
         assert first.wait(120) == -signal.SIGKILL
         assert not found.jobs("PD", "R")
         second = found.start_engine(dying(tmp_path, cluster, "after"))

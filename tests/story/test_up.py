@@ -150,7 +150,7 @@ def test_from_a_recipe_to_done_while_every_child_is_killed(data: Path, tmp_path:
     up = Up(data)
     with up.client() as client:
         number = client.submit(recipe(tmp_path)).dataset
-        until(lambda: client.dataset(number).tasks.running > 0)
+        until(lambda: (counts := client.dataset(number).tasks).running + counts.done > 0)
         os.kill(up.child("serve engine"), signal.SIGKILL)
         until(lambda: client.dataset(number).tasks.done > 3)
         os.kill(up.child("serve api"), signal.SIGKILL)
@@ -163,7 +163,9 @@ def test_from_a_recipe_to_done_while_every_child_is_killed(data: Path, tmp_path:
 
 
 def test_tasks_that_run_outlive_a_restart(data: Path, tmp_path: Path) -> None:
-    text = NAPS.replace("jobs: 12", "jobs: 2").replace("sleep 0.3", "sleep 6")
+    text = NAPS.replace("jobs: 12", "jobs: 2").replace(
+        "sleep 0.3", f"sh -c 'until [ -e {tmp_path}/go ]; do sleep 0.1; done'"
+    )
     up = Up(data)
     with up.client() as client:
         number = client.submit(recipe(tmp_path, text)).dataset
@@ -171,6 +173,7 @@ def test_tasks_that_run_outlive_a_restart(data: Path, tmp_path: Path) -> None:
     assert up.end(signal.SIGINT) == 0
     assert sessions(data)
     again = Up(data)
+    (tmp_path / "go").touch()
     with again.client() as client:
         assert watched(client, number).state == "done"
         attempts = client.status(f"{number}/0/nap").plain["attempts"]
