@@ -33,6 +33,14 @@ def test_a_script_over_files_shows_its_first_command_and_is_submitted(
     with campaign.house.client() as client:
         found = client.status(number).plain
         assert (found["name"], found["owner"], found["jobs"]["total"]) == ("fit", "alice", 1)
+        page.wait_for_url(f"**/datasets/{number}")
+        page.get_by_role("link", name="why?").click()
+        page.wait_for_url(f"**/why?address={number}")
+        page.get_by_role("link", name=f"to {number}").click()
+        page.get_by_role("button", name="Add the other 2\u00a0jobs").click()
+        assert f"dataset {number} has 3\u00a0jobs now" in page.locator(".said").inner_text()
+        assert client.status(number).plain["jobs"]["total"] == 3
+        assert page.get_by_role("button", name="Add the other").count() == 0
 
 
 def test_mistakes_show_at_their_place_as_one_types(tab: Tab) -> None:

@@ -62,7 +62,10 @@ def test_a_failed_task_says_how_it_ended_and_what_to_do(tab: Tab, failed: str) -
 def test_retry_is_done_and_a_task_that_waits_says_for_what(open_tab: Open, campaign: Campaign) -> None:
     tab = open_tab()
     page = tab.open("/datasets/4/19/propagate")
-    page.get_by_role("button", name="Retry").click()
+    page.keyboard.press("r")
+    expect(page.get_by_role("button", name="Retry")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/4/19/propagate")
     assert "to be tried again" in page.locator(".said").inner_text()
     with campaign.house.client() as client:
         assert client.status("4/19/propagate").plain["state"] == "ready"
@@ -71,6 +74,35 @@ def test_retry_is_done_and_a_task_that_waits_says_for_what(open_tab: Open, campa
     page.get_by_role("link", name=re.compile("propagate is done")).click()
     page.wait_for_url("**/4/19/propagate")
     assert "Next: attempt" in page.locator("#sentence").inner_text()
+    page.get_by_role("link", name="each condition, and who is ahead").click()
+    page.wait_for_url("**/why?address=4/19/propagate")
+    expect(page.locator(".checks li")).to_have_count(10)
+    page.get_by_role("link", name="what if there were more slots").click()
+    page.wait_for_url("**/what-if?dataset=4")
+    assert "atmospheric muons, old tables" in page.locator("h1").inner_text()
+
+
+def test_a_task_is_held_released_cancelled_and_brought_back(tab: Tab, campaign: Campaign) -> None:
+    address = "7/90/generate"
+    page = tab.open(f"/datasets/{address}")
+    with campaign.house.client() as client:
+
+        def state() -> str:
+            return str(client.status(address).plain["state"])
+
+        page.get_by_role("button", name="Hold").click()
+        expect(page.locator(".said")).to_contain_text("held")
+        assert state() == "held"
+        page.get_by_role("button", name="Release").click()
+        expect(page.locator(".said")).to_contain_text("released")
+        assert state() == "ready"
+        page.locator("summary", has_text="Cancel").click()
+        page.locator("details.sure").get_by_role("button", name="Cancel").click()
+        expect(page.locator(".said")).to_contain_text("cancelled")
+        assert state() == "failed"
+        page.get_by_role("button", name="Retry").click()
+        expect(page.locator(".said")).to_contain_text("to be tried again")
+        assert state() == "ready"
 
 
 def test_the_tasks_of_a_job_and_twins(tab: Tab) -> None:

@@ -151,8 +151,12 @@ def mend_and_retry(page: Page, lab: Path) -> None:
     """The table gets its channel, and the task its next try."""
     (lab / "gains.json").write_text(json.dumps({"A": 10, "B": 100, "C": 1000}))
     page.get_by_role("button", name="Retry").click()
+    page.wait_for_url("**/datasets/1/2/fit")
     expect(page.locator(".said")).to_contain_text("to be tried again")
     expect(page.locator("h1 .state")).to_have_text("done")
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="run-C.json").click()
+    assert json.loads(saved.value.path().read_text()) == {"channel": "C", "mean": 4000.0}
     page.locator(".crumbs a").first.click()
     expect(page).to_have_title(re.compile("^done"))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
 
 import httpx2
 import pytest
 from playwright.sync_api import expect
 
+from nunatak.web.navigation import NAVIGATION
 from tests.pages.campaign import Campaign, house, recipe
 from tests.pages.conftest import Open, Tab
 from tests.services.chromium import faults_of
@@ -100,6 +102,18 @@ def test_keys(tab: Tab) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**q=noise*")
     assert names(tab) == [NAMES[1]]
+    for entry in NAVIGATION:
+        page.keyboard.press("g")
+        page.keyboard.press(entry.key)
+        page.wait_for_url(f"**{entry.path}")
+    page.goto(f"{tab.url}/datasets?q=noise")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/datasets/6")
+    page.keyboard.press("/")
+    page.keyboard.type("4/7/propagate#1")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/datasets/4/7/propagate/1")
 
 
 def test_reading_needs_no_javascript(open_tab: Open) -> None:
@@ -158,6 +172,24 @@ def test_live_parts_come_when_something_changes_and_only_those(tmp_path: Path) -
             assert {"rows", "needs", "title", "alarm"} == second.keys()
             assert second["alarm"] == "failed"
         made.close()
+
+
+def test_a_look_that_fails_ends_the_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever watches asks again then, and is told: a stream that is open and silent would look as if all were well."""
+    told = threading.Event()
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("for the test")
+
+    with house(tmp_path) as server, httpx2.Client(base_url=server.url, timeout=30) as http:
+        bearer = {"Authorization": f"Bearer {server.make_token('read', who='alice')}"}
+        with http.stream("GET", "/datasets.live", headers=bearer) as stream:
+            lines = stream.iter_lines()
+            assert next(line for line in lines if line.startswith("data: "))
+            monkeypatch.setattr("nunatak.web.live.log.exception", lambda _: told.set())
+            monkeypatch.setattr("nunatak.tasks.overview.rows", fails)
+            assert not [line for line in lines if line.startswith("data: ")]
+        assert told.is_set(), "the log of the server has it"
 
 
 def test_pages_are_light(open_tab: Open, campaign: Campaign) -> None:
