@@ -114,6 +114,19 @@ def test_a_wrong_configuration_is_refused_with_its_places(iceprod: IceProd) -> N
     assert iceprod.post("/actions/submit", body, 400)["error"] == "a dataset can be submitted for oneself only"
 
 
+def test_files_of_tasks_come_with_the_submission(api: Api, iceprod: IceProd) -> None:
+    tasks = [{**CONFIG["tasks"][0], "task_files": True}]  # type: ignore[index, dict-item]
+    body = {"config": {**CONFIG, "tasks": tasks}, "jobs_submitted": 2}
+    assert "task_files" in iceprod.post("/actions/submit", body, 400)["error"]
+    files = [
+        {"filename": f"https://h/run_{job}.i3", "task_name": "generate", "job_index": job, "movement": "input"}
+        for job in range(2)
+    ]
+    iceprod.post("/actions/submit", {**body, "extra_submit_fields": {"task_files": files}}, 201)
+    plan = Plan.from_plain(api.get("/datasets/1/recipe")["plan"])
+    assert [dry_run(plan, job)[0]["inputs"][0]["url"] for job in range(2)] == ["https://h/run_0.i3", "https://h/run_1.i3"]
+
+
 def test_a_program_that_is_nowhere_is_refused(iceprod: IceProd) -> None:
     task = {"name": "a", "trays": [{"modules": [{"src": "beside.py"}]}]}
     found = iceprod.post("/actions/submit", {"config": {**CONFIG, "tasks": [task]}, "jobs_submitted": 1}, 400)
@@ -221,6 +234,12 @@ def test_jobs_and_tasks_are_suspended_and_reset(worked: IceProd) -> None:
     worked.post("/datasets/1/job_actions/bulk_status/processing", {"jobs": ["1-2"]})
     worked.post("/datasets/1/job_actions/bulk_hard_reset", {"jobs": ["1-2"]})
     assert worked.get("/datasets/1/job_counts/status") == {"processing": 3}
+    for of, body in (("job", {"jobs": []}), ("task", {"tasks": []}), ("task", {"jobs": [], "tasks": []})):
+        worked.post(f"/datasets/1/{of}_actions/bulk_suspend", body)  # of none, not of all
+    assert worked.get("/datasets/1/job_counts/status") == {"processing": 3}
+    worked.api.post("/actions", {"verb": "hold", "addresses": ["1"]})
+    worked.post("/datasets/1/task_actions/bulk_reset")
+    assert worked.get("/datasets/1")["status"] == "processing"
     assert worked.get(f"/datasets/1/tasks/{TASK}")["status"] == "complete"
     assert (
         worked.put("/datasets/1/jobs/1-0/status", {"status": "complete"}, 400)["error"]

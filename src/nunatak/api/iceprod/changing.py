@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Annotated
 
 from fastapi import Request
+from pydantic import Field
 from sqlalchemy import Connection
 
 from nunatak.api import ownership
@@ -15,6 +18,10 @@ from nunatak.tasks import control, look
 
 MOST = 10_000
 """Jobs or tasks in one request."""
+TOGETHER = 200
+"""Jobs or tasks in one transaction: others wait for no more than that."""
+Names = Annotated[list[Annotated[str, Field(max_length=100)]] | None, Field(max_length=MOST)]
+"""Names in a request, or nothing said of them."""
 HOLD, RESET = "suspended", "processing"
 NEXT = {HOLD: ("hold",), RESET: ("release", "retry"), "waiting": ("release", "retry"), "idle": ("release", "retry")}
 """The verbs that bring something to a status."""
@@ -33,9 +40,9 @@ def status_of(action: str) -> str:
 
 
 def change(request: Request, addresses: Sequence[Address], status: str) -> int:
-    """Bring datasets, jobs or tasks to a status, in one transaction; returns how many tasks changed.
+    """Bring datasets, jobs or tasks to a status; returns how many tasks changed.
 
-    Raises `Invalid` for a status that nobody can set, `NotFound`, and `Refused` for what is somebody else's.
+    Many are changed in parts, each in a transaction: what is interrupted can be asked for again. Raises `Invalid` for a status that nobody can set, `NotFound`, and `Refused` for what is somebody else's.
     """
     if status not in NEXT:
         raise Invalid(
@@ -45,16 +52,18 @@ def change(request: Request, addresses: Sequence[Address], status: str) -> int:
         raise Invalid(f"over {MOST} at a time", code="too-many", hint="send them in parts, or change the dataset")
     services, caller = services_of(request), principal_of(request)
 
-    def work(tx: Connection) -> int:
-        ownership.check(request, tx, sorted({address.dataset for address in addresses}))
-        changed = 0
-        for address in sorted(set(addresses), key=str):
-            for verb in NEXT[status]:
-                order = control.Order(verb, address, caller.name, "asked by IceProd's interface")
-                changed += _act(tx, request, order)
-        return changed
+    def work(tx: Connection, part: Sequence[Address]) -> int:
+        ownership.check(request, tx, sorted({address.dataset for address in part}))
+        orders = [
+            control.Order(verb, address, caller.name, "asked by IceProd's interface")
+            for address in part
+            for verb in NEXT[status]
+        ]
+        return sum(_act(tx, request, order) for order in orders)
 
-    done = services.database.run(work)
+    wanted = sorted(set(addresses), key=str)
+    parts = [wanted[at : at + TOGETHER] for at in range(0, len(wanted), TOGETHER)]
+    done = sum(services.database.run(partial(work, part=part)) for part in parts)
     request.app.state.demand.forget()
     return done
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from nunatak.api.guard import GuardedRoute
@@ -22,9 +22,9 @@ Index = Annotated[int | None, Query(ge=0, le=999_999_999)]
 
 
 class Chosen(BaseModel):
-    """The body of a change of many jobs; all, if none is named."""
+    """The body of a change of many jobs; all, if it says nothing of jobs. An empty list is of none."""
 
-    jobs: list[Annotated[str, Field(max_length=100)]] = Field(default=[], max_length=changing.MOST)
+    jobs: changing.Names = None
 
 
 @router.get("/jobs", name="iceprod_list_jobs")
@@ -71,7 +71,7 @@ def bulk(dataset_id: str, action: str, sent: Chosen, request: Request) -> Respon
 
 def _bulk(dataset_id: str, sent: Chosen, status: str, request: Request) -> Response:
     number = dataset_of(dataset_id)
-    chosen = [job_of(number, name) for name in sent.jobs] or [Address(number)]
+    chosen = [Address(number)] if sent.jobs is None else [job_of(number, name) for name in sent.jobs]
     changing.change(request, chosen, status)
     return answer({})
 

@@ -52,7 +52,11 @@ def submit(sent: Submission, request: Request, services: Have, caller: Caller) -
     mode = str(sent.extra_submit_fields.get("mode", "exact"))
     config = {**sent.config, "description": sent.description or sent.config.get("description", "")}
     kept = json.dumps(sent.config).encode()
-    made = import_config(json.dumps(config), filename="config", jobs=sent.jobs_submitted, mode=mode)
+    files = sent.extra_submit_fields.get("task_files")
+    made = import_config(
+        json.dumps(config), filename="config", jobs=sent.jobs_submitted, mode=mode,
+        task_files=json.dumps(files) if files else None,
+    )  # fmt: skip
     if made.sources:
         raise Invalid(
             f"{', '.join(made.sources)} would have to lie on the machines", code="no-source",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from sqlalchemy import Connection
 from starlette.responses import Response
 
@@ -25,10 +25,10 @@ router = APIRouter(prefix="/datasets/{dataset_id}", route_class=GuardedRoute)
 
 
 class Chosen(BaseModel):
-    """The body of a change of many tasks: those of some jobs, some of them, or all."""
+    """The body of a change of many tasks: those of some jobs, some of them, or all if it says neither."""
 
-    jobs: list[Annotated[str, Field(max_length=100)]] = Field(default=[], max_length=changing.MOST)
-    tasks: list[Annotated[str, Field(max_length=100)]] = Field(default=[], max_length=changing.MOST)
+    jobs: changing.Names = None
+    tasks: changing.Names = None
 
 
 @router.get("/tasks", name="iceprod_list_tasks")
@@ -133,8 +133,9 @@ def bulk(dataset_id: str, action: str, sent: Chosen, request: Request) -> Respon
 
 def _bulk(dataset_id: str, sent: Chosen, status: str, request: Request) -> Response:
     number = dataset_of(dataset_id)
-    chosen = [task_of(number, name) for name in sent.tasks] + [job_of(number, name) for name in sent.jobs]
-    changing.change(request, chosen or [Address(number)], status)
+    chosen = [task_of(number, name) for name in sent.tasks or ()] + [job_of(number, name) for name in sent.jobs or ()]
+    everything = sent.tasks is None and sent.jobs is None
+    changing.change(request, [Address(number)] if everything else chosen, status)
     return answer({})
 
 
