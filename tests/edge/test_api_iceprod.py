@@ -124,7 +124,10 @@ def test_files_of_tasks_come_with_the_submission(api: Api, iceprod: IceProd) -> 
     ]
     iceprod.post("/actions/submit", {**body, "extra_submit_fields": {"task_files": files}}, 201)
     plan = Plan.from_plain(api.get("/datasets/1/recipe")["plan"])
-    assert [dry_run(plan, job)[0]["inputs"][0]["url"] for job in range(2)] == ["https://h/run_0.i3", "https://h/run_1.i3"]
+    assert [dry_run(plan, job)[0]["inputs"][0]["url"] for job in range(2)] == [
+        "https://h/run_0.i3",
+        "https://h/run_1.i3",
+    ]
 
 
 def test_a_program_that_is_nowhere_is_refused(iceprod: IceProd) -> None:

@@ -47,6 +47,13 @@ def test_a_configuration_is_new_work_as_a_recipe_is(pages: Api) -> None:
     assert pages.get("/datasets/1")["jobs"]["total"] == 5
     wrong = pages.http.post("/new/check", data={**form, "source": json.dumps({**config, "tasks": []})}).text
     assert "there are no tasks" in wrong
+    beside = {"name": "b", "trays": [{"modules": [{"src": "beside.py"}]}]}
+    form["source"] = json.dumps({**config, "tasks": [beside]})
+    assert "a module runs beside.py, which is not here" in pages.http.post("/new/check", data=form).text
+    assert (
+        "beside.py"
+        not in pages.http.post("/new/check", data={**form, "script_names": "beside.py"}).text.split("Job 0")[0]
+    )
 
 
 def test_what_needs_a_tool_or_a_token_goes_only_where_there_is_one(pages: Api) -> None:

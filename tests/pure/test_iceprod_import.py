@@ -145,6 +145,27 @@ def test_arguments_of_a_class_that_are_no_json_are_a_mistake_at_their_place() ->
 
 
 def test_a_server_and_a_command_load_nothing_of_it_before_it_is_used() -> None:
-    code = "import sys, nunatak.api.app, nunatak.cli.main; print([name for name in sys.modules if 'nunatak.iceprod' in name])"
+    loaded = "import sys, nunatak.api.app, nunatak.web.pages.new, nunatak.cli.main"
+    code = f"{loaded}; print([name for name in sys.modules if 'nunatak.iceprod' in name])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("version", "said"), [(2, "older than 3"), (2.5, "older"), ("3.1", ""), (3.2, ""), (3, ""), (None, "")]
+)
+def test_older_versions_are_read_and_said(version: Any, said: str) -> None:
+    task = {"name": "t", "trays": [{"modules": [{"src": "/x.py"}]}]}
+    made = import_config(
+        json.dumps({"version": version, "description": "d\ne", "categories": ["a", "b"], "tasks": [task]})
+    )
+    found = [item.message for item in made.findings if item.path == "version"]
+    assert [said in text for text in found] == ([True] if said or version is None else [])
+    assert "d\\ne\\nCategories: a, b" in made.text
+
+
+@pytest.mark.parametrize("version", [3.3, 0, -1, "x", [3], True])
+def test_a_version_that_is_none_is_refused(version: Any) -> None:
+    with pytest.raises(Invalid) as caught:
+        import_config(json.dumps({"version": version, "tasks": []}))
+    assert [problem.path for problem in caught.value.problems] == ["version", "tasks"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from nunatak.core.errors import Invalid
 from nunatak.core.spelling import nearest
+from nunatak.iceprod import strict
 from nunatak.iceprod.findings import Findings, Path
 
 MOST_BYTES = 4_000_000
@@ -82,9 +83,9 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def complete(plain: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
     """Return the configuration with all defaults, of one form whatever its version; note what is unknown or of no use."""
     whole = _filled(plain, _TOP, (), "the configuration", findings, strangers=True)
-    version = plain.get("version")
-    if version is not None and str(version) not in ("3", "3.0", "3.1", "3.2"):
-        findings.wrong(("version",), f"{json.dumps(version)} is not a version that is known", "3.1 and 3.2 are")
+    _version(plain.get("version"), findings)
+    if whole["categories"]:
+        findings.add("translated", ("categories",), "categories are a line of the description")
     whole["options"] = _table(whole["options"], ("options",), findings)
     steering = _table(whole["steering"], ("steering",), findings)
     whole["steering"] = _filled(steering, _STEERING, ("steering",), "steering", findings)
@@ -93,6 +94,19 @@ def complete(plain: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
         _task(task, ("tasks", number), findings) for number, task in _items(whole["tasks"], ("tasks",), findings)
     ]
     return whole
+
+
+def _version(version: Any, findings: Findings) -> None:
+    """Note a version that is older than those with a schema, and one that is none."""
+    known = strict.number(version)
+    if version is None or (known is not None and 3 <= known <= 3.2):
+        return
+    if known is not None and 0 < known < 3:
+        findings.add(
+            "translated", ("version",), f"{json.dumps(version)} is older than 3: what it has is read as in 3.1"
+        )
+    else:
+        findings.wrong(("version",), f"{json.dumps(version)} is not a version that is known", "3.2 is the newest")
 
 
 def _task(plain: Any, path: Path, findings: Findings) -> dict[str, Any]:

@@ -76,8 +76,12 @@ def _count(config: Mapping[str, Any], jobs: int | None, attached: TaskFiles) -> 
 def _document(config: Mapping[str, Any], jobs: int, made: Draft, attached: TaskFiles) -> dict[str, Any]:
     lines = str(config["description"]).strip().splitlines() or ["IceProd dataset"]
     recipe: dict[str, Any] = {"name": re.sub(r"[\x00-\x1f]", " ", lines[0])[:200] or "IceProd dataset"}
-    if len(lines) > 1 or len(lines[0]) > 200:
-        recipe["description"] = "\n".join(lines)
+    more = lines if len(lines) > 1 or len(lines[0]) > 200 else []
+    named = [str(item) for item in config["categories"]] if isinstance(config["categories"], list) else []
+    if named:
+        more = [*more, f"Categories: {', '.join(named)[:1000]}"]
+    if more:
+        recipe["description"] = "\n".join(more)
     if attached.rows:
         recipe["foreach"] = [
             {key: value.replace("{", "{{").replace("}", "}}") for key, value in row.items()} for row in attached.rows

@@ -66,7 +66,7 @@ def before(
         elif isinstance(given, str) and (":" in given or "/" in given):
             findings.add(
                 "dropped", (*path, place), f"{given} is a task of another dataset",
-                "submit when that one is done, or name its files as inputs: 41/{job}/TASK/FILE",
+                "nunatak watch 41 && nunatak submit ... submits when 41 is done; its files are inputs as 41/{job}/TASK/FILE",
             )  # fmt: skip
             continue
         else:

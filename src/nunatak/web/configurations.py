@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING
 
 from nunatak.api.services import Services
+from nunatak.core.errors import Invalid, Problem
 from nunatak.datasets.plan import StoredFile
 
 if TYPE_CHECKING:
@@ -30,6 +31,15 @@ def read_configuration(text: str, jobs: int | None, mode: str = "strict") -> Imp
     from nunatak.iceprod.importing import import_config  # not loaded where nobody imports anything
 
     return import_config(text, filename=FILENAME, jobs=jobs, mode="exact" if mode == "exact" else "strict")
+
+
+def check_sources(made: Imported, files: Container[str]) -> None:
+    """Raise `Invalid` for each file that modules run and that is not among those there are."""
+    missing = [name for name in made.sources if name not in files]
+    if missing:
+        hint = "choose it under Files it names; or have src say where it is on the machines, by a path or a URL"
+        problems = [Problem(f"a module runs {name}, which is not here", hint=hint) for name in missing]
+        raise Invalid(f"not here: {', '.join(missing)}", code="no-source", problems=problems)
 
 
 def files_of(made: Imported) -> dict[str, StoredFile]:

@@ -42,7 +42,8 @@ def status_of(action: str) -> str:
 def change(request: Request, addresses: Sequence[Address], status: str) -> int:
     """Bring datasets, jobs or tasks to a status; returns how many tasks changed.
 
-    Many are changed in parts, each in a transaction: what is interrupted can be asked for again. Raises `Invalid` for a status that nobody can set, `NotFound`, and `Refused` for what is somebody else's.
+    Many are changed in parts, each in a transaction: what is interrupted can be asked for again.
+    Raises `Invalid` for a status that nobody can set, `NotFound`, and `Refused` for what is somebody else's.
     """
     if status not in NEXT:
         raise Invalid(

@@ -9,7 +9,7 @@ import posixpath
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Query, Request
 from sqlalchemy import Connection
@@ -25,13 +25,15 @@ from nunatak.datasets.manifest import Manifest, relative
 from nunatak.datasets.plan import Plan, StoredFile
 from nunatak.datasets.recipe import compile_recipe
 from nunatak.datasets.run_recipe import recipe_for_run
-from nunatak.iceprod.importing import Imported
 from nunatak.tasks import unfold
-from nunatak.web.configurations import files_of, keep, read_configuration
+from nunatak.web.configurations import check_sources, files_of, keep, read_configuration
 from nunatak.web.guard import Sent
 from nunatak.web.render import Page, View, render
 from nunatak.web.routing import Pages, go_to
 from nunatak.web.words import link, plural
+
+if TYPE_CHECKING:
+    from nunatak.iceprod.importing import Imported
 
 pages = Pages()
 
@@ -164,6 +166,8 @@ def _plan(services: Services, wanted: Wanted, known: dict[str, StoredFile]) -> P
             f"the recipe is larger than {services.limits.recipe} bytes", code="too-large", hint="put data into files"
         )
     manifest = Manifest({**known, **wanted.manifest.files}, wanted.manifest.matches)
+    if wanted.made:
+        check_sources(wanted.made, manifest.files)
     return compile_recipe(wanted.text, filename=wanted.filename, manifest=manifest, jobs=wanted.jobs)
 
 
