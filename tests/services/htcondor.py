@@ -11,6 +11,7 @@ directory of its own, so that several may run on the one system: a story that br
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -19,87 +20,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.services import apt
+from tests.services.htcondor_config import CLIENT, POOL
+from tests.services.htcondor_root import APART, BEGIN, IDENTITY, USER, system
 from tests.services.postgres import free_port
+from tests.services.processes import begun, below, program, reap, stand_still
 from tests.services.roots import cache, locked, run
 
-USER, IDENTITY = 4001, "prod"
-"""Who submits: a user id that has no name on this machine, and its name in the pool."""
 AS_USER = (
     "setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups",
     "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search",
 )  # fmt: skip
 """Runs a command as who submits; it may read everything, since the checkout may be where only root can read."""
-_SUITE = "trixie"
 _NODES = ("alpha", "beta")
 """Machines of the pool, each with a startd of its own; jobs run as `nobody` there."""
 _EXECUTE = ("var/lib/condor/alpha", "var/lib/condor/beta")
 _PLACES = ("etc/condor", "var/lib/condor", "var/spool/condor", "var/log/condor", "run/condor", "run/lock/condor")
 """What each pool has of its own in the common system."""
-_PACKAGES = ("minicondor", "libfaketime", "strace")
-_POOL = """\
-CONDOR_HOST = 127.0.0.1
-COLLECTOR_HOST = 127.0.0.1:{port}
-SHARED_PORT_PORT = {port}
-BIND_ALL_INTERFACES = False
-ENABLE_IPV6 = False
-NETWORK_INTERFACE = 127.0.0.1
-UID_DOMAIN = local
-FILESYSTEM_DOMAIN = access-point
-TRUST_DOMAIN = local
-SEC_DEFAULT_AUTHENTICATION_METHODS = FS,IDTOKENS
-# The root of this system is no mount point, so that these cannot be had.
-MOUNT_PRIVATE_DEV_SHM = False
-MOUNT_UNDER_SCRATCH =
-# The nodes know nobody of the access point and see none of its files.
-STARTER_ALLOW_RUNAS_OWNER = False
-MASTER_BACKOFF_CONSTANT = 1
-MASTER_BACKOFF_FACTOR = 1.1
-PERIODIC_EXPR_INTERVAL = 2
-SHADOW_QUEUE_UPDATE_INTERVAL = 3
-STARTER_UPDATE_INTERVAL = 2
-STARTER_INITIAL_UPDATE_INTERVAL = 2
-SCHEDD_MIN_INTERVAL = 1
-SCHEDD_INTERVAL = 2
-NEGOTIATOR_INTERVAL = 1
-NEGOTIATOR_CYCLE_DELAY = 1
-NEGOTIATOR_MIN_INTERVAL = 1
-UPDATE_INTERVAL = 3
-CLAIM_WORKLIFE = 600
-NUM_CPUS = 8
-MEMORY = 8000
-HasScratch = True
-STARTD_ATTRS = $(STARTD_ATTRS) HasScratch
-DAEMON_LIST = MASTER COLLECTOR NEGOTIATOR SCHEDD STARTD STARTD_BETA
-STARTD_ENVIRONMENT = "_CONDOR_NETWORK_HOSTNAME=alpha _CONDOR_STARTD_NAME=alpha _CONDOR_EXECUTE=/var/lib/condor/alpha"
-STARTD_BETA = $(STARTD)
-STARTD_BETA_ARGS = -f -local-name BETA
-STARTD_BETA_ENVIRONMENT = "_CONDOR_NETWORK_HOSTNAME=beta _CONDOR_STARTD_NAME=beta _CONDOR_EXECUTE=/var/lib/condor/beta"
-STARTD.BETA.STARTD_LOG = $(LOG)/StartLog.beta
-"""
-_CLIENT = """\
-COLLECTOR_HOST = 127.0.0.1:{port}
-UID_DOMAIN = local
-TRUST_DOMAIN = local
-SEC_TOKEN_DIRECTORY = {tokens}
-SEC_CLIENT_AUTHENTICATION_METHODS = IDTOKENS
-LOG = {log}
-"""
-_BEGIN = """\
-set -e
-root=$1; shift
-mount -t proc proc "$root/proc"; mount --rbind /sys "$root/sys"; mount --rbind /dev "$root/dev"
-while [ "$1" != -- ]; do
-    mkdir -p "$root/$2"; mount --bind "$1" "$root/$2"; shift 2
-done
-shift
-exec chroot "$root" "$@"
-"""
 _READY = """\
 import htcondor2, time
 end = time.monotonic() + 60
@@ -116,15 +57,6 @@ while True:
         raise SystemExit("the pool is not ready")
     time.sleep(0.2)
 """
-
-
-def system() -> Path:
-    """Return the root that all pools run on, installed if it was not."""
-    home = cache() / "htcondor"
-    home.mkdir(parents=True, exist_ok=True)
-    with locked(home / "install.lock"):
-        _install(home)
-    return home / "root"
 
 
 @dataclass
@@ -173,12 +105,14 @@ class Pool:
 
     def admin(self, *words: str) -> str:
         """Run a command of HTCondor as its administrator; return what it printed."""
+        if not self.alive:
+            raise RuntimeError(f"the pool of {self.directory} does not run")
         inside = ("nsenter", "--mount", f"--target={self._record()['pid']}")
         return run([*inside, "chroot", str(self.root), *words], env=_plain_environ())
 
     def pids(self, name: str) -> list[int]:
         """Return the processes of this pool by the name of their program, like `condor_schedd`."""
-        return [pid for pid in _below(self._record()["pid"]) if _comm(pid) == name[:15]]
+        return [pid for pid in self.processes() if program(pid) == name[:15]]
 
     def kill(self, name: str) -> None:
         """Kill -9 the daemons of one kind; the master starts them again."""
@@ -186,17 +120,19 @@ class Pool:
             os.kill(pid, signal.SIGKILL)
 
     def processes(self) -> list[int]:
-        """Return all processes of this pool, those of jobs too."""
-        return _below(self._record()["pid"])
+        """Return all processes of this pool, those of jobs too; none if it does not run."""
+        return below(self._record()["pid"]) if self.alive else []
 
     def power_cut(self) -> None:
-        """Kill -9 everything at once; `begin` starts the daemons on what they left."""
-        for pid in self.pids("condor_master"):
-            os.kill(pid, signal.SIGKILL)  # the first of its process namespace: the others go with it
-        end = time.monotonic() + 20
-        while self._alive() and time.monotonic() < end:
-            _reap(self._record()["pid"])
-            time.sleep(0.05)
+        """Kill -9 everything at once, however far it has come; `begin` starts the daemons on what they left."""
+        if not self.alive:
+            return
+        outer = self._record()["pid"]
+        stand_still(outer)
+        first = (self.processes() or [outer])[0]  # of its process namespace: the others go with it
+        os.kill(first, signal.SIGKILL)
+        os.kill(outer, signal.SIGCONT)
+        self._until(lambda: reap(outer) or not self.alive, "to end")
 
     def kill_starter(self, job: str) -> None:
         """Kill -9 what runs a job on its node, so that the access point loses it."""
@@ -216,40 +152,65 @@ class Pool:
 
     def start(self) -> None:
         """Install what is missing and start the pool with an empty queue, unless it runs."""
-        if self._alive():
+        if self.alive:
             return
         system()
         self._configure()
         self.begin()
 
-    def begin(self) -> None:
-        """Start the daemons on what they left."""
-        own = [word for place in _PLACES for word in (str(self.own / place), place)]
-        seen = [str(path) for path in (self.work, self.software) if path for _ in range(2)]
-        log = (self.directory / "master.log").open("wb")
-        master = subprocess.Popen(
-            [*_APART, "sh", "-c", _BEGIN, "sh", str(self.root), *own, *seen, "--", "condor_master", "-f"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env=_plain_environ(),
-        )
-        log.close()
-        master.returncode = 0  # it outlives this object, and perhaps this process
-        (self.directory / "pid").write_text(json.dumps({"pid": master.pid, "begun": _begun(master.pid)}))
+    def begin(self, slowly: float = 0.0) -> None:
+        """Start the daemons on what they left; `slowly`: in so many seconds, as on a machine that has much else to do."""
+        self.spawn(slowly)
         try:
+            self._until(lambda: self.pids("condor_master"), "to have its mounts", alive=True)
+            key = self.own / "etc/condor/passwords.d/POOL"
+            self._until(lambda: key.exists() and key.stat().st_size, "to make itself a key", alive=True)
             self.token()
             self.wait()
         except BaseException:
             self.stop()
             raise
 
+    def spawn(self, slowly: float = 0.0) -> None:
+        """Start the first process, which will make the mounts and then be the master."""
+        own = [word for place in _PLACES for word in (str(self.own / place), place)]
+        seen = [str(path) for path in (self.work, self.software) if path for _ in range(2)]
+        with (self.directory / "master.log").open("wb") as log:
+            master = subprocess.Popen(
+                [
+                    *APART,
+                    "sh",
+                    "-c",
+                    f"sleep {slowly}; {BEGIN}",
+                    "sh",
+                    str(self.root),
+                    *own,
+                    *seen,
+                    "--",
+                    "condor_master",
+                    "-f",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=_plain_environ(),
+            )
+        master.returncode = 0  # it outlives this object, and perhaps this process
+        (self.directory / "pid").write_text(json.dumps({"pid": master.pid, "begun": begun(master.pid)}))
+
     def stop(self) -> None:
         """End the pool with all its processes, and forget it."""
-        if self._alive():
-            self.power_cut()
+        self.power_cut()
         (self.directory / "pid").unlink(missing_ok=True)
+
+    def _until(self, fact: Callable[[], object], what: str, *, alive: bool = False) -> None:
+        """Wait for a fact; `alive`: which a pool that is gone will never make true."""
+        end = time.monotonic() + 60
+        while not fact():
+            if time.monotonic() > end or (alive and not self.alive):
+                raise RuntimeError(f"waited for the pool {what}: see {self.own}/var/log/condor and {self.directory}")
+            time.sleep(0.05)
 
     def _record(self) -> dict[str, int]:
         try:
@@ -258,9 +219,11 @@ class Pool:
             return {"pid": 0, "begun": 0}
         return found
 
-    def _alive(self) -> bool:
+    @property
+    def alive(self) -> bool:
+        """Tell whether its first process is there."""
         record = self._record()
-        return bool(record["pid"]) and _begun(record["pid"]) == record["begun"]
+        return bool(record["pid"]) and begun(record["pid"]) == record["begun"]
 
     def _configure(self) -> None:
         """Begin with an empty queue, on a port that is free."""
@@ -273,55 +236,26 @@ class Pool:
             os.chown(path, owner, -1)
             path.chmod(0o755)
         shutil.copytree(self.root / _PLACES[0], self.own / _PLACES[0])
-        (self.own / "etc/condor/config.d/99-tests").write_text(_POOL.format(port=port) + self.more)
+        (self.own / "etc/condor/config.d/99-tests").write_text(POOL.format(port=port) + self.more)
         shutil.rmtree(self.work, ignore_errors=True)
         for path in (self.work, self.config.parent / "tokens.d"):
             path.mkdir(parents=True, exist_ok=True)
         tokens, log = self.config.parent / "tokens.d", self.config.parent / "log"
         log.mkdir(exist_ok=True)
-        self.config.write_text(_CLIENT.format(port=port, tokens=tokens, log=log))
+        self.config.write_text(CLIENT.format(port=port, tokens=tokens, log=log))
         for path in (self.config.parent, tokens, log):
             os.chown(path, USER, USER)
             path.chmod(0o700)
         os.chown(self.config, USER, USER)
 
     def token(self, *words: str) -> None:
-        """Have a token signed for the submitter, once the collector has made itself a key; `words` say more of it."""
-        end, key = time.monotonic() + 60, self.own / "etc/condor/passwords.d/POOL"
-        while not key.exists():
-            if time.monotonic() > end or not self._alive():
-                raise RuntimeError(f"the pool did not start: see {self.own}/var/log/condor and {self.directory}")
-            time.sleep(0.1)
+        """Have a token signed for the submitter; `words` say more of it."""
         token = self.config.parent / "tokens.d" / IDENTITY
         draft = token.with_name(f".{IDENTITY}")
         draft.write_text(self.admin("condor_token_create", "-identity", f"{IDENTITY}@local", *words))
         draft.chmod(0o600)
         os.chown(draft, USER, USER)
         draft.replace(token)
-
-
-def _install(home: Path) -> None:
-    """Install the system below `home`, or what is missing of it."""
-    root, mark = home / "root", home / "installed"
-    if mark.exists() and mark.read_text().split() == list(_PACKAGES):
-        return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise RuntimeError("a pool for tests can be installed by root on Debian only")
-    if not mark.exists():
-        apt.install(("debootstrap",), lambda: bool(shutil.which("debootstrap")))
-        shutil.rmtree(root, ignore_errors=True)  # nothing can be mounted in it: mounts are made in private
-        run(["debootstrap", "--variant=minbase", "--include=ca-certificates", _SUITE, str(root)])
-    get = f"apt-get update -q && apt-get install -q -y --no-install-recommends {' '.join(_PACKAGES)}"
-    run(
-        [*_APART, "sh", "-c", _BEGIN, "sh", str(root), "--", "sh", "-c", get],
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-    )
-    if f":{USER}:" not in (root / "etc/passwd").read_text():
-        run(["chroot", str(root), "useradd", "-u", str(USER), "-M", IDENTITY])
-    mark.write_text("\n".join(_PACKAGES))
-
-
-_APART = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private")
 
 
 @contextmanager
@@ -361,49 +295,13 @@ def own_pool(software: Path | None = None, more: str = "") -> Iterator[Pool]:
 
 
 def _shared() -> Path:
-    return cache() / "htcondor" / "shared"
+    """Return where the shared pool is: one for each configuration, as several checkouts may use the one cache."""
+    return cache() / "htcondor" / f"shared-{hashlib.sha256(POOL.encode()).hexdigest()[:8]}"
 
 
 def _plain_environ() -> dict[str, str]:
     """Return an environment without what a client in this process has set for HTCondor."""
     return {name: value for name, value in os.environ.items() if "CONDOR" not in name}
-
-
-def _stat(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def _begun(pid: int) -> int:
-    """Return when a process began; 0 if it is gone, or dead and not buried."""
-    fields = _stat(pid)
-    return int(fields[19]) if fields and fields[0] != "Z" else 0
-
-
-def _comm(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""
-
-
-def _below(root: int) -> list[int]:
-    processes = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    parents = {pid: int(fields[1]) for pid in processes if (fields := _stat(pid))}
-    found, level = [], {root}
-    while level:
-        level = {pid for pid, parent in parents.items() if parent in level}
-        found += sorted(level)
-    return found
-
-
-def _reap(pid: int) -> None:
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
 
 
 if __name__ == "__main__":

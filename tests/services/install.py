@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.services import apt, chromium, gridengine, htcondor, roots, slurm, slurm_root, ssh
+from tests.services import apt, chromium, gridengine, htcondor_root, roots, slurm, slurm_root, ssh
 
 PACKAGES = (*slurm.PACKAGES, *chromium.PACKAGES, "openssh-server", "openssh-client", "iproute2", "debootstrap")
 COMMANDS = ("chromium", "ip", "debootstrap", "ssh")
@@ -25,7 +25,7 @@ def there() -> bool:
 
 
 SYSTEMS: dict[str, Callable[[], object]] = {
-    "htcondor": htcondor.system, "slurm": slurm_root.system, "gridengine": gridengine.system,
+    "htcondor": htcondor_root.system, "slurm": slurm_root.system, "gridengine": gridengine.system,
 }  # fmt: skip
 """The systems that services have to themselves, the one that most tests want first."""
 

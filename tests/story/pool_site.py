@@ -34,12 +34,16 @@ tasks:
 """
 WRAPPER = """\
 #!/bin/sh
-# What this site does to jobs, as the file beside it says: a wrong clock, or outputs that do not come back whole.
-read what value 2>/dev/null < /etc/condor/fault || exec "$@"
+# What this site does to first attempts, as the lines of the file beside it say, each for one job of any dataset: a wrong
+# clock, or outputs that do not come back whole.
+job=$(sed -n 's|^NunatakAddress = "[0-9]*/\\([0-9]*\\)/wait#1"$|\\1|p' "$_CONDOR_JOB_AD")
+what=; [ ! -e /etc/condor/fault ] || read -r what value <<END
+$(sed -n "s|^$job ||p" /etc/condor/fault)
+END
 if [ "$what" = clock ]; then
     export LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME="$value" FAKETIME_DONT_FAKE_MONOTONIC=1
-    exec "$@"
 fi
+[ "$what" = truncate ] || [ "$what" = remove ] || exec "$@"
 "$@"; code=$?
 case $what in
 truncate) truncate -s 3 "$value" ;;
@@ -65,6 +69,32 @@ class Site:
     engine: subprocess.Popen[bytes] | None = None
     jobs: dict[int, int] = field(default_factory=dict)
     signs: dict[int, Path] = field(default_factory=dict)
+    unsound: set[int] = field(default_factory=set)  # datasets of which it was not seen that all is well
+
+    # ---- from story to story
+
+    def heal(self) -> None:
+        """Bring back what a story that failed left broken: pool, engine, token, and datasets that wait for its signs."""
+        self.restore()
+        if not self.unsound:
+            return
+        self.until_up()
+        self.pool.token()
+        for number in sorted(self.unsound):
+            self.let(number, *range(self.jobs[number]))
+            with self.house.client() as client:
+                client.cancel(number)
+        for number in sorted(self.unsound):
+            until(lambda n=number: self.house.status(n).state in ("cancelled", "done"), f"dataset {number} to be over")
+        self.unsound.clear()
+
+    def restore(self, slowly: float = 0.0) -> None:
+        """Begin pool and engine again, if they do not run; `slowly` as for a pool."""
+        if not self.pool.alive:
+            self.pool.begin(slowly)
+            self.until_up()
+        if self.engine is None or self.engine.poll() is not None:
+            self.start_engine()
 
     # ---- datasets
 
@@ -75,6 +105,7 @@ class Site:
         signs.chmod(0o777)
         number = self.house.submit(GATED.format(name=name, jobs=jobs, signs=signs))
         self.signs[number], self.jobs[number] = signs, jobs
+        self.unsound.add(number)
         return number
 
     def running(self, name: str, jobs: int) -> int:
@@ -113,6 +144,7 @@ class Site:
             made = sorted(path.read_text() for path in store.rglob("a.txt"))
             assert made == sorted(f"{job} {name}\n" for job in range(self.jobs[number]))
         assert self.house.doctor().faults == []
+        self.unsound.difference_update(numbers)
 
     # ---- what is said
 
@@ -152,8 +184,10 @@ class Site:
         """Have the engine stand still for a while."""
         assert self.engine
         self.engine.send_signal(signal.SIGSTOP)
-        yield
-        self.engine.send_signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self.engine.send_signal(signal.SIGCONT)
 
     @property
     def event_log(self) -> Path:
@@ -187,10 +221,12 @@ class Site:
         """Kill -9 the schedd and delete its queue before the master starts it again."""
         (master,) = self.pool.pids("condor_master")
         os.kill(master, signal.SIGSTOP)
-        self.pool.kill("condor_schedd")
-        for file in (self.pool.own / "var/spool/condor").glob("job_queue.log*"):
-            file.unlink()
-        os.kill(master, signal.SIGCONT)
+        try:
+            self.pool.kill("condor_schedd")
+            for file in (self.pool.own / "var/spool/condor").glob("job_queue.log*"):
+                file.unlink()
+        finally:
+            os.kill(master, signal.SIGCONT)
         self.until_up()
 
     def until_up(self) -> None:
@@ -199,12 +235,14 @@ class Site:
         self.pool.wait()
 
     @contextmanager
-    def fault(self, what: str) -> Iterator[None]:
-        """Have the site do something to all jobs that begin meanwhile; see `WRAPPER`."""
+    def faults(self, *each: str) -> Iterator[None]:
+        """Have the site do something to first attempts that begin meanwhile, for each job in order; see `WRAPPER`."""
         file = self.pool.own / "etc/condor/fault"
-        file.write_text(f"{what}\n")
-        yield
-        file.unlink()
+        file.write_text("".join(f"{job} {what}\n" for job, what in enumerate(each)))
+        try:
+            yield
+        finally:
+            file.unlink()
 
 
 def _address(pid: int) -> str:

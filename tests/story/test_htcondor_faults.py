@@ -30,9 +30,16 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def site(postgres: Postgres) -> Iterator[Site]:
+def shared(postgres: Postgres) -> Iterator[Site]:
     with pool_site(postgres) as found:
         yield found
+
+
+@pytest.fixture
+def site(shared: Site) -> Site:
+    """Give what all stories share, sound whatever became of the story before."""
+    shared.heal()
+    return shared
 
 
 def once(jobs: int) -> Counter[str]:
@@ -76,8 +83,7 @@ def test_a_pool_that_loses_its_power_begins_again_what_ran(site: Site) -> None:
     number = site.running("power", 2)
     site.pool.power_cut()
     site.let(number, 0, 1)
-    site.pool.begin()
-    site.until_up()
+    site.restore(slowly=1.0)
     site.finish(number)
     assert site.begun(number) == once(2) + once(2)
     assert site.endings(number)["ok", False] == 2
@@ -170,35 +176,30 @@ def test_an_engine_killed_around_a_submission_does_each_task_once(
 
 def test_a_clock_of_a_node_that_is_days_off_moves_nothing_in_the_ledger(site: Site) -> None:
     began = time.time()
-    numbers = []
-    for name, shift in (("behind", "-3d"), ("ahead", "+3d")):
-        with site.fault(f"clock {shift}"):
-            number = site.running(name, 1)
-            site.finish(number)
-            numbers.append(number)
+    with site.faults("clock -3d", "clock +3d"):
+        number = site.running("clocks", 2)
+        site.finish(number)
     columns = (attempts.c.claimed, attempts.c.started, attempts.c.ended, attempts.c.wall)
     with site.house.database() as opened, opened.read() as tx:
-        rows = tx.execute(select(*columns).where(attempts.c.dataset.in_(numbers))).all()
+        rows = tx.execute(select(*columns).where(attempts.c.dataset == number)).all()
     assert len(rows) == 2
     for row in rows:
         assert began - 1 <= row.claimed <= row.started + 1 <= row.ended + 2 <= time.time() + 3
         assert 0 <= row.wall < 300
-    assert "it runs" not in site.why(numbers[0], 0).sentence
+    assert "it runs" not in site.why(number, 0).sentence
 
 
-@pytest.mark.parametrize(("name", "fault", "words"), [
-    ("short", "truncate output.0", "it came back with 3 bytes instead of"),
-    ("missing", "remove output.0", "No such file"),
-])  # fmt: skip
-def test_an_output_that_does_not_come_back_whole_is_not_taken(site: Site, name: str, fault: str, words: str) -> None:
-    with site.fault(fault):
-        number = site.running(name, 1)
-        site.let(number, 0)
-        said = site.first_end(number, 0)
+def test_an_output_that_does_not_come_back_whole_is_not_taken(site: Site) -> None:
+    with site.faults("truncate output.0", "remove output.0"):
+        number = site.running("outputs", 2)
+        site.let(number, 0, 1)
+        short, missing = (site.first_end(number, job) for job in range(2))
     site.finish(number)
-    assert "the output a.txt could not be stored" in said
-    assert words in said
-    assert site.begun(number) == Counter({"0": 2})
+    assert "the output a.txt could not be stored" in short
+    assert "it came back with 3 bytes instead of" in short
+    assert "the output a.txt could not be stored" in missing
+    assert "No such file" in missing
+    assert site.begun(number) == once(2) + once(2)
 
 
 def test_while_a_token_is_out_of_date_nothing_is_claimed_and_why_says_so(site: Site) -> None:

@@ -1,0 +1,52 @@
+"""What the daemons of a pool for tests and its clients are told: every interval is short, nothing leaves loopback."""
+
+POOL = """\
+CONDOR_HOST = 127.0.0.1
+COLLECTOR_HOST = 127.0.0.1:{port}
+SHARED_PORT_PORT = {port}
+BIND_ALL_INTERFACES = False
+ENABLE_IPV6 = False
+NETWORK_INTERFACE = 127.0.0.1
+UID_DOMAIN = local
+FILESYSTEM_DOMAIN = access-point
+TRUST_DOMAIN = local
+SEC_DEFAULT_AUTHENTICATION_METHODS = FS,IDTOKENS
+# The root of this system is no mount point, so that these cannot be had.
+MOUNT_PRIVATE_DEV_SHM = False
+MOUNT_UNDER_SCRATCH =
+# The nodes know nobody of the access point and see none of its files.
+STARTER_ALLOW_RUNAS_OWNER = False
+MASTER_BACKOFF_CONSTANT = 1
+MASTER_BACKOFF_FACTOR = 1.1
+PERIODIC_EXPR_INTERVAL = 2
+SHADOW_QUEUE_UPDATE_INTERVAL = 3
+STARTER_UPDATE_INTERVAL = 2
+STARTER_INITIAL_UPDATE_INTERVAL = 2
+SCHEDD_MIN_INTERVAL = 1
+SCHEDD_INTERVAL = 2
+NEGOTIATOR_INTERVAL = 1
+NEGOTIATOR_CYCLE_DELAY = 1
+NEGOTIATOR_MIN_INTERVAL = 1
+UPDATE_INTERVAL = 3
+CLAIM_WORKLIFE = 600
+NUM_CPUS = 8
+MEMORY = 8000
+HasScratch = True
+STARTD_ATTRS = $(STARTD_ATTRS) HasScratch
+DAEMON_LIST = MASTER COLLECTOR NEGOTIATOR SCHEDD STARTD STARTD_BETA
+STARTD_ENVIRONMENT = "_CONDOR_NETWORK_HOSTNAME=alpha _CONDOR_STARTD_NAME=alpha _CONDOR_EXECUTE=/var/lib/condor/alpha"
+STARTD_BETA = $(STARTD)
+STARTD_BETA_ARGS = -f -local-name BETA
+STARTD_BETA_ENVIRONMENT = "_CONDOR_NETWORK_HOSTNAME=beta _CONDOR_STARTD_NAME=beta _CONDOR_EXECUTE=/var/lib/condor/beta"
+STARTD.BETA.STARTD_LOG = $(LOG)/StartLog.beta
+"""
+"""For the daemons; `port` is that of all."""
+CLIENT = """\
+COLLECTOR_HOST = 127.0.0.1:{port}
+UID_DOMAIN = local
+TRUST_DOMAIN = local
+SEC_TOKEN_DIRECTORY = {tokens}
+SEC_CLIENT_AUTHENTICATION_METHODS = IDTOKENS
+LOG = {log}
+"""
+"""For a client; `port` is that of the collector, `tokens` and `log` are directories."""
