@@ -25,7 +25,8 @@ from nunatak.engines.htcondor.bindings import Condor
 from nunatak.engines.htcondor.boxes import Boxes
 from nunatak.engines.htcondor.description import Item, describe, names
 from nunatak.engines.htcondor.engine import from_settings, room
-from nunatak.engines.htcondor.events import Seen, Word, home_in, host_in, read
+from nunatak.engines.htcondor.events import Seen, Word, home_in, host_in, moment, read
+from nunatak.engines.htcondor.ledger import Ledger
 from nunatak.engines.htcondor.log import EventLog, News
 from nunatak.engines.htcondor.options import HTCondorSettings
 from nunatak.engines.htcondor.pieces import Piece, by_kind, home_of, kind_of, pieces
@@ -743,6 +744,46 @@ def test_events_that_say_nothing_for_us_are_left_out() -> None:
     assert host_in({}) == ""
     assert home_in("some words of another") == ""
     assert home_in("nunatak nonsense a1") == ""
+
+
+# ---- what is learnt
+
+
+BEGINS = """\
+001 (007.000.000) 2026-01-01 12:00:{:02d} Job executing on host: <10.0.0.1:9618?alias=n1&sock=startd>
+	SlotName: slot1_1@n1
+...
+"""
+
+
+@pytest.mark.parametrize(
+    ("queue", "log", "told"),
+    [
+        ((), (0,), {"running"}),
+        ((), (0, 0), {"running"}),  # a log that is read once more says nothing new
+        ((), (0, 1), {"running", "ended"}),
+        ((1,), (0,), {"running"}),  # clocks that differ do not make it another beginning
+        ((0,), (1,), {"running"}),
+        ((0,), (1, 2), {"running", "ended"}),
+        ((0,), (3,), {"running", "ended"}),
+    ],
+)
+def test_a_job_that_is_begun_again_at_once_was_taken_and_two_words_of_one_beginning_are_one(
+    condor: Condor, tmp_path: Path, queue: tuple[int, ...], log: tuple[int, ...], told: set[str]
+) -> None:
+    ledger = Ledger(tmp_path, condor, Boxes(tmp_path / "boxes", lambda *_: None), "t", 10**6, lambda: 0.0)
+    (attempt,) = ledger.add([piece(spec())])
+    ledger.assign(attempt, (7, 0))
+    for second in queue:
+        ledger.apply(Seen((7, 0), Word.BEGUN, moment(f"2026-01-01T12:00:{second:02d}"), "n1"))
+    for second in log:
+        with ledger.log().open("a") as stream:
+            stream.write(BEGINS.format(second))
+        ledger.learn(10)
+    changes = ledger.since("").changes
+    assert {change.what.value for change in changes} == told
+    assert [change.outcome.reason for change in changes if change.outcome] == [Reason.TERMINATED] * (len(told) - 1)
+    assert ledger.unwanted == ({(7, 0)} if "ended" in told else set())
 
 
 # ---- ends

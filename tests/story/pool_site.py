@@ -85,7 +85,7 @@ class Site:
             with self.house.client() as client:
                 client.cancel(number)
         for number in sorted(self.unsound):
-            until(lambda n=number: self.house.status(n).state in ("cancelled", "done"), f"dataset {number} to be over")
+            until(lambda n=number: self.house.status(n).state in ("failed", "done"), f"dataset {number} to be over")
         self.unsound.clear()
 
     def restore(self, slowly: float = 0.0) -> None:

@@ -29,7 +29,7 @@ _ALSO_THERE = frozenset({Word.EVICTED, Word.REPEATED, Word.HELD, Word.CUT_OFF, W
 
 
 ONE_START = 2.0
-"""Seconds between two words of one beginning: the log and the queue have clocks of their own."""
+"""Seconds between what the log and the queue say of one beginning: they have clocks of their own."""
 EXPLAINED = 3.0
 """Seconds that an eviction is given to turn out to be a hold or a removal."""
 
@@ -64,6 +64,7 @@ class Ledger:
         self.unwanted: set[Job] = set()
         self._homes: dict[str, list[Attempt]] = {}  # the attempts of each job in order, until they are forgotten
         self._jobs: dict[Job, str] = {}  # to its home
+        self._read: set[str] = set()  # the homes of jobs of whose beginning a log spoke in this life
         self._leaving: dict[Job, tuple[Left, float]] = {}  # off their nodes, not ended yet, and until when
         self.leftover: set[Job] = set()  # removed, and still there for their files
         self._orders: dict[int, bytes] = {}  # not written yet
@@ -134,6 +135,7 @@ class Ledger:
                 self.waiting.discard(attempt.home)
             if not members:
                 del self._homes[attempt.home]
+                self._read.discard(attempt.home)
                 if (
                     attempt.job and self._jobs.get(attempt.job) == attempt.home
                 ):  # a queue that was wiped counts from 1 again
@@ -195,11 +197,11 @@ class Ledger:
             news = log.read(most)
             damaged = damaged or news.damaged
             for seen in news.seen:
-                self.apply(seen)
+                self.apply(seen, read=True)
         return damaged
 
-    def apply(self, seen: Seen) -> None:
-        """Take in one event; what is known already, or not ours, changes nothing."""
+    def apply(self, seen: Seen, *, read: bool = False) -> None:
+        """Take in one event, `read` in a log or told by the queue; what is known already, or not ours, changes nothing."""
         home = seen.home if seen.word is Word.SUBMITTED else self._jobs.get(seen.job, "")
         left = self.left(home)
         if not left:
@@ -207,20 +209,26 @@ class Ledger:
         if seen.word is Word.SUBMITTED and left[0].job is None:
             self.assign(left[0], seen.job)
         elif seen.word is Word.BEGUN:
-            self._begin(left, seen)
+            self._begin(left, seen, read)
         elif seen.word is Word.MEASURED:
             left[0].memory = max(left[0].memory, seen.memory)
         elif seen.word in ENDS:
             self._end(left, seen)
 
-    def _begin(self, left: Sequence[Attempt], seen: Seen) -> None:
-        """Note that a job began, and with it the first of its attempts; of the others is heard at the end."""
+    def _begin(self, left: Sequence[Attempt], seen: Seen, read: bool) -> None:
+        """Note that a job began, and with it the first of its attempts; of the others is heard at the end.
+
+        A log speaks once of each beginning, so that of two any time between them tells that the job was begun again.
+        """
         home = left[0].home
+        told = ONE_START if home not in self._read else 0.0
+        if read:
+            self._read.add(home)
         self.waiting.discard(home)
         begun = next((item.begun for item in self._homes[home] if item.begun is not None), None)
         if begun is None:
             self._began(left[0], seen.at, seen.host)
-        elif seen.at - begun > ONE_START:
+        elif seen.at - begun > told:
             again = f"HTCondor began it again on {seen.host or 'a node'}, as what looked after it was gone"
             self._end(left, Seen(seen.job, Word.REPEATED, seen.at, self.host(left[0]), again))
 
