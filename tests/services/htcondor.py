@@ -152,15 +152,22 @@ class Pool:
 
     def start(self) -> None:
         """Install what is missing and start the pool with an empty queue, unless it runs."""
-        if self.alive:
-            return
+        if not self.alive:
+            self.prepare()
+            self.begin()
+
+    def prepare(self) -> None:
+        """Install what is missing, and make the places of a pool with an empty queue, on a port that is free."""
         system()
         self._configure()
-        self.begin()
 
     def begin(self, slowly: float = 0.0) -> None:
         """Start the daemons on what they left; `slowly`: in so many seconds, as on a machine that has much else to do."""
         self.spawn(slowly)
+        self.ready()
+
+    def ready(self) -> None:
+        """Wait until a pool that was begun can be used."""
         try:
             self._until(lambda: self.pids("condor_master"), "to have its mounts", alive=True)
             key = self.own / "etc/condor/passwords.d/POOL"
@@ -226,7 +233,6 @@ class Pool:
         return bool(record["pid"]) and begun(record["pid"]) == record["begun"]
 
     def _configure(self) -> None:
-        """Begin with an empty queue, on a port that is free."""
         port = free_port()
         owner = (self.root / "var/lib/condor").stat().st_uid
         shutil.rmtree(self.own, ignore_errors=True)
@@ -280,14 +286,20 @@ def shared_pool() -> Iterator[Pool]:
 
 
 @contextmanager
-def own_pool(software: Path | None = None, more: str = "") -> Iterator[Pool]:
-    """Give a pool that nobody else uses, stopped and deleted afterwards; see `Pool`."""
+def own_pool(software: Path | None = None, more: str = "", *, ready: bool = True) -> Iterator[Pool]:
+    """Give a pool that nobody else uses, stopped and deleted afterwards; see `Pool`.
+
+    One that is not `ready` has only begun.
+    """
     cache().mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="pool-", dir=cache()))
     directory.chmod(0o755)
     pool = Pool(directory, software, more)
     try:
-        pool.start()
+        pool.prepare()
+        pool.spawn()
+        if ready:
+            pool.ready()
         yield pool
     finally:
         pool.stop()

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -57,6 +58,9 @@ SYSTEM_PERIODIC_HOLD = JobStatus == 2 && regexp("^[0-9]+/4/wait#1$", NunatakAddr
 SYSTEM_PERIODIC_HOLD_REASON = "the site holds what it does not like"
 SYSTEM_PERIODIC_HOLD_SUBCODE = 7
 """
+LEASE = "JobLeaseDuration = 12"
+"""Seconds that a job goes on when its node and the schedd lose sight of each other; the submit language allows no less
+than 20. A schedd that was killed is back in three where much else goes on, and a node gets word every four."""
 
 
 @dataclass
@@ -235,6 +239,18 @@ class Site:
         self.pool.wait()
 
     @contextmanager
+    def token_out_of_date(self) -> Iterator[None]:
+        """Have the engine's token be out of date meanwhile, and the session that an earlier one opened end."""
+        self.pool.token("-lifetime", "1")
+        try:
+            over = time.monotonic() + 2.5
+            until(lambda: time.monotonic() > over, "the token to be out of date")
+            self.pool.kill("condor_schedd")
+            yield
+        finally:
+            self.pool.token()
+
+    @contextmanager
     def faults(self, *each: str) -> Iterator[None]:
         """Have the site do something to first attempts that begin meanwhile, for each job in order; see `WRAPPER`."""
         file = self.pool.own / "etc/condor/fault"
@@ -258,14 +274,15 @@ def _address(pid: int) -> str:
 @contextmanager
 def pool_site(postgres: Postgres) -> Iterator[Site]:
     """Give a pool and an installation of its own that runs, with an engine."""
-    with own_pool(more=POLICY) as pool:
+    with own_pool(more=POLICY, ready=False) as pool:
         wrapper = pool.own / "etc/condor/wrapper"
         wrapper.write_text(WRAPPER)
         wrapper.chmod(0o755)
-        place, cluster = pool.place("house"), HTCondor(pool)
+        place, cluster = pool.place("house"), HTCondor(pool, attributes=LEASE, reconcile="2")
         settings = {"database": postgres.new_database(), "store": f"file://{place}/store", **QUICK}
         with installation(place / "data", start=False, prefix=cluster.prefix, **settings) as house:
             house.start_server()
+            pool.ready()
             site = Site(pool, house, cluster)
             site.start_engine()
             yield site
