@@ -70,6 +70,11 @@ __all__ = [
     "test_what_is_not_a_lease_is_refused",
     "test_what_is_not_the_address_of_an_attempt_is_refused",
 ]
+NOTHING = {
+    test_an_empty_batch_is_nothing.__name__,
+    test_what_is_not_a_lease_is_refused.__name__,
+    test_what_is_not_the_address_of_an_attempt_is_refused.__name__,
+}
 pytestmark = [pytest.mark.htcondor, pytest.mark.slow, pytest.mark.timeout(900)]  # the first may install the pool
 _numbers = itertools.count()
 
@@ -133,9 +138,20 @@ def make(pool: Pool) -> Iterator[Callable[..., Host]]:
         rig.close()
 
 
+@pytest.fixture(scope="module")
+def idle(pool: Pool) -> Iterator[HTCondorRig]:
+    rig = HTCondorRig(pool)
+    yield rig
+    rig.close()
+
+
 @pytest.fixture
-def host(make: Callable[..., Host]) -> Host:
-    return make()
+def host(request: pytest.FixtureRequest) -> Host:
+    """Give an engine that knows nothing; those who ask it for nothing that it takes share one, as it takes seconds to make."""
+    if request.node.originalname in NOTHING:
+        return Host(request.getfixturevalue("idle"))
+    host: Host = request.getfixturevalue("make")()
+    return host
 
 
 def shell(address: str, text: str, **fields: Any) -> TaskSpec:

@@ -132,7 +132,7 @@ class Pool:
         first = (self.processes() or [outer])[0]  # of its process namespace: the others go with it
         os.kill(first, signal.SIGKILL)
         os.kill(outer, signal.SIGCONT)
-        self._until(lambda: reap(outer) or not self.alive, "to end")
+        self._until(lambda: reap(outer) and not self.alive, "to end")
 
     def kill_starter(self, job: str) -> None:
         """Kill -9 what runs a job on its node, so that the access point loses it."""

@@ -45,10 +45,12 @@ def stand_still(pid: int) -> None:
         time.sleep(0.01)
 
 
-def reap(pid: int) -> None:
-    """Bury a dead process, if it is a child of this one."""
-    with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+def reap(pid: int) -> bool:
+    """Bury a process, if it is a child of this one that has died; tell whether it is not a child any more."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
 
 
 def _stat(pid: int) -> list[str]:
