@@ -114,8 +114,8 @@ TROUBLED_JOBS = Statement(
     " ORDER BY job LIMIT :n"
 )
 JOB_MARKS = Statement(
-    "SELECT jobs.job, sinks, failed, held, cancelled FROM {wanted} JOIN jobs"
-    " ON jobs.dataset = :dataset AND jobs.job = wanted.job",
+    "SELECT jobs.job, sinks, failed, held, cancelled FROM {wanted} CROSS JOIN jobs"  # SQLite else goes through all of a dataset
+    " WHERE jobs.dataset = :dataset AND jobs.job = wanted.job",
     wanted="job int",
 )
 
