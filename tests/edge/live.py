@@ -78,8 +78,8 @@ def hello(directory: Path) -> Path:
 
 
 @contextmanager
-def installation(directory: Path) -> Iterator[Live]:
-    """Start everything, and end it."""
+def installation(directory: Path, worker: Path | None = None) -> Iterator[Live]:
+    """Start everything, and end it; the engine runs the worker of this version, or another one."""
     settings = Settings(data=directory, database=databases.migrated_file(directory / "nunatak.db"), port=0)
     services = assembly.build(settings)
     services = replace(services, limits=replace(services.limits, events=0.05, demand=0.0))
@@ -89,7 +89,8 @@ def installation(directory: Path) -> Iterator[Live]:
     serving.start()
     live = Live(server.url, token, services)
     stop, ready = threading.Event(), threading.Event()
-    engine = threading.Thread(target=_engine, args=(live, directory, stop, ready), daemon=True)
+    home = worker or unpack(directory / "workers")
+    engine = threading.Thread(target=_engine, args=(live, directory, home, stop, ready), daemon=True)
     engine.start()
     assert ready.wait(60)
     try:
@@ -102,11 +103,11 @@ def installation(directory: Path) -> Iterator[Live]:
         services.database.close()
 
 
-def _engine(live: Live, directory: Path, stop: threading.Event, ready: threading.Event) -> None:
+def _engine(live: Live, directory: Path, worker: Path, stop: threading.Event, ready: threading.Event) -> None:
     engine = LocalEngine(
         directory / "attempts",
         total=Shape(cpu=2, memory=10**10, disk=10**12, time=10**6, platform=here()),
-        worker=(sys.executable, "-I", "-S", str(unpack(directory / "workers"))),
+        worker=(sys.executable, "-I", "-S", str(worker)),
         cache=directory / "cache",
     )
     connection = Connection(live.url, live.make_token("engine", who="engine"), patience=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -17,6 +18,11 @@ HOSTILE = (
     "\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b[2Jplain \x1b[1;44mbold on blue\x1b[0m\n"
     "user\u202egnp.exe \u200bzero\n"
     "10%\r50%\r100%\n"
+)
+
+
+COURSE = json.dumps(
+    {"step": 8.0, "memory": [10**8 * min(n, 11) for n in range(1, 33)], "cpu": [0.2, *[0.97] * 30, 0.6]}
 )
 
 
@@ -39,6 +45,7 @@ def failed(campaign: Campaign) -> str:
     address = "4/7/propagate"
     number = len(attempts(campaign, 4, 7, "propagate"))
     text = "".join(f"photon bunch {n} propagated\n" for n in range(3000)) + TRACE + "cleaning up\n" * 20 + HOSTILE
+    send(campaign, "1/3/generate#1", "course", COURSE, ended=True)
     send(campaign, f"{address}#{number}", "stdout", "hello\n", ended=False)
     send(campaign, f"{address}#{number}", "stderr", text, ended=True)
     return f"{address}/{number}"
@@ -115,6 +122,16 @@ def test_the_tasks_of_a_job_and_twins(tab: Tab) -> None:
     found = page.request.get(f"{tab.url}/datasets/1/3/generate.json").json()
     assert (found["state"], found["attempts"][0]["against"][0]["name"]) == ("done", "memory")
     assert page.request.get(f"{tab.url}/datasets/1/3/generate/9").status == 404
+
+
+def test_what_was_used_over_time_is_drawn_and_said(tab: Tab, failed: str) -> None:
+    page = tab.open("/datasets/1/3/generate")
+    curve = page.get_by_role("img", name=re.compile("^memory over 4 min"))
+    expect(curve).to_be_visible()
+    assert "1.1\u00a0GB at most" in (curve.get_attribute("aria-label") or "")
+    expect(page.get_by_role("img", name=re.compile("^processors over"))).to_be_visible()
+    tab.open(f"/datasets/{failed}")
+    expect(page.locator(".course")).to_have_count(0)
 
 
 def test_a_log_opens_at_the_first_real_error(tab: Tab, failed: str) -> None:

@@ -22,7 +22,13 @@ from nunatak.tasks.logs import LogSlice
 
 router = APIRouter(prefix="/api/v1", tags=["addresses"], route_class=GuardedRoute)
 
-Stream = Annotated[str, Query(pattern="^(stdout|stderr|script)$", description="stdout, stderr, or what was submitted")]
+Stream = Annotated[
+    str,
+    Query(
+        pattern="^(stdout|stderr|course|script)$",
+        description="stdout, stderr, what it used over time (JSON; of attempts of a minute and more), or what was submitted",
+    ),
+]
 Offset = Annotated[int, Query(ge=0, le=2**53)]
 Length = Annotated[int, Query(ge=1, le=4_000_000, description="bytes at most")]
 Tail = Annotated[int | None, Query(ge=1, le=4_000_000, description="only the last so many bytes")]

@@ -167,7 +167,7 @@ class LogPartBody(TypedDict):
     __pydantic_config__ = IGNORE  # type: ignore[misc]
     address: Attempt
     lease: Lease
-    stream: Annotated[str, StringConstraints(pattern=r"^std(out|err)$")]
+    stream: Annotated[str, StringConstraints(pattern=r"^(stdout|stderr|course)$")]
     offset: Annotated[int, Field(ge=0, le=2**53)]
     data: Base64Bytes
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nunatak.client.engine import EngineClient, Key, Part
 from nunatak.core.errors import Invalid
 from nunatak.engines.protocol import Engine, Handle, LogPart, ShowsScripts
+from nunatak.loops.engine_courses import COURSE
 from nunatak.loops.engine_scripts import ScriptCarrier
 
 NOTHING = {"stdout": 0, "stderr": 0}
@@ -30,6 +31,7 @@ class LogCarrier:
         self._ended: dict[Key, None] = {}
         self._scripts = ScriptCarrier(engine, server)
         self._shows = isinstance(engine, ShowsScripts)  # then the server keeps something of silent attempts as well
+        self._courses: dict[Key, bytes] = {}  # what was used over time, of those that ended
         self._whole: set[Key] = set()  # complete, and not forgotten by the engine yet
 
     def follow(self, handles: Iterable[Handle]) -> None:
@@ -52,6 +54,10 @@ class LogCarrier:
             self._running.pop(key, None)
             self._ended[key] = None
 
+    def courses(self, found: Mapping[Key, bytes]) -> None:
+        """Send what attempts used over time with what is missing of their logs."""
+        self._courses.update((key, data) for key, data in found.items() if key not in self._whole)
+
     def forget(self) -> None:
         """Forget the attempts that the engine forgets now."""
         self._whole.clear()
@@ -70,17 +76,19 @@ class LogCarrier:
         ending = list(self._ended)[:MOST_FINISHED]
         followed = self._turn()
         parts, rest = self._read(ending, followed)
+        courses = [Part(*key, COURSE, 0, self._courses[key]) for key in ending if key in self._courses]
         whole = [key for key in ending if key not in rest]
-        written = {(part.address, part.lease) for part in parts}
+        written = {(part.address, part.lease) for part in (*parts, *courses)}
         over = [key[0] for key in whole if self._shows or key in written or key in self._sent]
         if parts or over:
-            self._send(parts, over)
+            self._send([*courses, *parts], over)
         for part in parts:
             sent = self._sent.setdefault((part.address, part.lease), dict(NOTHING))
             sent[part.stream] = part.offset + len(part.data)
         for key in whole:
             del self._ended[key]
             self._sent.pop(key, None)
+            self._courses.pop(key, None)
             self._whole.add(key)
         return bool(self._ended)
 

@@ -14,6 +14,7 @@ from nunatak.core.errors import Invalid, NunatakError
 from nunatak.core.work import Outcome, Reason
 from nunatak.engines.keys import key_of
 from nunatak.engines.protocol import Change, Changes, Handle, What
+from nunatak.loops.engine_courses import courses_of, without_course
 from nunatak.loops.engine_holdings import Holdings
 from nunatak.loops.engine_logs import LogCarrier
 from nunatak.loops.engine_pace import Pace
@@ -31,7 +32,7 @@ def outcome_of(change: Change) -> Outcome:
     handle = change.handle
     if change.outcome is None:
         return Outcome(handle.address, handle.lease, Reason.LOST, "it ended without a word", ended=change.at)
-    told = change.outcome
+    told = without_course(change.outcome)
     if (told.address, told.lease) == (handle.address, handle.lease):
         return told
     return replace(told, address=handle.address, lease=handle.lease)
@@ -102,6 +103,7 @@ class Reports:
         if not self.pending or now - self._reported < self._pause:
             return False
         ended = [change.handle for change in fresh if change.what is What.ENDED]
+        self._logs.courses(courses_of(fresh))
         self._finish_logs(ended, now)
         for start in range(0, len(fresh), most):
             self._tell(fresh[start : start + most])

@@ -18,6 +18,8 @@ from nunatak.tasks.context import Contexts
 from nunatak.tasks.verdicts.kinds import Action, Kind
 from nunatak.tasks.verdicts.model import Verdict
 
+ELSEWHERE = ("tail", "course")
+"""What a worker tells in the detail, and that is kept elsewhere."""
 SKEW = 5.0
 """Seconds by which clocks may differ; what differs by less is recorded as it was told."""
 
@@ -74,8 +76,11 @@ def entry(row: Row, lease: int, outcome: Outcome, verdict: Verdict, now: float) 
 
 
 def _detail(outcome: Outcome) -> str | None:
-    """Return the detail as JSON, without the end of the log: what matters of it is in `lines`, all of it is in the log."""
-    kept = {key: value for key, value in outcome.detail.items() if key != "tail"} if outcome.detail else {}
+    """Return the detail as JSON, without the end of the log: what matters of it is in `lines`, all of it is in the log.
+
+    Nor is what was used over time here: it is kept beside the log.
+    """
+    kept = {key: value for key, value in outcome.detail.items() if key not in ELSEWHERE} if outcome.detail else {}
     return json.dumps(kept) if kept else None
 
 

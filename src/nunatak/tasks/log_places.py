@@ -13,10 +13,11 @@ from nunatak.core.address import Address, parse
 from nunatak.core.errors import Invalid, Unavailable
 from nunatak.tasks.log_packed import DAMAGE
 
-STREAMS = ("stdout", "stderr")
+COURSE = "course"
+STREAMS = ("stdout", "stderr", COURSE)
 SCRIPT = "script"
 FILES = (*STREAMS, SCRIPT)
-"""What is kept of an attempt: what it wrote, and what was submitted for it."""
+"""What is kept of an attempt: what it wrote, what it used over time, and what was submitted for it."""
 
 
 def path_of(root: Path, address: Address, stream: str) -> Path:
@@ -27,7 +28,7 @@ def path_of(root: Path, address: Address, stream: str) -> Path:
 def name_of(root: Path, address: Address, stream: str) -> str:
     """Return the same as text. Raises `Invalid`."""
     if stream not in FILES:
-        raise Invalid(f"{stream!r} is not a log", code="bad-stream", hint="stdout, stderr or script")
+        raise Invalid(f"{stream!r} is not a log", code="bad-stream", hint="stdout, stderr, course or script")
     return f"{_stem(root, address)}.{stream}"
 
 

@@ -61,6 +61,9 @@ class Attempt:
         self._keep_checkpoint()
         if self.outcome["reason"] != "ok":
             self.detail["tail"] = {name: end(log.recent) for name, log in self.streams.items()}
+        course = self.meter.course.plain(self.meter.wall)
+        if course:
+            self.detail["course"] = course
         self.outcome.update(ended=time.time(), usage=self.meter.usage())
         self.log.say("{reason}: {message}".format(**self.outcome))
 

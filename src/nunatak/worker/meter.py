@@ -4,6 +4,7 @@ import os
 import time
 
 from . import process
+from .course import Course
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Meter:
         self.peak_disk = 0
         self.gpu: "Optional[float]" = None
         self.strangers: "Set[int]" = set()
+        self.course = Course()
         self._reaped = 0.0
         self._cpu = 0.0
         self._own_peak = 0
@@ -45,6 +47,10 @@ class Meter:
             resident = sum(_proportional(pid) for pid in pids)
         self.memory = resident
         self.peak_memory = max(self.peak_memory, resident)
+
+    def mark(self) -> None:
+        """Note what is used now, at `wall` seconds after the begin, in the course of it."""
+        self.course.add(self.wall, self._cpu, self.memory, self.gpu)
 
     def sample_disk(self, always: bool = False) -> None:
         """Add up the files, if the last time is long enough ago for the cost."""

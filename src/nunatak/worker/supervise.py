@@ -138,6 +138,7 @@ class Supervisor:
         meter.sample()
         meter.sample_disk()
         meter.wall = now - self._began
+        meter.mark()
         if now - self._saved >= 2.0:
             self._saved = now
             self.save()

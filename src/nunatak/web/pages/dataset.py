@@ -69,10 +69,11 @@ def will(plain: Mapping[str, Any]) -> dict[str, str]:
     """Return what each action would do now, in words."""
     tasks, address = plain["tasks"], plain["address"]
     busy = tasks["running"] + tasks["queued"]
+    ends = "is ended and begins" if busy == 1 else "are ended and begin"
     return {
         "rest": _first(plain),
         "hold": f"Stops dataset {address} until it is released"
-        + (f"; {plural(busy, 'task')} under way {'is' if busy == 1 else 'are'} ended and begin anew later" if busy else ""),
+        + (f"; {plural(busy, 'task')} under way {ends} anew later" if busy else ""),
         "release": f"Lets dataset {address} go on",
         "retry": f"Tries {plural(tasks['failed'], 'failed task')} again, with all their tries",
         "close": "Drops the jobs that have not begun; those that have go on. No jobs can be added after that",
@@ -83,10 +84,10 @@ def will(plain: Mapping[str, Any]) -> dict[str, str]:
 def _first(plain: Mapping[str, Any]) -> str:
     """Return how the jobs went that were tried before the others."""
     n, failed = plain["jobs"]["total"], plain["tasks"]["failed"]
-    who, are = ("job", "is") if n == 1 else (f"{number(n)} jobs", "are")
+    who, are = ("job that is", "is") if n == 1 else (f"{number(n)} jobs that are", "are")
     if plain["state"] == "done":
-        return f"The {who} to be tried first {are} done: the others are of the same recipe"
-    return f"The {who} to be tried first " + ("failed: look at that before" if failed else f"{are} not done yet")
+        return f"The {who} tried first {are} done: the others are of the same recipe"
+    return f"The {who} tried first " + ("failed: look at that before" if failed else f"{are} not done yet")
 
 
 def steady(plain: Mapping[str, Any], now: float) -> float:

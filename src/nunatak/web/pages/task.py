@@ -11,10 +11,12 @@ from starlette.responses import Response
 from nunatak.api import content
 from nunatak.api.models import NO_NUL
 from nunatak.api.requests import Caller, Have
+from nunatak.api.services import Services
 from nunatak.core.address import Address, parse
 from nunatak.core.errors import NotFound
 from nunatak.datasets import store as datasets_store
-from nunatak.tasks import look, task_look
+from nunatak.tasks import course, look, task_look
+from nunatak.web.pages.task_course import curves
 from nunatak.web.render import View
 from nunatak.web.routing import Pages
 from nunatak.web.words import moment, number, size, span, spans
@@ -61,6 +63,7 @@ def task(request: Request, services: Have, caller: Caller) -> View:
         which = shown["number"] if shown else 1
         data["program"] = task_look.program(tx, services.contexts, address, which, services.store, services.blobs_url)
     data["script"] = _script(services, address.of(which)) if shown else ""
+    data["course"] = _course(services, address.of(which), shown)
     data |= {"shown": which if shown else None, "sentence": sentence(data, now), "mine": _may(data, caller)}
     at = str(address) if address.attempt is None else f"'{address}'"
     return View(
@@ -69,7 +72,7 @@ def task(request: Request, services: Have, caller: Caller) -> View:
 
 
 def _tools() -> dict[str, Any]:
-    return {"file_url": file_url, "log_url": log_url, "used": used}
+    return {"file_url": file_url, "log_url": log_url, "used": used, "curves": curves}
 
 
 def _shown(data: Mapping[str, Any], address: Address) -> dict[str, Any] | None:
@@ -97,6 +100,14 @@ def _may(data: Mapping[str, Any], caller: Any) -> bool:
 def _script(services: Any, address: Address) -> str:
     part = services.logs.read(address, "script", 0, SCRIPT)
     return str(part.data.decode("utf-8", "replace"))
+
+
+def _course(services: Services, address: Address, shown: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what an attempt used over time, if it was long enough for that to be told."""
+    if shown is None or (shown["wall"] or 0.0) < course.SHORTEST:
+        return None
+    found = course.course(services.logs, address)
+    return found.to_plain() if found else None
 
 
 def sentence(data: Mapping[str, Any], now: float) -> str:

@@ -1,0 +1,59 @@
+"""What an attempt uses over time, from a real worker through engine and server to the page of its task."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from nunatak.tasks import course, look_store
+from nunatak.worker.build import unpack
+from tests.edge.live import NEEDS, installation
+
+BURN = """\
+import time
+data, end = [], time.monotonic() + 2.0
+while time.monotonic() < end:
+    if len(data) < 30:
+        data.append(bytearray(b"x" * 2_000_000))
+    sum(range(50_000))
+"""
+RECIPE = f"name: burn\nneeds: {NEEDS}\ntasks:\n  burn: {{run: python3 burn.py, files: [burn.py]}}\n"
+
+
+def impatient(directory: Path) -> Path:
+    """Return a worker to which a second is long."""
+    home = unpack(directory)
+    source = home / "nunatak_worker" / "course.py"
+    text = source.read_text().replace("SHORTEST = 60.0", "SHORTEST = 0.5").replace("_FIRST = 2.0", "_FIRST = 0.1")
+    assert text.count("0.5") == 2, "and the half that rounds"
+    source.write_text(text)
+    return home
+
+
+def test_what_was_used_over_time_is_on_the_page_and_not_in_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(course, "SHORTEST", 0.5)
+    (tmp_path / "burn.py").write_text(BURN)
+    (tmp_path / "burn.yaml").write_text(RECIPE)
+    with installation(tmp_path / "data", impatient(tmp_path / "workers")) as live, live.client() as client:
+        made = client.submit(tmp_path / "burn.yaml")
+        *_, last = client.watch(made)
+        assert last.state == "done"
+        with httpx2.Client(base_url=live.url, headers={"Authorization": f"Bearer {live.token}"}, timeout=30) as http:
+            told = http.get(f"/datasets/{made.dataset}/0/burn.json").json()["course"]
+            page = http.get(f"/datasets/{made.dataset}/0/burn").text
+            kept = http.get(f"/api/v1/logs/{made.dataset}/0/burn", params={"stream": "course"}).json()
+        assert max(told["memory"]) > 60_000_000 > told["memory"][0]
+        assert max(told["cpu"]) > 0.1
+        assert 0.5 < told["seconds"] < 60.0
+        assert json.loads(kept["text"])["memory"] == told["memory"]
+        assert kept["complete"]
+        assert 'aria-label="memory over' in page
+        assert 'aria-label="processors over' in page
+        with live.services.database.read() as tx:
+            rows = look_store.ATTEMPTS(tx, dataset=made.dataset, job=0, task=0)
+        assert "course" not in json.loads(rows[0].detail)
