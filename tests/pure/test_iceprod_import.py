@@ -169,3 +169,14 @@ def test_a_version_that_is_none_is_refused(version: Any) -> None:
     with pytest.raises(Invalid) as caught:
         import_config(json.dumps({"version": version, "tasks": []}))
     assert [problem.path for problem in caught.value.problems] == ["version", "tasks"]
+
+
+@pytest.mark.parametrize(
+    "text", ["$sprintf('%06d',,$(job))", "$sprintf('%d_%x', a, $(job))", "$sprintf('%x_%d', 1.5, $(job))"]
+)
+def test_a_value_that_is_no_number_is_said_also_beside_one_of_the_job(text: str) -> None:
+    module = {"src": "/x.py", "args": text}
+    with pytest.raises(Invalid) as caught:
+        import_config(json.dumps({"tasks": [{"name": "t", "trays": [{"modules": [module]}]}]}))
+    assert [problem.path for problem in caught.value.problems] == ["tasks[0].trays[0].modules[0].args"]
+    assert text in caught.value.problems[0].message

@@ -10,7 +10,7 @@ from typing import Any
 
 from nunatak.iceprod.bounds import Meter, refuse
 from nunatak.iceprod.names import Names
-from nunatak.iceprod.printing import STRICT_CONVERSION, print_strict
+from nunatak.iceprod.printing import STRICT_CONVERSION, NotPrintable, print_strict
 from nunatak.iceprod.reading import Literal, LookUp, Phrase, Text, inner, split
 from nunatak.iceprod.strict import Strict, number, structure, whole
 
@@ -203,7 +203,10 @@ class Partial(Strict):
             return super()._sprintf(phrase)
         if depends(pieces[0]):
             raise refuse("the format of $sprintf depends on the job")
-        return _printed(str(pieces[0]), pieces[1:])
+        try:
+            return _printed(str(pieces[0]), pieces[1:])
+        except NotPrintable as error:
+            raise refuse(str(error)) from None
 
     def _choice(self, phrase: Phrase) -> Any:
         choices = list(self._values(phrase))
