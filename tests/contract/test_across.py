@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from nunatak.core.address import parse
+from nunatak.core.clock import ManualClock
 from nunatak.core.work import Reason
+from nunatak.tasks import fleet, site_use
 from nunatak.tasks.across import Wish, across
 from nunatak.tasks.conditions import checklist
 from nunatak.tasks.look import RULES
 from nunatak.tasks.sites import Held, sites
-from tests.contract.world import World, chain
+from tests.contract.world import BIG, World, chain
 
 
 def found(world: World, **wish: Any) -> dict[str, Any]:
@@ -33,6 +35,27 @@ def test_equal_failures_of_datasets_are_one_line(world: World) -> None:
         assert found(world, **wish)["attempts"] == 8
     for wish in ({"site": "there"}, {"kind": "lost"}, {"signature": "x"}, {"owner": "nobody"}, {"team": "none"}):
         assert found(world, **wish)["items"] == []
+
+
+def test_the_use_of_a_site_is_noted_now_and_then_and_forgotten_after_a_day(world: World, clock: ManualClock) -> None:
+    world.register("other", site="there")
+    keeper = site_use.SiteUse(world.database, clock)
+    whole = BIG.to_plain()
+    for busy in (0, 3, 5):
+        free = {"total": whole, "free": {**whole, "cpu": whole["cpu"] - busy}, "queue": 10}
+        world.database.run(lambda tx, said=free: fleet.beat(tx, "local", "s", said, 300.0, clock()))
+        assert keeper.tick() is False
+        keeper.tick()  # too soon
+        clock.advance(site_use.EVERY)
+    with world.database.read() as tx:
+        found = site_use.over_time(tx, clock())
+    assert [point["busy"] for point in found["here"]] == [0, 3, 5]
+    assert {point["cores"] for point in found["here"]} == {BIG.cpu}
+    assert [point["cores"] for point in found["there"]] == [BIG.cpu, 0, 0], "its engine is silent by then"
+    clock.advance(site_use.KEPT - site_use.EVERY)
+    keeper.tick()
+    with world.database.read() as tx:
+        assert [point["cores"] for point in site_use.over_time(tx, clock())["here"]] == [BIG.cpu, 0]
 
 
 def test_a_site_has_its_engines_and_what_they_hold(world: World) -> None:

@@ -190,6 +190,7 @@ def test_all_loops_start_tick_and_stop_promptly(database: Database, clock: Manua
         "withdraw",
         "health",
         "progress",
+        "sites",
         "files",
         "logs",
         "answers",

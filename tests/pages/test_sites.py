@@ -7,6 +7,7 @@ import random
 import pytest
 from playwright.sync_api import expect
 
+from nunatak.tasks import site_use
 from nunatak.tasks.scoreboard import Scoreboard
 from tests.pages.campaign import Campaign
 from tests.pages.conftest import Open, Tab
@@ -22,6 +23,18 @@ def test_a_site_has_its_engines_with_capacity_and_what_they_hold(tab: Tab) -> No
     page.get_by_role("link", name="all", exact=True).click()
     expect(page.locator("#nodes")).to_be_visible()
     expect(page.get_by_role("button", name="Drain")).to_have_count(0)
+
+
+def test_use_over_the_last_day_is_drawn_and_said(tab: Tab, campaign: Campaign) -> None:
+    services, now = campaign.house.services, campaign.house.clock()
+    for hours in (3, 2, 1):
+        services.database.run(lambda tx, at=now - hours * 3600: site_use.keep(tx, at))
+    page = tab.open("/sites")
+    curve = page.locator(".site", has_text="madison").get_by_role("img", name="cores over the last 2 h")
+    expect(curve).to_be_visible()
+    assert "in the end" in (curve.get_attribute("aria-label") or "")
+    twin = page.request.get(f"{tab.url}/sites.json").json()["sites"][0]
+    assert [point["cores"] for point in twin["over_time"]] == [64, 64, 64]
 
 
 def test_an_operator_drains_a_node_and_gives_it_work_again(open_tab: Open, campaign: Campaign) -> None:

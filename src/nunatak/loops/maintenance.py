@@ -26,6 +26,7 @@ from nunatak.tasks import cleanup, control, curve, fleet, leaders, standings
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs import LogStore
 from nunatak.tasks.scoreboard import Scoreboard
+from nunatak.tasks.site_use import SiteUse
 
 log = structlog.get_logger("nunatak.loops")
 
@@ -206,6 +207,7 @@ def loops_of(
         Loop("withdraw", max(interval, 1.0), Withdrawer(database, contexts, clock).tick),
         Loop("health", max(interval, 1.0), scoreboard.tick),
         Loop("progress", max(interval, 5.0), CurveKeeper(database, clock).tick),
+        Loop("sites", max(interval, 30.0), SiteUse(database, clock).tick),
         Loop("files", max(interval, 2.0), cleaner.tick),
         Loop("logs", max(interval, 60.0), lambda: logs.expire(clock()) > 0),
         Loop(

@@ -6,6 +6,7 @@ import json
 import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -46,14 +47,21 @@ def sites(tx: Connection, held: Held, now: float) -> list[Plain]:
 
     `total` and `used` are sums over engines that are alive; what is used is what they last said is not free.
     """
-    load = held.of(tx, now)
-    engines: dict[str, list[Plain]] = defaultdict(list)
-    for row in look_store.ENGINES(tx):
-        engines[row.site].append(_engine(row, load, now))
+    engines = engines_by_site(tx, now, held.of(tx, now))
     nodes = {row.site: (int(row.n), int(row.standing)) for row in NODES(tx)}
     caps = {row.name: row for row in store.SHARES(tx) if row.kind == "site"}
     names = sorted(engines.keys() | nodes.keys() | caps.keys() - {""})
     return [_site(name, engines[name], nodes.get(name, (0, 0)), caps.get(name) or caps.get("")) for name in names]
+
+
+def engines_by_site(
+    tx: Connection, now: float, load: Mapping[tuple[int, str], int] = MappingProxyType({})
+) -> dict[str, list[Plain]]:
+    """Return every engine with what it said last, by site; `load` is how many tasks each holds by state."""
+    engines: dict[str, list[Plain]] = defaultdict(list)
+    for row in look_store.ENGINES(tx):
+        engines[row.site].append(_engine(row, load, now))
+    return engines
 
 
 def _engine(row: Row, load: Mapping[tuple[int, str], int], now: float) -> Plain:

@@ -276,6 +276,16 @@ expired_files = Table(
     Column("given_up", Boolean, nullable=False, server_default=text("false")),
 )
 
+# How much of each site was in use at some moments of the last day: what its curve is drawn from.
+site_use = Table(
+    "site_use",
+    metadata,
+    Column("site", String(64), primary_key=True),
+    Column("at", Float, primary_key=True, autoincrement=False),
+    *(Column(name, Float, nullable=False) for name in ("cores", "busy", "gpus", "gpus_busy")),
+    sqlite_with_rowid=False,
+)
+
 # How many tasks were in each state at some moments: what the curve of a dataset's progress is drawn from.
 progress = Table(
     "progress",

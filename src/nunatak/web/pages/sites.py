@@ -13,9 +13,10 @@ from nunatak.api.nodes import node_of
 from nunatak.api.requests import Caller, Have
 from nunatak.core.errors import Invalid
 from nunatak.core.units import seconds
-from nunatak.tasks import nodes, nodes_look, sites
+from nunatak.tasks import nodes, nodes_look, site_use, sites
 from nunatak.tasks.health.events import Node
 from nunatak.web.guard import Sent
+from nunatak.web.pages.sites_draw import use_curve
 from nunatak.web.render import View
 from nunatak.web.routing import Pages, go_on
 from nunatak.web.words import plural
@@ -33,7 +34,9 @@ AMOUNTS = {
 """What a site has: its name in the data, as people call it, and how it is written."""
 
 
-@pages.page("/sites", name="page_sites", template="sites.html", live=True, tools={"amounts": AMOUNTS})
+@pages.page(
+    "/sites", name="page_sites", template="sites.html", live=True, tools={"amounts": AMOUNTS, "use_curve": use_curve}
+)
 def show(
     request: Request,
     services: Have,
@@ -44,7 +47,10 @@ def show(
     now = services.clock()
     with services.database.read() as tx:
         found = sites.sites(tx, request.app.state.held, now)
+        before = site_use.over_time(tx, now)
         health = nodes_look.every(tx, now, after, MOST_NODES) if every else nodes_look.not_fine(tx, now)
+    for site in found:
+        site["over_time"] = before.get(site["site"], [])
     data = {"sites": found, "nodes": health["items"], "next": health["next"], "spared": health["spared"], "all": every}
     silent = [engine["name"] for site in found for engine in site["engines"] if not engine["alive"]]
     alarm = "failed" if found and not any(site["alive"] for site in found) else ""
