@@ -15,6 +15,7 @@ ALL = (
     "htcondor",
     "reading",
     "pages",
+    "watching",
     "lives",
     "sustained",
     "beats",

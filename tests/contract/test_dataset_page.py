@@ -16,7 +16,7 @@ from nunatak.core.work import Reason
 from nunatak.datasets.plan import Plan, Retry
 from nunatak.db.database import Database
 from nunatak.loops.maintenance import CurveKeeper
-from nunatak.tasks import control, curve, matrix, task_list
+from nunatak.tasks import control, curve, matrix, matrix_busy, task_list
 from nunatak.tasks.errors import errors
 from nunatak.tasks.task_list import Which
 from tests.contract.world import World, campaign, chain, diamond, task
@@ -87,10 +87,14 @@ def test_a_long_matrix_counts_what_needs_somebody_and_tells_the_rest_from_some(
             assert of[state] == true[name][state]
         for state in (TaskState.DONE, TaskState.READY, TaskState.WAITING):
             assert abs(of[state] - true[name][state]) < 120
-    monkeypatch.setattr(matrix, "BY_INDEX", 5)
+    monkeypatch.setattr(matrix_busy, "READ", 20)
     rough = shown(world, number)
     assert not rough["exact"]
     assert all(of.total() == 900 for of in sums(rough).values())
+    monkeypatch.setattr(matrix_busy, "PROBES", 5)
+    rougher = shown(world, number)
+    assert not rougher["exact"]
+    assert all(of.total() == 900 for of in sums(rougher).values())
     part = shown(world, number, first=200, last=230)
     assert [column["first"] for column in part["columns"]] == list(range(200, 230))
 

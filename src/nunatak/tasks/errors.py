@@ -23,6 +23,13 @@ MOST = 200
 """Groups that are shown."""
 
 
+def largest(tx: Connection, context: Context, most: int) -> tuple[list[Plain], int]:
+    """Return the largest groups of failures of a dataset, at most `most`, and how many there are."""
+    rows = store.GROUPS(tx, dataset=context.dataset, n=most)
+    n = len(rows) if len(rows) < most else int(store.COUNT_GROUPS(tx, dataset=context.dataset)[0].n)
+    return [_kept(context, row) for row in rows], n
+
+
 def errors(tx: Connection, context: Context, address: Address) -> list[Plain]:
     """Return the groups of failures below an address, the largest first, each with how often, where, since when and advice.
 

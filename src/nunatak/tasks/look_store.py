@@ -34,6 +34,16 @@ UNFINISHED = Statement(
 )
 READY = Statement(ROW + " AND t.state = 'ready' AND (t.job, t.task) > (:job, :task) ORDER BY t.job, t.task LIMIT :n")
 TOUCHED = Statement(ROW + " AND (t.job, t.task) > (:job, :task) ORDER BY t.job, t.task LIMIT :n")
+UNFINISHED_OF = Statement(
+    ROW + " AND t.state = :state AND (t.job, t.task) > (:job, :task) AND t.task = :only"
+    " AND t.state IN ('waiting', 'queued', 'running', 'failed', 'held') ORDER BY t.job, t.task LIMIT :n"
+)
+READY_OF = Statement(
+    ROW
+    + " AND t.state = 'ready' AND t.task = :only AND (t.job, t.task) > (:job, :task) ORDER BY t.job, t.task LIMIT :n"
+)
+TOUCHED_OF = Statement(ROW + " AND (t.job, t.task) > (:job, :task) AND t.task = :only ORDER BY t.job, t.task LIMIT :n")
+"""The same of one task: told by the index, so that rows of others are not read."""
 JOBS = Statement(
     "SELECT job, SUM(CASE WHEN state = 'done' THEN 1 ELSE 0 END) AS done,"
     " SUM(CASE WHEN state = 'failed' THEN 1 ELSE 0 END) AS failed, SUM(CASE WHEN state = 'held' THEN 1 ELSE 0 END) AS held"

@@ -1,7 +1,8 @@
 """Read model of the task matrix: jobs across in tiles, tasks down, in each cell how many tasks are in each state.
 
 Nothing is kept for it, so that claims and reports do not pay. A short range is counted whole. Of a long one, what runs or
-needs a person is counted by index, and the rest is told from some jobs of each tile; jobs nobody touched cost nothing.
+needs a person is counted by index (`matrix_busy`), the rest is told from some jobs of each tile; jobs nobody touched cost
+nothing.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from nunatak.core.errors import Invalid
 from nunatak.core.states import TaskState
 from nunatak.datasets import store as datasets_store
 from nunatak.db.statement import Row
+from nunatak.tasks import matrix_busy
 from nunatak.tasks import matrix_store as store
 from nunatak.tasks.advance import once_done
 from nunatak.tasks.context import Context
+from nunatak.tasks.matrix_busy import EXACT
 
 S = TaskState
 Counts = dict[str, int]
@@ -33,12 +36,8 @@ ROWS = 40
 """Tasks on one page of the matrix."""
 WHOLE = 12_000
 """Up to so many rows are counted one by one: a few milliseconds."""
-BY_INDEX = 60_000
-"""Up to so many tasks that run or need a person are counted, from the index alone."""
-LOOKED_AT = 3000
+LOOKED_AT = 2000
 """Rows that are looked at where tiles are told from some of their jobs."""
-EXACT = (S.QUEUED, S.RUNNING, S.FAILED, S.HELD)
-"""States that are counted by index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,6 @@ def matrix(tx: Connection, context: Context, *, first: int = 0, last: int | None
     grid = grid_of(limits.total, first, last, len(shown))
     whole = (min(grid.last, max(limits.next_job, grid.first)) - grid.first) * len(context.graph.per_job) <= WHOLE
     cells: dict[tuple[int, int], Counts] = defaultdict(dict)
-    exact = whole or _busy(tx, context) <= BY_INDEX
     where = {"dataset": context.dataset, "first": grid.first, "step": grid.step}
     if whole:
         _enter(cells, store.ALL(tx, last=grid.last, **where))
@@ -109,19 +107,13 @@ def matrix(tx: Connection, context: Context, *, first: int = 0, last: int | None
     columns = [
         _column(grid, column, shown, cells, sizes[column], implied, limits.next_job) for column in range(grid.columns)
     ]
-    if exact and not whole:
-        busy: dict[tuple[int, int], Counts] = defaultdict(dict)
-        _enter(busy, store.BUSY(tx, last=grid.last, **where))
+    found = None if whole else _busy(tx, context, grid, shown, limits.next_job)
+    if found is not None:
         columns = [
-            {
-                **found,
-                "cells": [
-                    exactly(cell, busy.get((column, task), {}))
-                    for task, cell in zip(shown, found["cells"], strict=True)
-                ],
-            }
-            for column, found in enumerate(columns)
-        ]
+            {**column, "cells": [exactly(cell, found.cells.get((tile, task), {}))
+                                 for task, cell in zip(shown, column["cells"], strict=True)]}
+            for tile, column in enumerate(columns)
+        ]  # fmt: skip
     return {
         "first": grid.first,
         "last": grid.last,
@@ -133,7 +125,7 @@ def matrix(tx: Connection, context: Context, *, first: int = 0, last: int | None
         "columns": columns,
         "once": _once(tx, context),
         "whole": whole,
-        "exact": exact,
+        "exact": whole or (found is not None and found.exact),
     }
 
 
@@ -142,10 +134,11 @@ def _size(grid: Grid, column: int) -> int:
     return last - first
 
 
-def _busy(tx: Connection, context: Context) -> int:
-    return sum(
-        sum(getattr(row, state) for state in EXACT) for row in datasets_store.TASK_COUNTS(tx, dataset=context.dataset)
-    )
+def _busy(tx: Connection, context: Context, grid: Grid, shown: Sequence[int], touched: int) -> matrix_busy.Found | None:
+    tiles = [grid.tile(column) for column in range(grid.columns)]
+    looked = [(first, min(last, touched)) for first, last in tiles if first < touched]
+    counts = datasets_store.TASK_COUNTS(tx, dataset=context.dataset)
+    return matrix_busy.busy(tx, context.dataset, looked, shown, counts)
 
 
 def _enter(cells: dict[tuple[int, int], Counts], rows: Iterable[Row]) -> None:
@@ -200,8 +193,8 @@ def scaled(seen: Mapping[str, int], size: int) -> Counts:
 
 def exactly(about: Mapping[str, int], busy: Mapping[str, int]) -> Counts:
     """Return counts of which those in `EXACT` states are as counted; the others share what is left as they did."""
-    size = sum(about.values())
-    known = {state: n for state, n in busy.items() if n}
+    size, counted = sum(about.values()), sum(busy.values())
+    known = scaled(busy, size) if counted > size else {state: n for state, n in busy.items() if n}
     rest = {state: n for state, n in about.items() if state not in EXACT}
     left = max(0, size - sum(known.values()))
     others = scaled(rest, left) if rest else {S.DONE: left} if left else {}

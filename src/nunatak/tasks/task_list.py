@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from nunatak.core.errors import Invalid
 from nunatak.core.states import TaskState
+from nunatak.datasets import store as datasets_store
 from nunatak.db.statement import Row
 from nunatak.tasks import look_store as store
 from nunatak.tasks.context import Context
@@ -44,9 +45,10 @@ def tasks(tx: Connection, context: Context, which: Which, after: Key | None = No
     only = context.plan.number(which.task) if which.task else None
     key = after or ((-2, 0) if which.first is None else (which.first - 1, BEYOND))
     found: list[Row] = []
-    more, read = True, 0
+    states = _there(tx, context, which.states, only)
+    more, read = bool(states) or not which.states, 0
     while more and len(found) <= LIMIT and read < MOST_READ:
-        rows, bound = _chunk(tx, context, which.states, key)
+        rows, bound = _chunk(tx, context, states, only, key)
         read += len(rows)
         more = bound is not None
         key = bound or key
@@ -65,16 +67,25 @@ def tasks(tx: Connection, context: Context, which: Which, after: Key | None = No
     }
 
 
-def _chunk(tx: Connection, context: Context, states: Sequence[str], key: Key) -> tuple[list[Row], Key | None]:
+def _there(tx: Connection, context: Context, states: Sequence[str], only: int | None) -> list[str]:
+    """Return those of some states that tasks are in, by the counts that are kept."""
+    rows = datasets_store.TASK_COUNTS(tx, dataset=context.dataset) if states else ()
+    return [state for state in states if any(getattr(row, state) for row in rows if only in (None, row.task))]
+
+
+def _chunk(
+    tx: Connection, context: Context, states: Sequence[str], only: int | None, key: Key
+) -> tuple[list[Row], Key | None]:
     """Return the next rows in order, and where to go on; None: that was all."""
     where: dict[str, Any] = {"dataset": context.dataset, "job": key[0], "task": key[1], "n": CHUNK}
+    touched, ready, unfinished = store.TOUCHED, store.READY, store.UNFINISHED
+    if only is not None:
+        touched, ready, unfinished = store.TOUCHED_OF, store.READY_OF, store.UNFINISHED_OF
+        where["only"] = only
     if not states or S.DONE in states:
-        parts = [store.TOUCHED(tx, **where)]
+        parts = [touched(tx, **where)]
     else:
-        parts = [
-            store.READY(tx, **where) if state == S.READY else store.UNFINISHED(tx, state=state, **where)
-            for state in states
-        ]
+        parts = [ready(tx, **where) if state == S.READY else unfinished(tx, state=state, **where) for state in states]
     ends = [(part[-1].job, part[-1].task) for part in parts if len(part) == CHUNK]
     bound = min(ends) if ends else None
     rows = sorted((row for part in parts for row in part), key=lambda row: (row.job, row.task))

@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 from nunatak.api.requests import Have, Number
 from nunatak.api.services import Services
-from nunatak.core.address import Address
 from nunatak.tasks import curve, dataset_look, errors, matrix
 from nunatak.web.pages import dataset_draw as draw
 from nunatak.web.pages import dataset_matrix as matrix_draw
@@ -116,13 +115,13 @@ def overview(
         context = services.contexts.one(tx, dataset)
         cells = matrix.matrix(tx, context, first=first, last=last, row=row)
         points = curve.curve(tx, plain, steady(plain, now))
-        groups = errors.errors(tx, context, Address(dataset))
+        groups, n = errors.largest(tx, context, MOST_ERRORS)
     data = {
         "dataset": plain,
         "part": "",
         "matrix": {**cells, "as_table": shown_as == "table"},
         "progress": points,
-        "errors": groups[:MOST_ERRORS],
-        "error_groups": len(groups),
+        "errors": groups,
+        "error_groups": n,
     }
     return View(title_of(plain), data, cli=f"nunatak status {dataset}", alarm=alarm_of(plain))
