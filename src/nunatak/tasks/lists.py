@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -150,9 +150,10 @@ def last_attempts(tx: Connection, context: Context, *, after: str = "", limit: i
     return {"items": [ended_attempt(context, row) for row in page], "next": following}
 
 
-def engines(tx: Connection, now: float) -> list[Plain]:
-    """Return every engine with what it holds."""
-    load = {(row.engine, row.state): row.n for row in store.ENGINE_LOAD(tx)}
+def engines(tx: Connection, now: float, load: Mapping[tuple[int, str], int] | None = None) -> list[Plain]:
+    """Return every engine with what it holds: as in `load`, by engine and state, or else counted now."""
+    if load is None:
+        load = {(row.engine, row.state): row.n for row in store.ENGINE_LOAD(tx)}
     return [
         {
             "name": row.name,

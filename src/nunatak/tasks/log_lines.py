@@ -83,6 +83,7 @@ class LogLines:
         """Begin with nothing counted."""
         self._logs = logs
         self._known: OrderedDict[Log, _Index] = OrderedDict()
+        self._told: OrderedDict[tuple[Log, int, tuple[str, ...]], list[int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def page(self, log: Log, offset: int, most: int = PAGE_BYTES) -> LinePage:
@@ -180,6 +181,18 @@ class LogLines:
         part = self._logs.tail(*log, EVIDENCE)
         if not part.data:
             return []
+        key = (log, part.total, tuple(lines))
+        with self._lock:
+            known = self._told.get(key)
+        if known is None:
+            known = self._evidence(log, part, lines)
+            with self._lock:
+                self._told[key] = known
+                while len(self._told) > MOST_LOGS:
+                    self._told.popitem(last=False)
+        return known
+
+    def _evidence(self, log: Log, part: LogSlice, lines: Sequence[str]) -> list[int]:
         if not lines:
             found_here = matter(part.data[-MOST_TAIL:].decode("utf-8", "replace"))
             lines = found_here.lines if found_here.told else ()

@@ -166,7 +166,7 @@ class PackedLog:
             reader.seek(point.place)
             while kept < stop:
                 packed = unpacker.unconsumed_tail or reader.read(_READ)
-                data = unpacker.decompress(packed, BLOCK)
+                data = unpacker.decompress(packed, min(BLOCK, stop - kept))
                 if (not data and not packed) or (unpacker.eof and kept + len(data) < stop):
                     raise EOFError("the log is shorter than it says")
                 if wanted := data[max(0, start - kept) : stop - kept]:

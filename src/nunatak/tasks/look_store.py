@@ -39,8 +39,13 @@ UNFINISHED_OF = Statement(
     " AND t.state IN ('waiting', 'queued', 'running', 'failed', 'held') ORDER BY t.job, t.task LIMIT :n"
 )
 READY_OF = Statement(
+    ROW + " AND t.state = 'ready' AND t.task = :only AND t.shape = :shape AND t.not_before = 0 AND t.job > :job"
+    " ORDER BY t.job LIMIT :n"
+)
+"""Ready tasks of one name and shape, in the order of the index; those that have to wait for their next try are `LATER`."""
+LATER = Statement(
     ROW
-    + " AND t.state = 'ready' AND t.task = :only AND (t.job, t.task) > (:job, :task) ORDER BY t.job, t.task LIMIT :n"
+    + " AND t.state = 'ready' AND t.not_before > 0 AND (t.job, t.task) > (:job, :task) ORDER BY t.job, t.task LIMIT :n"
 )
 TOUCHED_OF = Statement(ROW + " AND (t.job, t.task) > (:job, :task) AND t.task = :only ORDER BY t.job, t.task LIMIT :n")
 """The same of one task: told by the index, so that rows of others are not read."""

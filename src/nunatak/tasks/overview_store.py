@@ -56,11 +56,13 @@ SPENT = Statement(
     v="dataset int",
 )
 _GROUP = (
-    "SELECT g.dataset, g.signature, g.kind, g.pattern, g.tasks, g.attempts, g.last_at, g.message, g.advice"
-    " FROM {v} JOIN error_groups g ON g.dataset = v.dataset AND g.signature ="
-    " (SELECT x.signature FROM error_groups x WHERE x.dataset = v.dataset ORDER BY x.{by} DESC, x.signature LIMIT 1)"
+    "WITH w AS MATERIALIZED (SELECT v.dataset, (SELECT x.signature FROM error_groups x WHERE x.dataset = v.dataset"
+    " ORDER BY x.{by} DESC, x.signature LIMIT 1) AS signature FROM {v}) SELECT g.dataset, g.signature, g.kind, g.pattern,"
+    " g.tasks, g.attempts, g.last_at, g.message, g.advice FROM w JOIN error_groups g ON g.dataset = w.dataset"
+    " AND g.signature = w.signature"
 )
-LATEST_ERROR = Statement(_GROUP.replace("{by}", "last_at"), v="dataset int")
+"""One group of each dataset: chosen once for each of them, whatever the database thinks of joining."""
+LATEST_ERROR = Statement(_GROUP.replace("{by}", "last_at + 0"), v="dataset int")  # no index of all datasets serves here
 LARGEST_ERROR = Statement(_GROUP.replace("{by}", "tasks"), v="dataset int")
 
 USED_BY = Statement(

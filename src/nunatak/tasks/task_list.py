@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from nunatak.tasks.look import Page
 
 S = TaskState
 LIMIT, CHUNK, MOST_READ = 100, 500, 4000
+MOST_KINDS = 20
+"""Names and shapes of ready tasks that are looked for one by one."""
 BEYOND = 1 << 20
 """A task's number above all."""
 Key = tuple[int, int]
@@ -78,15 +80,28 @@ def _chunk(
 ) -> tuple[list[Row], Key | None]:
     """Return the next rows in order, and where to go on; None: that was all."""
     where: dict[str, Any] = {"dataset": context.dataset, "job": key[0], "task": key[1], "n": CHUNK}
-    touched, ready, unfinished = store.TOUCHED, store.READY, store.UNFINISHED
-    if only is not None:
-        touched, ready, unfinished = store.TOUCHED_OF, store.READY_OF, store.UNFINISHED_OF
-        where["only"] = only
+    touched, unfinished = (store.TOUCHED, store.UNFINISHED) if only is None else (store.TOUCHED_OF, store.UNFINISHED_OF)
+    of = {} if only is None else {"only": only}
     if not states or S.DONE in states:
-        parts = [touched(tx, **where)]
+        parts = [touched(tx, **where, **of)]
     else:
-        parts = [ready(tx, **where) if state == S.READY else unfinished(tx, state=state, **where) for state in states]
+        parts = [unfinished(tx, state=state, **where, **of) for state in states if state != S.READY]
+        parts += _ready(tx, where, only) if S.READY in states else []
     ends = [(part[-1].job, part[-1].task) for part in parts if len(part) == CHUNK]
     bound = min(ends) if ends else None
     rows = sorted((row for part in parts for row in part), key=lambda row: (row.job, row.task))
     return [row for row in rows if bound is None or (row.job, row.task) <= bound], bound
+
+
+def _ready(tx: Connection, where: Mapping[str, Any], only: int | None) -> list[Sequence[Row]]:
+    """Return the next ready tasks: of each name and shape, as their index has them; sorting all would read all of them."""
+    counts = datasets_store.TASK_COUNTS(tx, dataset=where["dataset"])
+    kinds = [(row.task, row.shape) for row in counts if row.ready and only in (None, row.task)]
+    if len(kinds) > MOST_KINDS:
+        return [store.READY(tx, **where)]
+    job, task = where["job"], where["task"]
+    parts = [
+        store.READY_OF(tx, **{**where, "job": job - (number > task), "only": number, "shape": shape})
+        for number, shape in kinds
+    ]
+    return [*parts, store.LATER(tx, **where)]

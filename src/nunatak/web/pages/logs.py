@@ -119,7 +119,7 @@ def _shown(page: LinePage) -> dict[str, Any]:
     """Return a page as data: each line as it was written, and in pieces with classes of colours."""
     pieces = lines(_text(line) for line in page.lines)
     found = [
-        {**log_lines.plain(line), "pieces": [piece._asdict() for piece in of]}
+        {**log_lines.plain(line), "pieces": [{"text": piece.text, "kind": piece.kind} for piece in of]}
         for line, of in zip(page.lines, pieces, strict=True)
     ]
     return {"lines": found, "start": page.start, "next": page.next, "total": page.total, "complete": page.complete}
