@@ -444,6 +444,23 @@ def test_what_waits_is_kept_off_a_site_that_has_as_much_as_it_may(make: Callable
     assert end_of(host, "1/1/a#1").host == "alpha"
 
 
+def test_a_site_that_is_given_a_cap_of_none_gets_nothing_more_and_what_runs_there_goes_on(
+    make: Callable[..., Host],
+) -> None:
+    host = make(site="Machine", caps="alpha = 9; beta = 9")
+    (runs,) = host.engine.submit([long("1/0/a#1")])
+    host.until(lambda: host.begun(runs.address))
+    drained = host.begun(runs.address)[0].host
+    (waiting,) = host.engine.submit([spec("1/1/a#1")], Nodes(drained=("alpha", "beta")))
+    host.rig.settings["caps"] = f"{drained} = 0"
+    host.rig.restart()
+    host.step()
+    assert host.rig.pool.admin("condor_q", "-all", waiting.external, "-af", "NunatakFull").split() == [drained]
+    host.engine.submit([], Nodes())
+    assert {end_of(host, waiting.address).host, drained} == {"alpha", "beta"}
+    assert not host.ended(runs.address)
+
+
 # ---- nodes
 
 
