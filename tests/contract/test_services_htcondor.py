@@ -33,9 +33,11 @@ def test_a_pool_that_does_not_run_has_no_processes_and_takes_no_command(tmp_path
 def test_a_pool_that_is_ended_before_its_daemons_began_is_gone_with_all_it_has(tmp_path: Path) -> None:
     pool = Pool(tmp_path)
     pool.spawn(slowly=600)
-    pool._until(lambda: any(program(pid) == "sleep" for pid in pool.processes()), "to begin")
-    processes = pool.processes()
-    pool.stop()
+    try:
+        pool._until(lambda: any(program(pid) == "sleep" for pid in pool.processes()), "to begin")
+        processes = pool.processes()
+    finally:
+        pool.stop()
     assert not pool.alive
     assert [pid for pid in processes if program(pid) == "sleep"] == []
     assert not (tmp_path / "pid").exists()
