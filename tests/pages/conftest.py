@@ -27,6 +27,8 @@ class Tab:
 
 
 Open = Callable[..., Tab]
+LOOKS = ((1400, "light"), (400, "dark"))
+"""Every width and every colour scheme: where things are is a matter of the one, how they stand out of the other."""
 
 
 @pytest.fixture(scope="session")

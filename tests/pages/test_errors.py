@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.pages.conftest import Open, Tab
+from tests.pages.conftest import LOOKS, Open, Tab
 from tests.services.chromium import faults_of
 
 
@@ -54,7 +54,7 @@ def test_a_number_leads_to_its_signature_at_the_site(tab: Tab) -> None:
     assert page.title().startswith("NUN-OOM")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (1400, "dark"), (400, "light"), (400, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_it_is_fit_for_everybody(open_tab: Open, width: int, scheme: str) -> None:
     page = open_tab(viewport={"width": width, "height": 900}, color_scheme=scheme).open("/errors")
     page.locator("summary", has_text="what it means").first.click()

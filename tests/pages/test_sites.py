@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from nunatak.tasks import site_use
 from nunatak.tasks.scoreboard import Scoreboard
 from tests.pages.campaign import Campaign
-from tests.pages.conftest import Open, Tab
+from tests.pages.conftest import LOOKS, Open, Tab
 from tests.services.chromium import faults_of
 
 
@@ -63,7 +63,7 @@ def _see_nodes(campaign: Campaign) -> None:
         pass
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (1400, "dark"), (400, "light"), (400, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_it_is_fit_for_everybody(open_tab: Open, width: int, scheme: str) -> None:
     tab = open_tab("root", "read", "admin", viewport={"width": width, "height": 900}, color_scheme=scheme)
     for path in ("/sites", "/sites?all=true"):

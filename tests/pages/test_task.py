@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from nunatak.core.address import parse
 from tests.pages.campaign import TRACE, Campaign
-from tests.pages.conftest import Open, Tab
+from tests.pages.conftest import LOOKS, Open, Tab
 from tests.services.chromium import faults_of
 
 HOSTILE = (
@@ -207,15 +207,12 @@ def test_a_log_that_grows_is_followed(tab: Tab, campaign: Campaign) -> None:
     expect(page.locator("#log li").nth(2)).to_contain_text("<b>x</b>")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_keeps_people_out_and_nothing_sticks_out(tab: Tab, failed: str, scheme: str) -> None:
-    page = tab.page
-    page.emulate_media(color_scheme=scheme)
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_nothing_keeps_people_out_and_nothing_sticks_out(open_tab: Open, failed: str, width: int, scheme: str) -> None:
+    tab = open_tab(viewport={"width": width, "height": 900}, color_scheme=scheme)
     paths = ("/datasets/4/7", f"/datasets/{failed}", "/datasets/4/7/detect", "/datasets/1/3/generate",
              f"/datasets/{failed}/log", f"/datasets/{failed}/log?stream=stderr&q=clean&line=9999")  # fmt: skip
     for path in paths:
-        for width in (1400, 400):
-            page.set_viewport_size({"width": width, "height": 900})
-            tab.open(path)
-            assert faults_of(page) == []
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        page = tab.open(path)
+        assert faults_of(page) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path

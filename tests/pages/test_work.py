@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from nunatak.web.navigation import NAVIGATION
 from tests.pages.campaign import Campaign, house, recipe
-from tests.pages.conftest import Open, Tab
+from tests.pages.conftest import LOOKS, Open, Tab
 from tests.services.chromium import faults_of
 
 NAMES = [
@@ -123,16 +123,13 @@ def test_reading_needs_no_javascript(open_tab: Open) -> None:
     assert re.search(r"\d+\sh ago", tab.page.locator(".row").first.inner_text())
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_keeps_people_out_and_nothing_sticks_out(tab: Tab, scheme: str) -> None:
-    page = tab.page
-    page.emulate_media(color_scheme=scheme)
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_nothing_keeps_people_out_and_nothing_sticks_out(open_tab: Open, width: int, scheme: str) -> None:
+    tab = open_tab(viewport={"width": width, "height": 900}, color_scheme=scheme)
     for path in ("/datasets", "/datasets?q=nothing"):
-        for width in (1400, 400):
-            page.set_viewport_size({"width": width, "height": 900})
-            tab.open(path)
-            assert faults_of(page) == []
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page = tab.open(path)
+        assert faults_of(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_change_is_seen_within_a_second_and_an_action_is_done(open_tab: Open, tmp_path: Path) -> None:
