@@ -27,6 +27,7 @@ from nunatak.datasets.tables import datasets
 from nunatak.db.database import Database
 from nunatak.tasks.doctor import Report
 from nunatak.tasks.tables import attempts, tasks
+from tests.services import databases
 from tests.services.postgres import free_port
 
 T = TypeVar("T")
@@ -321,8 +322,14 @@ def send(pid: int, number: int) -> bool:
 def installation(
     data: Path, cores: int = 4, *, start: bool = True, prefix: tuple[str, ...] = (), **settings: str
 ) -> Iterator[Installation]:
-    """An installation that is running; whatever the test did to it, nothing of it is left afterwards."""
+    """An installation that is running; whatever the test did to it, nothing of it is left afterwards.
+
+    Its database is migrated already: that a start does it, `test_up` and `test_docs` show.
+    """
     variables = {f"NUNATAK_{name.upper()}": value for name, value in settings.items()}
+    if "database" not in settings and not prefix:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        databases.migrated_file(data / "nunatak.db")
     house = Installation(data, variables, cores, prefix)
     try:
         if start:

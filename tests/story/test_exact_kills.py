@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.services import databases
 from tests.services.postgres import Postgres
 from tests.story.installation import Installation, installation, until
 
@@ -65,7 +66,7 @@ def die_at_each(house: Installation, points: tuple[str, ...], *options: str) -> 
 
 
 def test_a_local_engine_killed_at_any_point_repeats_nothing(tmp_path: Path, postgres: Postgres) -> None:
-    with installation(tmp_path / "data", start=False, database=postgres.new_database()) as house:
+    with installation(tmp_path / "data", start=False, database=databases.migrated(postgres)) as house:
         house.start_server()
         house.submit(TASKS.format(place=tmp_path))
         die_at_each(house, HOST + LOCAL, "--option", "queue=2")

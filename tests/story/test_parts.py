@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from nunatak.core.errors import NunatakError
+from tests.services import databases
 from tests.services.postgres import Postgres
 from tests.story.installation import Installation, until
 from tests.story.parts import Parts, parts
@@ -26,7 +27,7 @@ OFTEN = ("reap", "stops", "withdraw", "health")
 @contextmanager
 def whole(tmp_path: Path, postgres: Postgres) -> Iterator[Parts]:
     """Two servers, two times the loops, two engines."""
-    with parts(tmp_path / "data", database=postgres.new_database()) as made:
+    with parts(tmp_path / "data", database=databases.migrated(postgres)) as made:
         made.api("api-1", "api-2")
         made.loops("loops-1")
         until(lambda: len(made.leaders(*OFTEN)) == len(OFTEN), "the first loops to lead")
@@ -95,7 +96,7 @@ class Caller(threading.Thread):
 
 
 def test_servers_are_started_anew_one_after_the_other_and_no_caller_notices(tmp_path: Path, postgres: Postgres) -> None:
-    with parts(tmp_path / "data", database=postgres.new_database()) as made:
+    with parts(tmp_path / "data", database=databases.migrated(postgres)) as made:
         made.api("api-1", "api-2")
         made.loops("loops-1")
         made.engine("node-1")
@@ -138,7 +139,7 @@ tasks:
 def test_an_engine_whose_token_is_revoked_says_so_keeps_its_tasks_and_goes_on_with_another(
     tmp_path: Path, postgres: Postgres
 ) -> None:
-    with parts(tmp_path / "data", database=postgres.new_database()) as made:
+    with parts(tmp_path / "data", database=databases.migrated(postgres)) as made:
         made.api("api-1")
         made.engine("node-1")
         house = made.house
