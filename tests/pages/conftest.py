@@ -46,17 +46,51 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
         made.close()
 
 
+class Contexts:
+    """Contexts of the browser. Those without options are used again: their first page, which stays, keeps alive what draws.
+
+    A test begins in each without a cookie, as in a new one; our pages keep nothing else in a browser.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser, self._free = browser, list[BrowserContext]()
+
+    def take(self, url: str, options: dict[str, object]) -> BrowserContext:
+        """Return one that nobody uses."""
+        if self._free and not options:
+            return self._free.pop()
+        made = self._browser.new_context(**options)  # type: ignore[arg-type]
+        made.set_default_timeout(20_000)
+        if not options:
+            made.new_page().goto(f"{url}/sign-in")
+        return made
+
+    def give(self, context: BrowserContext, options: dict[str, object]) -> None:
+        """Take one back."""
+        if options:
+            context.close()
+            return
+        for page in context.pages[1:]:
+            page.close()
+        context.clear_cookies()
+        self._free.append(context)
+
+
+@pytest.fixture(scope="session")
+def contexts(browser: Browser) -> Contexts:
+    return Contexts(browser)
+
+
 @pytest.fixture
-def open_tab(browser: Browser, campaign: Campaign) -> Iterator[Open]:
+def open_tab(contexts: Contexts, campaign: Campaign) -> Iterator[Open]:
     """Open tabs that are signed in; none may have had anything to complain of in the end."""
-    contexts: list[BrowserContext] = []
+    taken: list[tuple[BrowserContext, dict[str, object]]] = []
     tabs: list[Tab] = []
 
     def open_one(who: str = "alice", *scopes: str, of: House | None = None, **more: object) -> Tab:
         server = of or campaign.house
-        context = browser.new_context(**more)  # type: ignore[arg-type]
-        context.set_default_timeout(20_000)
-        contexts.append(context)
+        context = contexts.take(server.url, more)
+        taken.append((context, more))
         tab = Tab(context.new_page(), server.url)
         tabs.append(tab)
         listen(tab)
@@ -68,8 +102,8 @@ def open_tab(browser: Browser, campaign: Campaign) -> Iterator[Open]:
 
     yield open_one
     complaints = [text for tab in tabs for text in tab.complaints]
-    for context in contexts:
-        context.close()
+    for context, options in taken:
+        contexts.give(context, options)
     assert complaints == []
 
 
