@@ -29,7 +29,7 @@ test:  ## run every test, with a real PostgreSQL, HTCondor pool and Slurm (root 
 	@$(MAKE) --no-print-directory -j 2 compile-some compile-others
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long"
 
-test-long:  ## the stories of real clusters and databases that take minutes each: half an hour
+test-long:  ## the stories of real clusters that take minutes each: half an hour
 	@tools/setup.sh dev
 	@$(BIN)/python -m tests.services.install
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long

@@ -21,6 +21,7 @@ ALL = (
     "beats",
     "campaign",
     "scale",
+    "doctor",
     "simulate",
     "iceprod",
 )

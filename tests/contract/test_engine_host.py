@@ -172,6 +172,20 @@ def test_nothing_is_lost_while_the_server_is_away(site: Site) -> None:
     assert all(len(site.api.get(f"/status/1/{job}/first")["attempts"]) == 1 for job in range(5))
 
 
+def test_after_a_long_silence_leases_are_renewed_before_anything_else_is_told(site: Site) -> None:
+    site.api.submit(RECIPE)
+    site.until(lambda: site.status()["tasks"]["running"] == 5)
+    site.wire.cut = True
+    for _ in range(200):
+        site.host.tick()
+        site.clock.advance(1.0)
+    site.wire.cut, site.wire.asked = False, []
+    site.until(lambda: "report" in site.wire.asked)
+    assert site.wire.asked[0] == "heartbeat"
+    site.until(site.is_done)
+    assert all(len(site.api.get(f"/status/1/{job}/first")["attempts"]) == 1 for job in range(5))
+
+
 @pytest.mark.parametrize("verb", ["claim", "report", "logs", "heartbeat", "register", "leases"])
 def test_an_answer_that_gets_lost_costs_nothing(site: Site, verb: str) -> None:
     site.api.submit(RECIPE)

@@ -37,7 +37,7 @@ def rigs(tmp_path: Path, worker: tuple[str, ...], slurm: Slurm) -> Iterator[Call
 
 @pytest.fixture
 def host(rigs: Callable[..., Host], slurm: Slurm) -> Host:
-    slurm.until_idle(("c1",))
+    slurm.emptied("c1")
     return rigs("one")
 
 
@@ -228,7 +228,8 @@ def told(host: Host, address: str) -> tuple[Reason, Kind, str]:
 
 def test_ends_from_outside_are_told_apart(rigs: Callable[..., Host], slurm: Slurm) -> None:
     """Slurm looks at limits every 30 s and at nodes every 10: all of it goes on at once."""
-    cancelled, timed = rigs("one"), rigs("two", time=-540)
+    slurm.emptied(*slurm.names)
+    cancelled, timed = rigs("one"), rigs("two")
     hungry, preempted, urgent, lost = rigs("two", memory=-140 * MB), rigs("low"), rigs("high"), rigs("gpu")
     timed.engine.submit([long("1/0/time#1")])
     hungry.engine.submit([spec("1/0/memory#1", "python3", "-c", GREEDY)])
@@ -244,8 +245,11 @@ def test_ends_from_outside_are_told_apart(rigs: Callable[..., Host], slurm: Slur
 
     timed.until(lambda: all_(Host.begun))
     slurm.kill("g1")
-    job = slurm.run("squeue", "-h", "-n", "1/0/cancel#1", "-o", "%A").stdout.strip()
-    slurm.run("scancel", job)
+    jobs = {
+        name: slurm.run("squeue", "-h", "-n", f"1/0/{name}#1", "-o", "%A").stdout.strip() for name in ("cancel", "time")
+    }
+    slurm.run("scancel", jobs["cancel"])
+    slurm.run("scontrol", "update", f"JobId={jobs['time']}", "EndTime=now+1")  # a limit of its own is whole minutes
     urgent.engine.submit([spec("1/0/high#1")])
     timed.rig.deadline = 140.0
     try:

@@ -14,8 +14,6 @@ from tests.contract import test_engines_slurm_faults as faults
 from tests.services.slurm import Slurm
 from tests.services.slurm_root import newer_slurm
 
-pytestmark = pytest.mark.long
-
 rig, rigs, host = basics.rig, faults.rigs, basics.host  # the fixtures
 ALIKE = {
     suite: (

@@ -90,6 +90,37 @@ def test_engines_that_could_not_be_heard_get_a_moment_before_their_leases_are_ta
     assert world.faults() == []
 
 
+def test_leases_that_ran_out_while_nothing_could_be_written_are_not_taken_back_at_once(
+    database: Database, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(database, clock)
+    world.submit(chain(3))
+    world.claim(2)
+    reaper = Reaper(database, world.contexts, LogStore(tmp_path / "logs", clock=clock), clock, grace=75.0)
+    for _ in range(29):
+        clock.advance(10.0)
+        assert reaper.tick() is False
+
+    def full(_work: object) -> None:
+        raise Unavailable("no space left", code="database-full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "run", full)
+        clock.advance(20.0)
+        with pytest.raises(Unavailable):
+            reaper.tick()
+        clock.advance(10.0)
+    assert reaper.tick() is False
+    clock.advance(50.0)
+    assert reaper.tick() is False
+    assert world.status("1")["tasks"]["queued"] == 2
+    world.register("local")  # it was alive all the time
+    clock.advance(50.0)
+    assert reaper.tick() is False
+    assert world.status("1")["tasks"]["queued"] == 2
+    assert world.faults() == []
+
+
 def test_temporary_files_go_and_those_elsewhere_are_given_up(database: Database, tmp_path: Path) -> None:
     storage = PosixStorage([tmp_path / "store"])
     url = f"file://{tmp_path}/store/1/a.txt"

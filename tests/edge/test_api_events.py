@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx2
 import pytest
+from structlog.testing import capture_logs
 
 from nunatak import assembly
 from nunatak.api.services import Services
+from nunatak.core.errors import NotFound, NunatakError, Unavailable
 from nunatak.core.settings import Settings
 from tests.edge.conftest import Api
 
@@ -106,6 +109,40 @@ def test_a_done_dataset_ends_at_once(live: Live) -> None:
 
 def test_a_dataset_that_is_not_there_cannot_be_watched(live: Live) -> None:
     assert live.get("/datasets/9/events", 404)["code"] == "no-dataset"
+
+
+def test_while_the_database_is_away_those_who_look_for_watchers_say_nothing_and_go_on(live: Live) -> None:
+    """The database says it once for all; what else goes wrong is said of the dataset and of the page."""
+    live.submit()
+    database = live.services.database
+    read, looks = database.read, Counter[str]()
+
+    def away(error: NunatakError) -> None:
+        def refused() -> NoReturn:
+            looks[error.code] += 1
+            raise error
+
+        database.read = refused  # type: ignore[method-assign]
+        _until(lambda: looks[error.code] >= 12)
+
+    with (
+        capture_logs() as said,
+        live.http.stream("GET", "/api/v1/datasets/1/events", headers=live.headers) as one,
+        live.http.stream("GET", "/datasets.live", headers=live.headers) as two,
+    ):
+        dataset, page = events(one.iter_lines()), events(two.iter_lines())
+        assert [next(dataset)[0], next(page)[0]] == ["status", "parts"]
+        try:
+            away(Unavailable("it does not answer", code="database"))
+            away(Unavailable("it takes no changes", code="database-read-only"))
+            assert [line for line in said if line["event"].startswith("watching")] == []
+            away(NotFound("it is gone"))
+        finally:
+            database.read = read  # type: ignore[method-assign]
+        assert {line["what"] for line in said if line["event"] == "watching"} == {"dataset 1", "/datasets.live"}
+        live.post("/actions", {"verb": "hold", "addresses": ["1"]})
+        assert next(statuses(dataset))["state"] == "held"
+        assert next(name for name, _ in page if name) == "parts"
 
 
 def test_a_server_that_stops_ends_its_streams(live: Live) -> None:

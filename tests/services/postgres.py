@@ -53,7 +53,8 @@ class Postgres:
             shutil.chown(directory, user)
             directory.chmod(0o755)
         data = str(directory / "data")
-        server._run([binary("initdb"), "-D", data, "-A", "trust", "-U", "nunatak", "-E", "UTF8", "--locale=C"])
+        made = ["-A", "trust", "-U", "nunatak", "-E", "UTF8", "--locale=C", "--no-sync"]
+        server._run([binary("initdb"), "-D", data, *made])
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(server.port),
@@ -65,13 +66,11 @@ class Postgres:
             "shared_buffers": "128MB",
             **(settings or {}),
         }
-        lines = "".join(f"{key} = '{value}'\n" for key, value in options.items())
-        conf = directory / "data" / "postgresql.conf"
-        server._run(["/bin/sh", "-c", 'cat >> "$0"', str(conf)], text=lines)
+        server.configure("".join(f"{key} = '{value}'\n" for key, value in options.items()))
         server._run([binary("pg_ctl"), "-D", data, "-l", str(directory / "log"), "-w", "start"])
         return server
 
-    def _run(self, command: list[str], text: str = "") -> None:
+    def _run(self, command: list[str], text: str = "", environ: dict[str, str] | None = None) -> None:
         root = os.geteuid() == 0
         done = subprocess.run(
             command,
@@ -80,6 +79,7 @@ class Postgres:
             text=True,
             check=False,
             cwd=self.directory,
+            env=environ,
             user=self.user if root else None,
             extra_groups=[] if root else None,
         )
@@ -109,6 +109,16 @@ class Postgres:
         with self.connect() as c:
             c.execute(f"ALTER SYSTEM SET {name} = {value}".encode())
             c.execute("SELECT pg_reload_conf()")
+
+    def configure(self, lines: str) -> None:
+        """Add lines to the file of settings; they hold from the next start on."""
+        self._run(["/bin/sh", "-c", 'cat >> "$0"', str(self.directory / "data" / "postgresql.conf")], text=lines)
+
+    def shell(self, text: str) -> None:
+        """Run commands as the user of this server, as somebody would whose connections go to it."""
+        where = {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": "nunatak"}
+        found = f"{Path(binary('initdb')).parent}:{os.environ.get('PATH', '')}"
+        self._run(["/bin/sh", "-ec", text], environ={**os.environ, **where, "PATH": found})
 
     def pg_ctl(self, *words: str) -> None:
         """Run pg_ctl on this server: `stop -m immediate`, `start`, `restart`."""

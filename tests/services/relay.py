@@ -1,4 +1,4 @@
-"""A bad way to a server: a relay on loopback that is slow, and now and then breaks a connection off."""
+"""A bad way to a server: a relay on loopback that is slow, stalls when told to, and now and then breaks a connection off."""
 
 from __future__ import annotations
 
@@ -6,22 +6,36 @@ import socket
 import struct
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from random import Random
 
 
 class Relay:
-    """Passes bytes on to a port of loopback. `delay` seconds for each piece; with `chance` it resets both sides instead."""
+    """Passes bytes on to a port of loopback, `least` to `delay` seconds late; with `chance` it resets both sides instead."""
 
-    def __init__(self, target: int, *, seed: int, delay: float, chance: float) -> None:
+    def __init__(self, target: int, *, seed: int, delay: float, chance: float, least: float = 0.0) -> None:
         """Listen on a free port."""
         self._target, self._random = target, Random(seed)
-        self._delay, self._chance = delay, chance
+        self._chance = chance
+        self.least, self.delay = least, delay
+        """Seconds by which each piece is late, one way; may be changed at any time."""
+        self._open = threading.Event()
+        self._open.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.broken = 0
         """How many connections it broke off."""
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Let nothing through for a while; nothing of it is lost."""
+        self._open.clear()
+        try:
+            yield
+        finally:
+            self._open.set()
 
     def close(self) -> None:
         """Take no more connections."""
@@ -44,7 +58,8 @@ class Relay:
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                time.sleep(self._delay * self._random.random())
+                time.sleep(self.least + (self.delay - self.least) * self._random.random())
+                self._open.wait()
                 if self._random.random() < self._chance:
                     self.broken += 1
                     for end in (source, sink):

@@ -89,10 +89,10 @@ class Cluster(Installation):
         """Read the datasets through one of the servers."""
         return self.raw(number, "/api/v1/datasets?limit=1")
 
-    def lines(self, log: str, event: str) -> list[dict[str, Any]]:
-        """Return the lines of a log about an event."""
+    def lines(self, log: str, *events: str) -> list[dict[str, Any]]:
+        """Return the lines of a log about some events."""
         found = [json.loads(line) for line in self.talk(log).splitlines() if line.startswith("{")]
-        return [line for line in found if line.get("event") == event]
+        return [line for line in found if line.get("event") in events]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Table, select, true
 
 from nunatak import assembly
 from nunatak.client import Client
@@ -285,28 +285,34 @@ class Installation:
         assert done.returncode == 0, done.stdout + done.stderr
         return dict(json.loads(done.stdout))
 
-    def ledger(self) -> Counter[tuple[int, int, int]]:
-        """Return how often each task (dataset, job, task) was done according to the ledger."""
+    def ledger(self, dataset: int | None = None) -> Counter[tuple[int, int, int]]:
+        """Return how often each task (dataset, job, task), of all or one dataset, was done according to the ledger."""
         key = (attempts.c.dataset, attempts.c.job, attempts.c.task)
+        done = select(*key).where(attempts.c.action == "done", _of(attempts, dataset))
         with self.database() as opened, opened.read() as tx:
-            return Counter(tuple(row) for row in tx.execute(select(*key).where(attempts.c.action == "done")))
+            return Counter(tuple(row) for row in tx.execute(done))
 
-    def endings(self) -> Counter[tuple[str, str]]:
-        """Return how often attempts ended with each reason and verdict."""
+    def endings(self, dataset: int | None = None) -> Counter[tuple[str, str]]:
+        """Return how often attempts, of all or one dataset, ended with each reason and verdict."""
+        ended = select(attempts.c.reason, attempts.c.verdict).where(_of(attempts, dataset))
         with self.database() as opened, opened.read() as tx:
-            return Counter(tuple(row) for row in tx.execute(select(attempts.c.reason, attempts.c.verdict)))
+            return Counter(tuple(row) for row in tx.execute(ended))
 
-    def assert_each_done_once(self, n: int) -> None:
-        """Check that `n` tasks are done, each by exactly one good attempt, and that everything agrees."""
-        ledger, report = self.ledger(), self.doctor()
+    def assert_each_done_once(self, n: int, dataset: int | None = None) -> None:
+        """Check that `n` tasks, of all or one dataset, are done, each by exactly one good attempt, and that all agrees."""
+        ledger, report = self.ledger(dataset), self.doctor()
         with self.database() as opened, opened.read() as tx:
-            states = Counter(row.state for row in tx.execute(select(tasks.c.state)))
-            derived = {row.state for row in tx.execute(select(datasets.c.state))}
+            states = Counter(row.state for row in tx.execute(select(tasks.c.state).where(_of(tasks, dataset))))
+            derived = {row.state for row in tx.execute(select(datasets.c.state).where(_of(datasets, dataset)))}
         assert states == {"done": n}
         assert derived == {"done"}
         assert len(ledger) == n
         assert set(ledger.values()) == {1}
         assert report.faults == []
+
+
+def _of(table: Table, dataset: int | None) -> ColumnElement[bool]:
+    return true() if dataset is None else table.c.dataset == dataset
 
 
 def send(pid: int, number: int) -> bool:

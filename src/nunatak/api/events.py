@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import structlog
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
@@ -14,10 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from nunatak.api.requests import base_url, dumps
 from nunatak.api.services import Services
 from nunatak.api.watched import Watched
-from nunatak.core.errors import NunatakError, Unavailable
 from nunatak.tasks import look
-
-log = structlog.get_logger("nunatak.api")
 
 KEEP_ALIVE = b": still here\n\n"
 END = b"event: end\ndata: {}\n\n"
@@ -29,7 +25,7 @@ class Poller(Watched):
 
     def __init__(self, services: Services, dataset: int) -> None:
         """Begin without watchers."""
-        super().__init__()
+        super().__init__(f"dataset {dataset}")
         self.services, self.dataset = services, dataset
         self.plain: Plain = {}
 
@@ -49,12 +45,9 @@ class Poller(Watched):
             await asyncio.sleep(self.services.limits.events)
             if self.services.stopping.is_set():
                 break
-            try:
-                await self._publish(await run_in_threadpool(self.read))
-            except Unavailable:
-                continue  # the database has said so once
-            except NunatakError as error:
-                log.warning("watching", dataset=self.dataset, error=str(error))
+            found = await self._seen(self.read)
+            if found is not None:
+                await self._publish(found)
         await self._end()
 
     async def _publish(self, plain: Plain) -> None:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+from starlette.concurrency import run_in_threadpool
+
+from nunatak.core.errors import NunatakError, Unavailable
+
+T = TypeVar("T")
+log = structlog.get_logger("nunatak.api")
 
 
 class Watched:
     """Versions of what is watched, from 0; `ended` when nobody looks any more."""
 
-    def __init__(self) -> None:
-        """Begin without watchers."""
+    def __init__(self, name: str) -> None:
+        """Begin without watchers; `name` says in the log what is watched."""
+        self.name = name
         self.watchers = 0
         self.version = 0
         self.ended = False
@@ -24,6 +35,18 @@ class Watched:
         except TimeoutError:
             return False
         return True
+
+    async def _seen(self, look: Callable[[], T]) -> T | None:
+        """Look once, in a thread; None if that fails: the next look is soon, or none comes after what nobody expects."""
+        try:
+            return await run_in_threadpool(look)
+        except NunatakError as error:
+            if not (isinstance(error, Unavailable) and error.code.startswith("database")):
+                log.warning("watching", what=self.name, error=str(error))
+        except Exception:
+            log.exception("watching", what=self.name)
+            await self._end()  # whoever watches asks again, and is told
+        return None  # a database that does not go along has said so once, for all who look
 
     async def _end(self) -> None:
         """Tell all who wait that nobody looks any more."""

@@ -134,6 +134,7 @@ class EngineHost:
         given = self._given or self._register(now)
         if now - self._beaten > 2 * given.heartbeat:
             self._holdings.doubtful = True  # it was silent: leases may have been taken back
+            self._beat(given, now)  # first of all: to tell what piled up may take as long as is left of the leases
         if self._holdings.doubtful or now - self._reconciled >= self._pace.reconcile:
             self._holdings.reconcile(self._reports.ended)
             self._reconciled = now

@@ -69,7 +69,11 @@ class Reaper:
         """Look without a write first: there is seldom anything to take back."""
         self._watch.look()
         now = self.clock()
-        if not 0 <= now - self._last <= self._gap:
+        last, self._last = (
+            self._last,
+            float("-inf"),
+        )  # a look that fails is none: engines may not have been heard either
+        if not 0 <= now - last <= self._gap:
             self._since = now
         more = now - self._since >= self._grace and self._reap(now)
         self._last = now

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-import structlog
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
@@ -17,8 +16,6 @@ from nunatak.api.services import Services
 from nunatak.api.watched import Watched
 from nunatak.core.errors import NunatakError
 from nunatak.web import guard
-
-log = structlog.get_logger("nunatak.web")
 
 KEEP_ALIVE = b": still here\n\n"
 SHARE = 0.2
@@ -30,9 +27,9 @@ Key = tuple[str, str, str]
 class Feed(Watched):
     """One thing that is watched: its parts, each with the version at which it changed last."""
 
-    def __init__(self, feeds: Feeds, look: Look) -> None:
+    def __init__(self, feeds: Feeds, name: str, look: Look) -> None:
         """Begin without watchers."""
-        super().__init__()
+        super().__init__(name)
         self._feeds, self._look = feeds, look
         self._parts: dict[str, tuple[int, str]] = {}
         self._ready: dict[int, bytes] = {}
@@ -43,16 +40,12 @@ class Feed(Watched):
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        while self.watchers and not self._feeds.services.stopping.is_set():
+        while self.watchers and not self.ended and not self._feeds.services.stopping.is_set():
             took = 0.0
-            try:
-                found, took = await run_in_threadpool(_timed, self._look)
+            seen = await self._seen(lambda: _timed(self._look))
+            if seen is not None:
+                found, took = seen
                 await self._publish(found)
-            except NunatakError as error:
-                log.warning("watching a page", error=str(error))
-            except Exception:
-                log.exception("watching a page")
-                break  # whoever watches asks again, and is told
             await asyncio.sleep(self._feeds.pause(took))
         await self._end()
 
@@ -96,7 +89,7 @@ class Feeds:
         """Return the feed of what is to be watched, with one watcher more."""
         feed = self._known.get(key)
         if feed is None or feed.ended:
-            feed = self._known[key] = Feed(self, look)
+            feed = self._known[key] = Feed(self, key[0], look)
         feed.watchers += 1
         feed.begin()
         return feed
