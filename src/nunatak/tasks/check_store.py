@@ -14,15 +14,14 @@ STRANGE = Statement(
     f" OR (state IN ('ready', 'done') OR {_LEASED}) AND pending <> 0 OR COALESCE(shape, 0) = 0)"
     " ORDER BY job, task LIMIT :n"
 )
-_N, _GOOD = "COUNT(a.attempt)", "SUM(CASE WHEN a.action = 'done' THEN 1 ELSE 0 END)"
-_LAST = "MAX(CASE WHEN a.action = 'done' THEN a.attempt END)"
 LEDGER = Statement(
-    f"SELECT t.job, t.task, t.state, t.attempt, {_N} AS n, MIN(a.attempt) AS low, MAX(a.attempt) AS high, {_GOOD} AS good,"
-    f" {_LAST} AS last FROM tasks t LEFT JOIN attempts a ON a.dataset = t.dataset AND a.job = t.job AND a.task = t.task"
-    f" WHERE t.dataset = :dataset GROUP BY t.job, t.task, t.state, t.attempt HAVING {_N} <> t.attempt"
-    " - CASE WHEN t.state IN ('queued', 'running') THEN 1 ELSE 0 END"
-    f" OR MIN(a.attempt) <> 1 OR MAX(a.attempt) <> {_N} OR t.state = 'done' AND COALESCE({_LAST}, 0) <> t.attempt"
-    f" OR {_GOOD} > 1 AND t.job >= 0 ORDER BY t.job, t.task LIMIT :n"
+    "SELECT t.job, t.task, t.state, t.attempt, COALESCE(a.n, 0) AS n, a.low, a.high, COALESCE(a.good, 0) AS good, a.last"
+    " FROM tasks t LEFT JOIN (SELECT job, task, COUNT(*) AS n, MIN(attempt) AS low, MAX(attempt) AS high,"
+    " SUM(CASE WHEN action = 'done' THEN 1 ELSE 0 END) AS good, MAX(CASE WHEN action = 'done' THEN attempt END) AS last"
+    " FROM attempts WHERE dataset = :dataset GROUP BY job, task) a ON a.job = t.job AND a.task = t.task"
+    f" WHERE t.dataset = :dataset AND (COALESCE(a.n, 0) <> t.attempt - CASE WHEN t.{_LEASED} THEN 1 ELSE 0 END"
+    " OR a.low <> 1 OR a.high <> a.n OR t.state = 'done' AND COALESCE(a.last, 0) <> t.attempt"
+    " OR a.good > 1 AND t.job >= 0) ORDER BY t.job, t.task LIMIT :n"
 )
 ORPHANS = Statement(
     "SELECT DISTINCT a.job, a.task FROM attempts a LEFT JOIN tasks t ON t.dataset = a.dataset AND t.job = a.job"
