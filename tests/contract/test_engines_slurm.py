@@ -51,7 +51,7 @@ globals().update({name: getattr(suite, name) for name in ALIKE})
 
 @pytest.fixture
 def rig(tmp_path: Path, worker: tuple[str, ...], slurm: Slurm) -> Iterator[SlurmRig]:
-    slurm.emptied("c1")
+    slurm.until_idle(("c1",))
     made = SlurmRig(tmp_path, worker, slurm, "one")
     yield made
     made.close()

@@ -37,7 +37,7 @@ def rigs(tmp_path: Path, worker: tuple[str, ...], slurm: Slurm) -> Iterator[Call
 
 @pytest.fixture
 def host(rigs: Callable[..., Host], slurm: Slurm) -> Host:
-    slurm.emptied("c1")
+    slurm.until_idle(("c1",))
     return rigs("one")
 
 
@@ -140,19 +140,30 @@ def test_a_submission_without_an_answer_is_looked_for_before_it_is_made_again(
     assert times_run(tmp_path) == ONCE
 
 
-def test_a_killed_controller_costs_nothing_but_time(host: Host, slurm: Slurm) -> None:
-    handles = host.engine.submit([long("1/0/a#1"), spec("1/1/a#1", "sleep", "2"), spec("1/2/a#1")])
+@pytest.fixture
+def own(slurm: Slurm) -> Iterator[Slurm]:
+    """A cluster for one test: a controller that is killed forgets the last ids it gave, and nodes that see them again are drained."""
+    nodes, partitions = ("NodeName=c1 CPUs=2 RealMemory=2000",), ("PartitionName=one Nodes=c1 MaxTime=2:02:00",)
+    cluster = Slurm.start(nodes=nodes, partitions=partitions, prefix=slurm.prefix)
+    yield cluster
+    cluster.stop()
+
+
+def test_a_killed_controller_costs_nothing_but_time(tmp_path: Path, worker: tuple[str, ...], own: Slurm) -> None:
+    rig = SlurmRig(tmp_path, worker, own, "one")
+    host = Host(rig)  # type: ignore[arg-type]
+    waits = spec("1/1/a#1", f"until [ -e {tmp_path}/go ]; do sleep 0.1; done", shell=True)
+    handles = host.engine.submit([long("1/0/a#1"), waits, spec("1/2/a#1")])
     host.until(lambda: host.begun("1/1/a#1"))
-    slurm.kill("slurmctld")
-    try:
-        host.until(lambda: host.engine.capacity().queue == 0)
-        host.engine.cancel(handles[:1])
-        with pytest.raises(suite.Unavailable):
-            host.engine.submit([spec("1/3/a#1")])
-        known = {handle.address for handle in host.engine.adopt()}
-        assert known | {name for name in BATCH if host.ended(name)} == set(BATCH)
-    finally:
-        slurm.start_controller()
+    own.kill("slurmctld")
+    host.until(lambda: host.engine.capacity().queue == 0)
+    host.engine.cancel(handles[:1])
+    with pytest.raises(suite.Unavailable):
+        host.engine.submit([spec("1/3/a#1")])
+    known = {handle.address for handle in host.engine.adopt()}
+    assert known | {name for name in BATCH if host.ended(name)} == set(BATCH)
+    own.start_controller()
+    (tmp_path / "go").touch()  # what ends while the controller is away is told it 15 s later
     host.until(lambda: all(host.ended(name) for name in BATCH))
     ends = [host.ended(name)[0] for name in BATCH]
     assert ends[0].reason is Reason.TERMINATED
@@ -160,6 +171,7 @@ def test_a_killed_controller_costs_nothing_but_time(host: Host, slurm: Slurm) ->
     assert {end.reason for end in ends[1:]} <= {Reason.OK, Reason.TERMINATED, Reason.LOST}, ends
     assert all(len(host.ended(name)) == 1 for name in BATCH)
     assert host.engine.capacity().queue > 0
+    rig.close()
 
 
 def test_what_squeue_forgot_is_found_in_the_history(tmp_path: Path, worker: tuple[str, ...]) -> None:
@@ -228,7 +240,6 @@ def told(host: Host, address: str) -> tuple[Reason, Kind, str]:
 
 def test_ends_from_outside_are_told_apart(rigs: Callable[..., Host], slurm: Slurm) -> None:
     """Slurm looks at limits every 30 s and at nodes every 10: all of it goes on at once."""
-    slurm.emptied(*slurm.names)
     cancelled, timed = rigs("one"), rigs("two")
     hungry, preempted, urgent, lost = rigs("two", memory=-140 * MB), rigs("low"), rigs("high"), rigs("gpu")
     timed.engine.submit([long("1/0/time#1")])

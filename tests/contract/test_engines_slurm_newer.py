@@ -14,7 +14,7 @@ from tests.contract import test_engines_slurm_faults as faults
 from tests.services.slurm import Slurm
 from tests.services.slurm_root import newer_slurm
 
-rig, rigs, host = basics.rig, faults.rigs, basics.host  # the fixtures
+rig, rigs, host, own = basics.rig, faults.rigs, basics.host, faults.own  # the fixtures
 ALIKE = {
     suite: (
         "test_an_attempt_runs_and_ends_with_an_outcome_that_is_its_own",

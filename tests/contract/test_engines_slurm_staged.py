@@ -91,7 +91,7 @@ class StagedRig(SlurmRig):
 
 @pytest.fixture
 def rig(tmp_path: Path, slurm: Slurm, sshd: Sshd) -> Iterator[StagedRig]:
-    slurm.emptied("c1")
+    slurm.until_idle(("c1",))
     made = StagedRig(tmp_path, slurm, sshd, "one")
     yield made
     made.close()

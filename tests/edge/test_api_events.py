@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from nunatak import assembly
 from nunatak.api.services import Services
+from nunatak.api.watched import Watched
 from nunatak.core.errors import NotFound, NunatakError, Unavailable
 from nunatak.core.settings import Settings
 from tests.edge.conftest import Api
@@ -111,20 +112,31 @@ def test_a_dataset_that_is_not_there_cannot_be_watched(live: Live) -> None:
     assert live.get("/datasets/9/events", 404)["code"] == "no-dataset"
 
 
-def test_while_the_database_is_away_those_who_look_for_watchers_say_nothing_and_go_on(live: Live) -> None:
+def test_while_the_database_is_away_those_who_look_for_watchers_say_nothing_and_go_on(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The database says it once for all; what else goes wrong is said of the dataset and of the page."""
     live.submit()
-    database = live.services.database
-    read, looks = database.read, Counter[str]()
+    database, seen, looks = live.services.database, Watched._seen, Counter[str]()
+    both = {"dataset 1", "/datasets.live"}
+
+    async def counted(watched: Watched, look: Any) -> Any:
+        found = await seen(watched, look)
+        looks[watched.name] += 1
+        return found
 
     def away(error: NunatakError) -> None:
+        """Let reading fail until both have looked three times."""
+
         def refused() -> NoReturn:
-            looks[error.code] += 1
             raise error
 
-        database.read = refused  # type: ignore[method-assign]
-        _until(lambda: looks[error.code] >= 12)
+        with monkeypatch.context() as patched:
+            patched.setattr(database, "read", refused)
+            before = looks.copy()
+            _until(lambda: all(looks[name] >= before[name] + 3 for name in both))
 
+    monkeypatch.setattr(Watched, "_seen", counted)
     with (
         capture_logs() as said,
         live.http.stream("GET", "/api/v1/datasets/1/events", headers=live.headers) as one,
@@ -132,14 +144,11 @@ def test_while_the_database_is_away_those_who_look_for_watchers_say_nothing_and_
     ):
         dataset, page = events(one.iter_lines()), events(two.iter_lines())
         assert [next(dataset)[0], next(page)[0]] == ["status", "parts"]
-        try:
-            away(Unavailable("it does not answer", code="database"))
-            away(Unavailable("it takes no changes", code="database-read-only"))
-            assert [line for line in said if line["event"].startswith("watching")] == []
-            away(NotFound("it is gone"))
-        finally:
-            database.read = read  # type: ignore[method-assign]
-        assert {line["what"] for line in said if line["event"] == "watching"} == {"dataset 1", "/datasets.live"}
+        away(Unavailable("it does not answer", code="database"))
+        away(Unavailable("it takes no changes", code="database-read-only"))
+        assert [line for line in said if line["event"] == "watching"] == []
+        away(NotFound("it is gone"))
+        assert {line["what"] for line in said if line["event"] == "watching"} == both
         live.post("/actions", {"verb": "hold", "addresses": ["1"]})
         assert next(statuses(dataset))["state"] == "held"
         assert next(name for name, _ in page if name) == "parts"

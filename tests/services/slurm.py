@@ -199,15 +199,6 @@ class Slurm:
             seen = self.run("sinfo", "-N", "-o", "%N %T %E").stdout + self.run("squeue", "-o", "%i %T %r %N %k").stdout
             raise RuntimeError(f"{error}\n{seen}") from None
 
-    def emptied(self, *names: str) -> None:
-        """End what earlier tests left, and wait until nodes are idle.
-
-        A controller that is killed and started again goes by what it wrote down seconds before: jobs that were ended since are
-        in its queue again, and their engine is gone.
-        """
-        self.run("scancel", "--me")
-        self.until_idle(names)
-
     def run(self, *argv: str, check: bool = True, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command of Slurm against this cluster."""
         words = (*self.prefix, *argv)

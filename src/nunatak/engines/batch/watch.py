@@ -155,8 +155,8 @@ class Watch:
         ]
         if not due:
             return
-        for worker in due:
-            worker.asked = now
+        for worker in due:  # one that does not answer may not have heard: it is asked again when it does
+            worker.asked = float("-inf") if self._system.away else now
         self._there.tell([attempt for worker in due for attempt in worker.unended() if attempt.stop])
         self._system.ask(self._system.dialect.cancel(_names([worker for worker in due if worker.unwanted()])))
         skipping = [name for worker in due if not worker.unwanted() and (name := worker.job)]
