@@ -142,7 +142,7 @@ def test_a_submission_without_an_answer_is_looked_for_before_it_is_made_again(
 
 @pytest.fixture
 def own(slurm: Slurm) -> Iterator[Slurm]:
-    """A cluster for one test: a controller that is killed forgets the last ids it gave, and nodes that see them again are drained."""
+    """A cluster for one test: a controller that is killed forgets the last ids, and nodes that see them again are drained."""
     nodes, partitions = ("NodeName=c1 CPUs=2 RealMemory=2000",), ("PartitionName=one Nodes=c1 MaxTime=2:02:00",)
     cluster = Slurm.start(nodes=nodes, partitions=partitions, prefix=slurm.prefix)
     yield cluster
