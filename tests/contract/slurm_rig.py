@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+from nunatak.engines.batch.dialect import Answer, Command
 from nunatak.engines.batch.engine import BatchEngine
 from nunatak.engines.batch.fits import Terms
 from nunatak.engines.batch.run import Run, here
@@ -38,7 +39,13 @@ class SlurmRig:
         self._directory, self._worker, self.slurm = directory, worker, slurm
         self._terms = Terms(queues=partitions, memory=memory, time=time, disk=10_000 * MB)
         execute = here(slurm.environ, 20.0)
-        self.run: Run = lambda command: execute(replace(command, argv=(*slurm.prefix, *command.argv)))
+        self.asked: list[str] = []
+
+        def run(command: Command) -> Answer:
+            self.asked.append(command.argv[0])
+            return execute(replace(command, argv=(*slurm.prefix, *command.argv)))
+
+        self.run: Run = run
         self.engine: Engine = self._make()
 
     def _make(self) -> BatchEngine:
@@ -56,7 +63,7 @@ class SlurmRig:
         return self.batch
 
     def submissions(self) -> int:
-        """Return the last job id that was given."""
+        """Return the last job id that was given: an array takes one, and each element one more when it begins, but the last."""
         return int(self.slurm.run("scontrol", "show", "config").stdout.partition("NEXT_JOB_ID")[2].split()[1])
 
     def mine(self) -> list[str]:

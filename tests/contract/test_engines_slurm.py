@@ -127,9 +127,8 @@ def test_a_restarted_engine_adopts_what_waits_and_runs_and_ended(host: Host, rig
 def test_attempts_of_one_shape_are_one_array_and_the_script_is_in_each_sandbox(
     host: Host, rig: SlurmRig, tmp_path: Path
 ) -> None:
-    before = rig.submissions()
     handles = host.engine.submit([spec(f"7/{job}/fit#1", lease="f00d7") for job in range(4)])
-    assert rig.submissions() == before + 1
+    assert rig.asked.count("sbatch") == 1
     (row,) = {tuple(line.split("|")[1:]) for line in rig.mine() if line.endswith("lease f00d7")}
     assert row[0] == "7/fit x4"
     scripts = {(tmp_path / "engine" / handle.external / "script").read_text() for handle in handles}
@@ -148,7 +147,7 @@ def test_series_of_one_shape_are_one_array_with_a_job_each(host: Host, rig: Slur
     before = rig.submissions()
     batch = [Series(tuple(spec(f"7/{5 * n + k}/fit#1") for k in range(5)), suite.SMALL) for n in range(3)]
     handles = host.engine.submit(batch)
-    assert rig.submissions() == before + 1
+    assert rig.asked.count("sbatch") == 1
     (script,) = rig.batch.scripts(handles)
     assert script.handles == tuple(handles)
     assert '#SBATCH --job-name="7/fit x15"' in script.text
