@@ -140,7 +140,8 @@ def serve_api(
 @serve.command("loops")
 def serve_loops(config: Config = None, data: Data = None) -> None:
     """Start the maintenance loops alone, for an installation with several servers."""
-    from nunatak import assembly
+    with importing():
+        from nunatak import assembly
 
     assembly.run_loops(_settings(config, data=data))
 
@@ -225,7 +226,8 @@ def _engine_login(settings: Settings, table: EngineTable) -> tuple[str, Callable
 @app.command()
 def migrate(config: Config = None, data: Data = None, local: Local = False, as_json: AsJson = False) -> None:
     """Bring the database to the form this version needs."""
-    from nunatak import assembly
+    with importing():
+        from nunatak import assembly
 
     report = assembly.migrate(_settings(config, data=data), say, local=local)
     if as_json:
@@ -244,7 +246,8 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check that states, counts, history, leases and attempts agree; exit 7 if they do not."""
-    from nunatak import assembly
+    with importing():
+        from nunatak import assembly
 
     report = assembly.doctor(_settings(config, data=data), repair=repair)
     if as_json:
