@@ -34,10 +34,10 @@ class Poller(Watched):
         with self.services.database.read() as tx:
             return look.dataset_status(tx, self.services.contexts, self.dataset)
 
-    async def begin(self, plain: Plain) -> None:
+    def begin(self, plain: Plain) -> None:
         """Take a first status and go on looking."""
         if self._task is None:
-            await self._publish(plain)
+            self._publish(plain)
             self._task = asyncio.create_task(self._look())
 
     async def _look(self) -> None:
@@ -47,16 +47,15 @@ class Poller(Watched):
                 break
             found = await self._seen(self.read)
             if found is not None:
-                await self._publish(found)
-        await self._end()
+                self._publish(found)
+        self._end()
 
-    async def _publish(self, plain: Plain) -> None:
+    def _publish(self, plain: Plain) -> None:
         if plain == self.plain:
             return
-        async with self._changed:
-            self.plain, self.version = plain, self.version + 1
-            self.ended = plain["state"] == "done"
-            self._changed.notify_all()
+        self.plain, self.version = plain, self.version + 1
+        self.ended = plain["state"] == "done"
+        self._tell()
 
 
 async def watch(request: Request, dataset: int) -> Response:
@@ -78,7 +77,7 @@ async def _stream(
         poller = pollers[dataset] = Poller(services, dataset)
     poller.watchers += 1
     try:
-        await poller.begin(first)
+        poller.begin(first)
         version = 0
         while True:
             if not await poller.after(version, services.limits.keep_alive):

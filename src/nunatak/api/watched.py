@@ -24,14 +24,15 @@ class Watched:
         self.watchers = 0
         self.version = 0
         self.ended = False
-        self._changed = asyncio.Condition()
+        self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def after(self, version: int, seconds: float) -> bool:
         """Wait for something newer than `version`, at most `seconds`; tells whether there is."""
         try:
-            async with asyncio.timeout(seconds), self._changed:
-                await self._changed.wait_for(lambda: self.version > version or self.ended)
+            async with asyncio.timeout(seconds):
+                while self.version <= version and not self.ended:
+                    await self._news.wait()
         except TimeoutError:
             return False
         return True
@@ -45,14 +46,18 @@ class Watched:
                 log.warning("watching", what=self.name, error=str(error))
         except Exception:
             log.exception("watching", what=self.name)
-            await self._end()  # whoever watches asks again, and is told
+            self._end()  # whoever watches asks again, and is told
         return None  # a database that does not go along has said so once, for all who look
 
-    async def _end(self) -> None:
+    def _tell(self) -> None:
+        """Wake all who wait, at once: each next wait is for the next news."""
+        told, self._news = self._news, asyncio.Event()
+        told.set()
+
+    def _end(self) -> None:
         """Tell all who wait that nobody looks any more."""
-        async with self._changed:
-            self.ended = True
-            self._changed.notify_all()
+        self.ended = True
+        self._tell()
 
     async def stop(self) -> None:
         """Stop looking."""

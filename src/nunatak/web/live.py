@@ -45,19 +45,18 @@ class Feed(Watched):
             seen = await self._seen(lambda: _timed(self._look))
             if seen is not None:
                 found, took = seen
-                await self._publish(found)
+                self._publish(found)
             await asyncio.sleep(self._feeds.pause(took))
-        await self._end()
+        self._end()
 
-    async def _publish(self, found: Mapping[str, str]) -> None:
+    def _publish(self, found: Mapping[str, str]) -> None:
         changed = {name: text for name, text in found.items() if self._parts.get(name, (0, ""))[1] != text}
         if not changed:
             return
-        async with self._changed:
-            self.version += 1
-            self._parts |= {name: (self.version, text) for name, text in changed.items()}
-            self._ready.clear()
-            self._changed.notify_all()
+        self.version += 1
+        self._parts |= {name: (self.version, text) for name, text in changed.items()}
+        self._ready.clear()
+        self._tell()
 
     def since(self, version: int) -> bytes:
         """Return the event with what changed after `version`; made once for all who ask."""
@@ -85,6 +84,11 @@ class Feeds:
         """Return the seconds until the next look of a feed, given the seconds of processor that the last one took."""
         return max(self.services.limits.events, took * len(self._known) / SHARE)
 
+    def has_seen(self, key: Key) -> bool:
+        """Tell whether somebody watches this already, and sees it: then there is nothing to try."""
+        feed = self._known.get(key)
+        return feed is not None and not feed.ended and feed.version > 0
+
     def join(self, key: Key, look: Look) -> Feed:
         """Return the feed of what is to be watched, with one watcher more."""
         feed = self._known.get(key)
@@ -111,11 +115,13 @@ def stream_of(request: Request) -> str:
 
 async def watch(request: Request, look: Look, *, shared: bool) -> Response:
     """Answer with the stream of what changes. Raises what the first look raises, before anything is sent."""
-    await run_in_threadpool(look)
     me = principal_of(request)
     who = "" if shared else f"{me.token} {request.scope['nunatak.seed']}"
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     key = (request.scope["path"], request.url.query, who)
+    feeds: Feeds = request.app.state.feeds
+    if not feeds.has_seen(key):
+        await run_in_threadpool(look)
     return StreamingResponse(_stream(request, key, look), headers=headers, media_type="text/event-stream")
 
 

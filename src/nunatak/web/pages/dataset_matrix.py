@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from nunatak.web.words import PARTS, link, number
 
 Plain = Mapping[str, Any]
+Counts = tuple[tuple[str, int], ...]
 WIDTH, LEFT, TOP = 1360.0, 150.0, 18.0
 """Sizes of the drawing: whole width, names of tasks on the left, numbers of jobs above."""
 HEIGHT, GAP = 22.0, 4.0
@@ -58,7 +60,12 @@ def previous_url(dataset: int, shown: Plain) -> str:
 
 def cell_words(counts: Mapping[str, int]) -> str:
     """Return a cell in words: `980 done, 20 failed`."""
-    return ", ".join(f"{number(n)} {state}" for state, n in counts.items() if n) or "nothing"
+    return _words(tuple(counts.items()))
+
+
+@lru_cache(maxsize=10_000)
+def _words(counts: Counts) -> str:
+    return ", ".join(f"{number(n)} {state}" for state, n in counts if n) or "nothing"
 
 
 def jobs_words(column: Plain) -> str:
@@ -69,7 +76,13 @@ def jobs_words(column: Plain) -> str:
 
 def cell(counts: Mapping[str, int], height: float) -> list[tuple[str, str, float, float]]:
     """Return the parts of one cell from the top: (class, letter, y, height); what needs a person is on top."""
-    sizes = [(kind, letter, sum(counts.get(state, 0) for state in states)) for kind, letter, _, states in PARTS]
+    return _cell(tuple(counts.items()), height)
+
+
+@lru_cache(maxsize=10_000)
+def _cell(counts: Counts, height: float) -> list[tuple[str, str, float, float]]:
+    of = dict(counts)  # most cells of a matrix are like another, and stay as they were at the last look
+    sizes = [(kind, letter, sum(of.get(state, 0) for state in states)) for kind, letter, _, states in PARTS]
     total = sum(n for *_, n in sizes)
     if not total:
         return []
