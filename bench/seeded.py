@@ -87,6 +87,7 @@ COUNT_JOBS = (
 REST = (
     "INSERT INTO jobs (dataset, job, failed) SELECT dataset, job, 1 FROM tasks WHERE dataset = :dataset AND state = 'failed'",
     "UPDATE frontier SET next_job = :n WHERE dataset = :dataset",
+    "UPDATE lessons SET begun = :now WHERE dataset = :dataset",
     "INSERT INTO spent (dataset, site, cause, attempts, wall, cpu, core_hours, gpu_hours, era, core, gpu) SELECT :dataset,"
     " 'site' || s, c, :n, 2.0 * :n, 1.5 * :n, :n / 1800.0, 0, 0, :n / 1800.0, 0 FROM generate_series(1, 20) AS g(s),"
     " (VALUES ('ok'), ('user')) AS v(c)",

@@ -20,7 +20,7 @@ from tests.services.chromium import browser
 from bench import seeded
 from bench.installation import Installation, installation
 from bench.lives import EngineClient
-from bench.pages import SHARE, nothing
+from bench.pages import SHARE, nothing, timed
 from bench.say import say
 from nunatak.client.client import Client
 
@@ -71,18 +71,18 @@ AGAIN = """(n) => { for (let i = 0; i < n; i += 1) window.streams.at(-1).dispatc
 
 
 @contextmanager
-def campaign(running: Installation) -> Iterator[None]:
-    """Let tasks go through their lives, some batches a second, until it is left."""
-    stop, engine = threading.Event(), EngineClient(running.connect(), "pool")
+def campaign(running: Installation) -> Iterator[list[int]]:
+    """Let tasks go through their lives, some batches a second, until it is left; yields how many did, batch by batch."""
+    stop, engine, lives = threading.Event(), EngineClient(running.connect(), "pool"), list[int]()
 
     def work() -> None:
         while not stop.wait(EVERY):
-            engine.live(BATCH)
+            lives.append(engine.live(BATCH))
 
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        yield
+        yield lives
     finally:
         stop.set()
         thread.join()
@@ -116,19 +116,19 @@ def watchers(running: Installation, path: str, seconds: float) -> Iterator[subpr
 
 def watching(running: Installation, dataset: int) -> None:
     """Say what a crowd that watches one busy dataset takes of the server."""
-    with campaign(running):
+    with campaign(running) as lives:
         time.sleep(3)
         alone, of_database = load(running)
         with watchers(running, f"/datasets/{dataset}.live", SECONDS + 6) as crowd:
             time.sleep(3)
-            begun = time.time()
+            begun, before = time.time(), sum(lives)
             both, of_both = load(running)
-            took = time.time() - begun + 6
+            rate, took = (sum(lives) - before) / (time.time() - begun), time.time() - begun + 6
             crowd.wait(60)
             seen = int((crowd.stdout and crowd.stdout.read()) or 0)
     say(
         f"{WATCHERS} watchers of one busy dataset", both - alone, "% of a core", "< 20", alone,
-        database=of_both - of_database, campaign_database=of_database, kb_each=seen / took / WATCHERS / 1000,
+        database=of_both - of_database, campaign_database=of_database, kb_each=seen / took / WATCHERS / 1000, lives=rate,
     )  # fmt: skip
 
 
@@ -206,7 +206,7 @@ def session(chrome: Browser, port: int, token: str) -> StorageState:
 
 def changes(chrome: Browser, running: Installation, dataset: int) -> None:
     """Say how long it takes from a change to its being seen, while a campaign goes on."""
-    to, spent = running.connect(), list[float]()
+    to, spent, asking, bare = running.connect(), list[float](), list[float](), list[float]()
     with campaign(running):
         page = signed_in(chrome, running)
         page.goto(f"{running_url(running)}/datasets/{dataset}")
@@ -217,11 +217,14 @@ def changes(chrome: Browser, running: Installation, dataset: int) -> None:
             time.sleep(0.3 + 0.07 * n % 0.5)
             begin = time.time()
             to.post("/api/v1/actions", {"verb": verb, "addresses": [str(dataset)], "reason": ""})
+            asking.append(time.time() - begin)
             found = until(page, SEEN, {"at": begin * 1000, "held": held})
             spent.append(found / 1000 - begin)
             page.evaluate("() => { window.seen = []; }")
+            bare.append(timed(lambda: to.page("/healthz")) / 1000)
         page.context.close()
-    say("from a change to its being seen, most", max(spent), "s", "< 1", median=statistics.median(spent), n=len(spent))
+    more = {"median": statistics.median(spent), "asking": statistics.median(asking), "n": len(spent)}
+    say("from a change to its being seen, most", max(spent), "s", "< 1", max(bare), **more)
 
 
 def memory(chrome: Browser, running: Installation, dataset: int) -> None:
