@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from nunatak.core.clock import ManualClock
 from nunatak.db.database import Database
+from tests.order import ordered
 from tests.services import databases
 from tests.services.postgres import Postgres
 from tests.services.slurm import Slurm
@@ -31,6 +32,11 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each worker begin with stories."""
+    items[:] = ordered(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 @pytest.fixture
