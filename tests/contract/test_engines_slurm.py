@@ -121,7 +121,7 @@ def test_a_restarted_engine_adopts_what_waits_and_runs_and_ended(host: Host, rig
     host.engine.cancel(known)
     host.until(lambda: all(host.ended(f"1/{job}/a#1") for job in (1, 2, 3)))
     assert {outcome.reason for job in (1, 2, 3) for outcome in host.ended(f"1/{job}/a#1")} == {Reason.TERMINATED}
-    assert host.engine.capacity().free == TOTAL
+    host.until(lambda: host.engine.capacity().free == TOTAL)
 
 
 def test_attempts_of_one_shape_are_one_array_and_the_script_is_in_each_sandbox(
