@@ -394,6 +394,17 @@ def test_an_engine_that_ends_with_nothing_left_frees_its_name(site: Site) -> Non
 SHORT = "name: short\njobs: {jobs}\nneeds: {{cpu: 1, memory: 1 GB, time: 10 min}}\ntasks:\n  a: {{run: 'true'}}\n"
 
 
+@pytest.mark.parametrize("cores", [100, 2000])
+def test_a_pool_is_filled_to_its_last_place_while_there_is_work(api: Api, cores: int) -> None:
+    site = Site(api, duration=1e6)
+    site.world.slots.__init__(replace(site.world.slots.total, cpu=cores))  # type: ignore[misc]
+    site.engine.queue = 10
+    site.api.submit(SHORT.format(jobs=3000) + "learn: off\n")
+    site.until(lambda: site.status()["tasks"]["running"] == cores, most=40)
+    site.until(lambda: not site.engine.capacity().queue, most=5)
+    assert len(site.world.line) == 10
+
+
 def test_short_tasks_go_in_series_once_it_is_known_how_long_they_take(api: Api) -> None:
     site = Site(api, duration=5.0, overhead=60.0)
     site.world.slots.__init__(replace(site.world.slots.total, cpu=10))  # type: ignore[misc]

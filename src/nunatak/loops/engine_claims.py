@@ -15,7 +15,10 @@ from nunatak.loops.engine_specs import Specs
 
 
 class Claims:
-    """Claims for one engine. After a claim that found less than was wanted the next one waits, longer each time."""
+    """Claims for one engine. After a claim that found less than was wanted the next one waits, longer each time.
+
+    While there is plenty, little is not asked for at once: it is put together for a second, or until it is a large claim.
+    """
 
     def __init__(self, engine: Engine, server: EngineClient, holdings: Holdings, pace: Pace, clock: Clock) -> None:
         """Begin with a claim that is due."""
@@ -23,6 +26,7 @@ class Claims:
         self._pace, self._clock, self._specs = pace, clock, Specs(server)
         self._most = 1  # the largest number of attempts the engine ever asked for
         self._pause, self._at, self._room = 0.0, float("-inf"), False
+        self._asked = float("-inf")  # when it was claimed last
         self.closed = False
         """Whether no more is claimed."""
 
@@ -39,10 +43,11 @@ class Claims:
         """Claim and submit as much as the engine wants; tell whether there was anything."""
         want = self._engine.capacity().queue
         self._most = max(self._most, want)
-        plenty = self._pause == 0.0 and 2 * want < self._most
-        self._room = want >= 1 and not plenty and not self.closed
+        little = 2 * want < min(self._most, given.claim_limit) and now - self._asked < self._pace.idle
+        self._room = want >= 1 and not (self._pause == 0.0 and little) and not self.closed
         if not self._room or now < self._at:
             return False
+        self._asked = now
         want = min(want, given.claim_limit)
         grouping: Grouping | None = getattr(self._engine, "grouping", None)  # of an engine that takes series
         try:
