@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Connection, text
@@ -13,6 +14,8 @@ from sqlalchemy import Connection, text
 from nunatak.api.together import Together
 from nunatak.core.errors import Invalid, Unavailable
 from nunatak.db.database import Database
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -39,11 +42,17 @@ def kept(database: Database) -> list[int]:
         return [row.n for row in tx.execute(text("SELECT n FROM numbers ORDER BY n"))]
 
 
+def alone(asked: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a thread: the loop of a browser for other tests may run in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, asked).result()
+
+
 def together_all(together: Together[int, int], items: Sequence[int]) -> list[int | BaseException]:
     async def ask() -> list[int | BaseException]:
         return await asyncio.gather(*(together(item) for item in items), return_exceptions=True)
 
-    return asyncio.run(ask())
+    return alone(ask())
 
 
 def test_every_caller_gets_its_own_result(numbers: Database) -> None:
@@ -81,7 +90,7 @@ def test_callers_that_wait_share_one_transaction(numbers: Database) -> None:
         go.set()
         return [await leader, *await asyncio.gather(*others)]
 
-    assert asyncio.run(ask()) == [n * 2 for n in range(8)]
+    assert alone(ask()) == [n * 2 for n in range(8)]
     assert sizes == [1, 7]
 
 
@@ -104,7 +113,7 @@ def test_a_caller_that_goes_away_leaves_the_others_their_results(numbers: Databa
         go.set()
         return await other
 
-    assert asyncio.run(ask()) == 4
+    assert alone(ask()) == 4
     assert kept(numbers) == [1, 2]
 
 
