@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.pages.conftest import Tab, listen
+from tests.story.installation import started_up
 
 pytestmark = pytest.mark.slow
 
@@ -39,21 +38,7 @@ SECONDS = 60.0
 @contextmanager
 def up(data: Path) -> Iterator[str]:
     """Start `nunatak up` as a user does, and end it; gives the address it prints for a browser."""
-    argv = [
-        sys.executable,
-        "-m",
-        "nunatak.cli",
-        "up",
-        "--data",
-        str(data),
-        "--port",
-        "0",
-        "--cores",
-        "2",
-        "--stop-tasks",
-    ]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("NUNATAK_")}
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environ)
+    process = started_up(data, "--stop-tasks", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
     try:
         said = next((line for line in process.stderr if line.startswith("pages, signed in: ")), "")

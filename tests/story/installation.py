@@ -34,6 +34,13 @@ T = TypeVar("T")
 NUNATAK = (sys.executable, "-m", "nunatak.cli")
 
 
+def started_up(data: Path, *words: str, **streams: int) -> subprocess.Popen[str]:
+    """Start `nunatak up` as a user does, with nothing of what the tests set for themselves."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("NUNATAK_")}
+    argv = [*NUNATAK, "up", "--data", str(data), "--port", "0", "--cores", "2", *words]
+    return subprocess.Popen(argv, text=True, env=environ, **streams)  # type: ignore[call-overload, no-any-return]
+
+
 def until(condition: Callable[[], T], what: str, seconds: float = 120.0) -> T:
     """Return the first true value of `condition`; fails after `seconds`, saying what was waited for."""
     end, pause = time.monotonic() + seconds, 0.02

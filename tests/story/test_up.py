@@ -20,6 +20,7 @@ from nunatak import Client
 from nunatak.client.results import DatasetStatus
 from nunatak.core.errors import Unavailable
 from nunatak.loops.signals import forward_signals
+from tests.story.installation import started_up
 
 pytestmark = pytest.mark.slow
 
@@ -48,22 +49,7 @@ class Up:
 
     def __init__(self, data: Path, *words: str) -> None:
         self.data = data
-        argv = [
-            sys.executable,
-            "-m",
-            "nunatak.cli",
-            "up",
-            "--data",
-            str(data),
-            "--port",
-            "0",
-            "--cores",
-            "2",
-            "--json",
-            *words,
-        ]
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("NUNATAK_")}
-        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environ)
+        self.process = started_up(data, "--json", *words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.started.append(self)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

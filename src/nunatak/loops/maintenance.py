@@ -69,10 +69,8 @@ class Reaper:
         """Look without a write first: there is seldom anything to take back."""
         self._watch.look()
         now = self.clock()
-        last, self._last = (
-            self._last,
-            float("-inf"),
-        )  # a look that fails is none: engines may not have been heard either
+        last = self._last
+        self._last = float("-inf")  # a look that fails is none: engines may not have been heard either
         if not 0 <= now - last <= self._gap:
             self._since = now
         more = now - self._since >= self._grace and self._reap(now)
