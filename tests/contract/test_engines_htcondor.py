@@ -742,11 +742,12 @@ def test_nothing_is_lost_when_the_schedd_is_killed(host: Host) -> None:
     names = [f"1/{job}/a#1" for job in range(4)]
     host.engine.submit([shell(name, "sleep 3; echo done") for name in names])
     host.until(lambda: host.begun(names[0]))
+    begun = [name for name in names if host.begun(name)]
     host.rig.pool.kill("condor_schedd")
-    ends = [
-        end_of(host, name) for name in names
-    ]  # one that was just beginning may be begun anew: it is told as evicted
-    assert {end.reason for end in ends} <= {Reason.OK, Reason.TERMINATED}
+    reasons = {name: end_of(host, name).reason for name in names}
+    assert {reasons[name] for name in begun} == {Reason.OK}
+    # One that was just beginning may be begun anew, and is told as evicted.
+    assert set(reasons.values()) <= {Reason.OK, Reason.TERMINATED}
     host.until(lambda: host.engine.capacity().queue > 0 and taken(host, spec("1/9/a#1")))
     assert end_of(host, "1/9/a#1").reason is Reason.OK
     assert [jobs_ever(host, name) for name in names] == [1] * 4
