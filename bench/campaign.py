@@ -53,9 +53,8 @@ class Seen:
     running: list[int] = field(default_factory=list)
     news: list[int] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
-    pages: list[float] = field(default_factory=list)
+    pages: dict[str, list[float]] = field(default_factory=lambda: {page: [] for page in PAGES})
     bare: list[float] = field(default_factory=list)
-    slowest: tuple[float, str] = (0.0, "")
 
 
 def submit(to: Connection) -> int:
@@ -70,14 +69,13 @@ def submit(to: Connection) -> int:
 
 def look(running: Installation, one: int, seen: Seen, stop: threading.Event) -> None:
     """Ask for pages ten times a second until told to stop."""
-    to, pages = running.connect(), cycle(page.format(one=one) for page in PAGES)
+    to, pages = running.connect(), cycle(PAGES)
     while not stop.wait(0.05):
-        for path, spent in (("/healthz", seen.bare), (next(pages), seen.pages)):
+        page = next(pages)
+        for path, spent in (("/healthz", seen.bare), (page, seen.pages[page])):
             begin = time.perf_counter()
-            to.get(path)
+            to.get(path.format(one=one))
             spent.append((time.perf_counter() - begin) * 1000)
-            if spent is seen.pages:
-                seen.slowest = max(seen.slowest, (spent[-1], path))
 
 
 def count(running: Installation, parts: list[Part], seen: Seen, until: float) -> None:
@@ -142,10 +140,10 @@ def tell(running: Installation, seen: Seen, begin: float, end: float, shares: di
     say(f"{name}: places in use at the least", 100 * min(seen.running) / places, "%", ">= 95", cores=shares, rate=rate)
     say(f"{name}: reports of ends behind, p95 of its second half", late, "s", f"<= {early + 1:.3g}", early)
     say(f"{name}: reports about nodes not looked at, most", max(seen.news), "rows", "< 1000")
-    bare = percentile(seen.bare, 0.99)
-    page = seen.slowest[1]
-    say(f"{name}: pages, p99", percentile(seen.pages, 0.99), "ms", "< 50", bare, slowest=page, n=len(seen.pages))
-    say(f"{name}: pages, median", statistics.median(seen.pages), "ms", "-", statistics.median(seen.bare))
+    bare, spent = percentile(seen.bare, 0.99), [spent for page in PAGES for spent in seen.pages[page]]
+    each = {page: [round(percentile(seen.pages[page], part), 1) for part in (0.5, 0.95, 1.0)] for page in PAGES}
+    say(f"{name}: pages, p99", percentile(spent, 0.99), "ms", "< 50", bare, n=len(spent), median_p95_most=each)
+    say(f"{name}: pages, median", statistics.median(spent), "ms", "-", statistics.median(seen.bare))
     say(f"{name}: memory of all but the database", max(seen.memory), "MB", "< 1200")
 
 

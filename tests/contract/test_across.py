@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from nunatak.core.address import parse
 from nunatak.core.clock import ManualClock
 from nunatak.core.work import Reason
@@ -65,6 +67,26 @@ def test_a_site_has_its_engines_and_what_they_hold(world: World) -> None:
         (site,) = sites(tx, Held(), world.clock())
     assert (site["site"], site["alive"], site["queued"], site["running"]) == ("here", 1, 2, 0)
     assert site["engines"][0]["alive"]
+
+
+def test_what_engines_hold_is_counted_seldom_where_it_is_much(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nunatak.tasks.sites.FEW", 1)
+    monkeypatch.setattr("nunatak.tasks.sites.EACH", 5.0)
+    world.submit(chain(4, 1))
+    held = Held()
+
+    def counted() -> int:
+        with world.database.read() as tx:
+            return sum(held.of(tx, world.clock()).values())
+
+    world.claim(1)
+    assert counted() == 1
+    world.claim(1)
+    assert counted() == 2, "one was few"
+    world.claim(1)
+    assert counted() == 2
+    world.clock.advance(10.0)
+    assert counted() == 3
 
 
 def test_conditions_hold_one_after_the_other(world: World) -> None:

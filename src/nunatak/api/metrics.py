@@ -64,7 +64,8 @@ class Metrics:
     def _look(self, services: Services) -> None:
         with services.database.read() as tx:
             row = TOTALS(tx)[0]
-            engines = lists.engines(tx, services.clock())
+            now = services.clock()
+            engines = lists.engines(tx, now, services.held.of(tx, now))
         for state in STATES:
             self.tasks.labels(state).set(int(getattr(row, state)))
         self.engines.labels("true").set(sum(engine["alive"] for engine in engines))

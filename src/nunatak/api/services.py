@@ -14,6 +14,7 @@ from nunatak.storage.protocol import Storage
 from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs import LogStore
+from nunatak.tasks.sites import Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +55,5 @@ class Services:
     metrics: bool = True  # whether /metrics is served
     limits: Limits = field(default_factory=Limits)
     rules: Rules = field(default_factory=Rules)  # of fair share
+    held: Held = field(default_factory=Held)  # by engines
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -12,13 +12,13 @@ from nunatak.core.states import LEASED_STATES, TaskState
 from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.db.statement import Row
-from nunatak.tasks import lasting, waiting
+from nunatak.tasks import lasting, offers, waiting
 from nunatak.tasks import look_store as store
 from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.hindrance import Hindrance, What, ranked
 from nunatak.tasks.look import RULES, Page, Plain, dataset_status, job_status, locate, name_of, task_status
-from nunatak.tasks.outlook import outlook, stuck
+from nunatak.tasks.outlook import evidence_of, outlook, stuck
 
 S = TaskState
 
@@ -111,14 +111,16 @@ def why(
 def _why_dataset(tx: Connection, contexts: Contexts, context: Context, rules: Rules, now: float) -> Plain:
     """Say what holds a dataset back, the worst first, then when it will be done."""
     plain = dataset_status(tx, contexts, context.dataset)
-    ready = waiting.of_dataset(waiting.scene(tx, contexts, rules, now), context) if plain["tasks"]["ready"] else []
-    found = ranked([*_counted(context, plain), *ready])
+    scene = waiting.scene(tx, contexts, rules, now) if plain["tasks"]["ready"] else None
+    found = ranked([*_counted(context, plain), *(waiting.of_dataset(scene, context) if scene else ())])
     reasons = [text for item in found for text in item.texts]
     if plain["state"] == "done":
         reasons.append("every task is done")
     else:
-        reasons += [item.text for item in lasting.warnings(tx, context, now)]
-        reasons.append(outlook(tx, contexts, context, plain, rules, now).text)
+        evidence = evidence_of(tx, context.dataset)
+        places = lasting.places(tx, scene.engines if scene else offers.alive(tx, now))
+        reasons += [item.text for item in lasting.of_evidence(context, evidence, places)]
+        reasons.append(outlook(tx, contexts, context, plain, rules, now, evidence).text)
     if plain["closed"]:
         reasons.append(f"no new jobs: {plain['reason']}")
     return {"address": str(context.dataset), "state": plain["state"], "sentence": reasons[0], "reasons": reasons}

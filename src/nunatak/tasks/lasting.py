@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection
 
-from nunatak.db.statement import Statement
+from nunatak.db.statement import Row, Statement
 from nunatak.tasks import offers
 from nunatak.tasks.context import Context
 from nunatak.tasks.learning.evidence import Evidence
@@ -30,11 +30,11 @@ def half_life(wall: float, ends: int) -> float:
     return math.log(2) * wall / ends if ends >= KNOWN and wall > 0 else math.inf
 
 
-def places(tx: Connection, now: float) -> list[Place]:
-    """Return the sites that have engines: how soon they evict, and how long their longest engine lets an attempt run."""
+def places(tx: Connection, engines: Iterable[Row]) -> list[Place]:
+    """Return the sites of these engines: how soon they evict, and how long their longest engine lets an attempt run."""
     kept = {row.site: half_life(row.wall, int(row.ends)) for row in SITES(tx)}
     longest: dict[str, float] = {}
-    for row in offers.alive(tx, now):
+    for row in engines:
         time = float(json.loads(row.capacity)["total"]["time"])
         longest[row.site] = max(longest.get(row.site, 0.0), time)
     return [Place(site, kept.get(site, math.inf), time) for site, time in sorted(longest.items())]
@@ -42,7 +42,7 @@ def places(tx: Connection, now: float) -> list[Place]:
 
 def warnings(tx: Connection, context: Context, now: float) -> list[TooLong]:
     """Return the tasks of a dataset that are too long for every site there is, with what the kindest of them does to them."""
-    return of_evidence(context, evidence_of(tx, context.dataset), places(tx, now))
+    return of_evidence(context, evidence_of(tx, context.dataset), places(tx, offers.alive(tx, now)))
 
 
 def of_evidence(context: Context, evidence: Mapping[int, Evidence], sites: list[Place]) -> list[TooLong]:

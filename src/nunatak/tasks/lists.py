@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,6 +17,7 @@ from nunatak.datasets.progress import job_state
 from nunatak.tasks import look_store as store
 from nunatak.tasks.context import Context
 from nunatak.tasks.look import Page, Plain, counts_of, ended_attempt, head, locate, name_of
+from nunatak.tasks.sites import Load
 
 S = TaskState
 
@@ -150,10 +151,8 @@ def last_attempts(tx: Connection, context: Context, *, after: str = "", limit: i
     return {"items": [ended_attempt(context, row) for row in page], "next": following}
 
 
-def engines(tx: Connection, now: float, load: Mapping[tuple[int, str], int] | None = None) -> list[Plain]:
-    """Return every engine with what it holds: as in `load`, by engine and state, or else counted now."""
-    if load is None:
-        load = {(row.engine, row.state): row.n for row in store.ENGINE_LOAD(tx)}
+def engines(tx: Connection, now: float, load: Load) -> list[Plain]:
+    """Return every engine with what it holds."""
     return [
         {
             "name": row.name,

@@ -51,9 +51,15 @@ class Outlook:
 
 
 def outlook(
-    tx: Connection, contexts: Contexts, context: Context, plain: Mapping[str, Any], rules: Rules, now: float
+    tx: Connection,
+    contexts: Contexts,
+    context: Context,
+    plain: Mapping[str, Any],
+    rules: Rules,
+    now: float,
+    evidence: Mapping[int, Evidence] | None = None,
 ) -> Outlook:
-    """Return when a dataset is done, given its status."""
+    """Return when a dataset is done, given its status; `evidence` is what was seen of its tasks, if it was read already."""
     counts = _by_number(context, plain)
     needy, lost = stuck(context, plain)
     left = sum(sum(c[state] for state in ("waiting", "ready", "queued", "running")) for c in counts.values())
@@ -64,7 +70,7 @@ def outlook(
         return Outlook(None, "it is held: no time can be told until it is released", needy)
     if left <= 0:
         return Outlook(None, f"nothing goes on by itself: {needy} tasks failed or are held and need you", needy)
-    evidence = evidence_of(tx, context.dataset)
+    evidence = evidence_of(tx, context.dataset) if evidence is None else evidence
     slots = _slots(tx, contexts, context, counts, evidence, rules, now)
     if slots <= 0:
         return Outlook(None, "no time can be told: no engine that is running could take what is ready", needy)

@@ -16,28 +16,34 @@ from nunatak.db.statement import Row, Statement
 from nunatak.tasks import look_store, store
 from nunatak.tasks.look import Plain
 
-AGE = 5.0
-"""Seconds for which it is remembered what engines hold: counting goes over all that is under way."""
+FEW = 2000
+"""Tasks under way that are counted whenever somebody asks."""
+EACH = 0.0002
+"""Seconds for which the count of more is kept, for each of them: that of 50,000 for ten seconds."""
 NODES = Statement(
     "SELECT site, COUNT(*) AS n, SUM(CASE WHEN standing IS NULL THEN 0 ELSE 1 END) AS standing FROM health"
     " WHERE kind = 'node' GROUP BY site ORDER BY site"
 )
 AMOUNTS = ("cpu", "gpu", "memory", "disk")
 
+Load = Mapping[tuple[int, str], int]
+"""How many tasks there are by engine and state."""
+
 
 class Held:
-    """How many tasks each engine holds by state, as of a few seconds ago."""
+    """How many tasks each engine holds by state; where they are many, as of a few seconds ago: counting goes over all."""
 
-    def __init__(self, age: float = AGE) -> None:
+    def __init__(self) -> None:
         """Begin with nothing read."""
         self._lock = threading.Lock()
-        self._age, self._at = age, float("-inf")
-        self._load: Mapping[tuple[int, str], int] = {}
+        self._at = float("-inf")
+        self._load: Load = {}
 
-    def of(self, tx: Connection, now: float) -> Mapping[tuple[int, str], int]:
+    def of(self, tx: Connection, now: float) -> Load:
         """Return numbers of tasks by engine and state."""
         with self._lock:
-            if not 0 <= now - self._at < self._age:
+            held = sum(self._load.values())
+            if held <= FEW or not 0 <= now - self._at < EACH * held:
                 self._load, self._at = {(row.engine, row.state): row.n for row in look_store.ENGINE_LOAD(tx)}, now
             return self._load
 
@@ -54,9 +60,7 @@ def sites(tx: Connection, held: Held, now: float) -> list[Plain]:
     return [_site(name, engines[name], nodes.get(name, (0, 0)), caps.get(name) or caps.get("")) for name in names]
 
 
-def engines_by_site(
-    tx: Connection, now: float, load: Mapping[tuple[int, str], int] = MappingProxyType({})
-) -> dict[str, list[Plain]]:
+def engines_by_site(tx: Connection, now: float, load: Load = MappingProxyType({})) -> dict[str, list[Plain]]:
     """Return every engine with what it said last, by site; `load` is how many tasks each holds by state."""
     engines: dict[str, list[Plain]] = defaultdict(list)
     for row in look_store.ENGINES(tx):
@@ -64,7 +68,7 @@ def engines_by_site(
     return engines
 
 
-def _engine(row: Row, load: Mapping[tuple[int, str], int], now: float) -> Plain:
+def _engine(row: Row, load: Load, now: float) -> Plain:
     capacity = json.loads(row.capacity)
     total, free = (Shape.from_plain(capacity[name]) for name in ("total", "free"))
     return {

@@ -11,7 +11,6 @@ from nunatak.api.services import Services
 from nunatak.simulation.aside import Aside
 from nunatak.tasks.forecasts import Forecasts
 from nunatak.tasks.log_lines import LogLines
-from nunatak.tasks.sites import Held
 from nunatak.web import errors
 from nunatak.web.assets import router as files
 from nunatak.web.live import Feeds
@@ -67,7 +66,6 @@ def create_app(services: Services) -> ShortWay:
         app.state.feeds = Feeds(services)
         app.state.forecasts = Forecasts()
         app.state.log_lines = LogLines(services.logs)
-        app.state.held = Held()
         app.state.aside = Aside(services.clock)
         errors.install(app)
 

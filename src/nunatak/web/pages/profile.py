@@ -83,11 +83,11 @@ def revoke(
 
 
 @pages.page("/about", name="page_about", template="about.html", live=True)
-def about(request: Request, services: Have) -> View:
+def about(services: Have) -> View:
     """Show whether this installation is well."""
     now = services.clock()
     with services.database.read() as tx:
-        present, engines = migrate.current(tx), lists.engines(tx, now, request.app.state.held.of(tx, now))
+        present, engines = migrate.current(tx), lists.engines(tx, now, services.held.of(tx, now))
     head = migrate.head()
     silent = [engine["name"] for engine in engines if not engine["alive"]]
     faults = [] if present == head else [f"the database is at {present}, this version needs {head}: nunatak migrate"]

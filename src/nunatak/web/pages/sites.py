@@ -38,7 +38,6 @@ AMOUNTS = {
     "/sites", name="page_sites", template="sites.html", live=True, tools={"amounts": AMOUNTS, "use_curve": use_curve}
 )
 def show(
-    request: Request,
     services: Have,
     every: Annotated[bool, Query(alias="all")] = False,
     after: Annotated[str, Query(max_length=400)] = "",
@@ -46,7 +45,7 @@ def show(
     """Show sites, engines and the nodes that are not fine; with `all`, every node that was heard of."""
     now = services.clock()
     with services.database.read() as tx:
-        found = sites.sites(tx, request.app.state.held, now)
+        found = sites.sites(tx, services.held, now)
         before = site_use.over_time(tx, now)
         health = nodes_look.every(tx, now, after, MOST_NODES) if every else nodes_look.not_fine(tx, now)
     for site in found:
