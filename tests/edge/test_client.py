@@ -15,7 +15,8 @@ from nunatak import Client
 from nunatak.client import download, login
 from nunatak.client.connection import Connection
 from nunatak.client.problems import error_of
-from nunatak.client.results import DatasetStatus, OutputFile, Submitted, TaskStatus
+from nunatak.client.results import OutputFile, Submitted
+from nunatak.client.statuses import DatasetStatus, TaskStatus
 from nunatak.core import checksums
 from nunatak.core.errors import Conflict, Invalid, NotFound, NunatakError, Refused, Unavailable
 from tests.edge.live import BROKEN, NEEDS, Live, hello, live

@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Table, select, true
 
 from nunatak import assembly
 from nunatak.client import Client
-from nunatak.client.results import DatasetStatus
+from nunatak.client.statuses import DatasetStatus
 from nunatak.core.errors import NunatakError
 from nunatak.core.settings import Settings
 from nunatak.datasets.tables import datasets

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nunatak.client.results import AttemptStatus, TaskStatus
+from nunatak.client.statuses import AttemptStatus, TaskStatus
 from nunatak.core.work import Outcome, Reason, Usage
 from nunatak.worker import build
 from tests.story.installation import Installation, installation

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nunatak.client.results import TaskStatus
+from nunatak.client.statuses import TaskStatus
 from tests.story.installation import Installation, installation, until
 
 pytestmark = pytest.mark.slow

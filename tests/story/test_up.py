@@ -17,7 +17,7 @@ from typing import ClassVar
 import pytest
 
 from nunatak import Client
-from nunatak.client.results import DatasetStatus
+from nunatak.client.statuses import DatasetStatus
 from nunatak.core.errors import Unavailable
 from nunatak.loops.signals import forward_signals
 from tests.story.installation import started_up

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from nunatak.api import idempotency, models, ownership, views
+from nunatak.api import idempotency, models, ownership
 from nunatak.api.guard import GuardedRoute
 from nunatak.api.requests import Body, Caller, Have, address_of
+from nunatak.api.views import datasets as views
 from nunatak.tasks import control
 
 router = APIRouter(prefix="/api/v1/actions", tags=["actions"], route_class=GuardedRoute)

@@ -9,12 +9,14 @@ from fastapi import APIRouter, Header, Query, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from nunatak.api import content, views
+from nunatak.api import content
 from nunatak.api.datasets import with_url
 from nunatak.api.guard import GuardedRoute
 from nunatak.api.models import NO_NUL
 from nunatak.api.requests import AddressText, After, Have, Limit, address_of, answer, page_after
 from nunatak.api.services import Services
+from nunatak.api.views import answers
+from nunatak.api.views import looking as views
 from nunatak.core.address import Address
 from nunatak.core.errors import Invalid, NotFound
 from nunatak.tasks import errors, explain, lists, look, snapshot
@@ -49,7 +51,7 @@ def get_status(address: AddressText, request: Request, services: Have) -> Respon
     return answer(with_url(request, plain) if wanted.level == "dataset" else plain)
 
 
-@router.get("/history/{address:path}", name="get_history", response_model=views.Page, summary="What happened")
+@router.get("/history/{address:path}", name="get_history", response_model=answers.Page, summary="What happened")
 def get_history(address: AddressText, services: Have, limit: Limit = 100, after: After = "") -> Response:
     """Return actions and attempts, oldest first."""
     wanted = address_of(address)
@@ -82,7 +84,9 @@ def get_snapshot(address: AddressText, services: Have) -> Response:
         return answer(snapshot.snapshot(tx, services.contexts, context, services.clock()))
 
 
-@router.get("/errors/{address:path}", name="get_errors", response_model=views.Items, summary="What went wrong, grouped")
+@router.get(
+    "/errors/{address:path}", name="get_errors", response_model=answers.Items, summary="What went wrong, grouped"
+)
 def get_errors(address: AddressText, services: Have) -> Response:
     """Group the tasks that need a person by what went wrong, the largest group first."""
     wanted = address_of(address, "dataset", "job", "task")
@@ -141,7 +145,7 @@ def _decoded(part: LogSlice) -> tuple[str, int]:
     return text, len(part.data) - left
 
 
-@router.get("/files/{address:path}", name="list_files", response_model=views.Page, summary="Recorded outputs")
+@router.get("/files/{address:path}", name="list_files", response_model=answers.Page, summary="Recorded outputs")
 def list_files(address: AddressText, services: Have, limit: Limit = 100, after: After = "") -> Response:
     """Return the outputs of done tasks below an address; one task's outputs are never split between pages."""
     wanted = address_of(address, "dataset", "job", "task")

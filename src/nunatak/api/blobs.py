@@ -9,9 +9,10 @@ from anyio import from_thread
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from nunatak.api import models, views
+from nunatak.api import models
 from nunatak.api.guard import GuardedRoute
 from nunatak.api.requests import Have, answer
+from nunatak.api.views import recipes as views
 
 router = APIRouter(prefix="/api/v1/blobs", tags=["blobs"], route_class=GuardedRoute)
 

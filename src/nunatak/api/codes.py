@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from nunatak.accounts import sessions, tokens
-from nunatak.api import views
 from nunatak.api.guard import GuardedRoute
 from nunatak.api.requests import Caller, Have, answer
+from nunatak.api.views import accounts as views
 from nunatak.core.clock import iso
 
 router = APIRouter(prefix="/api/v1/sign-in-codes", tags=["tokens"], route_class=GuardedRoute)

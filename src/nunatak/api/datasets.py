@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Query, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from nunatak.api import idempotency, models, ownership, views
+from nunatak.api import idempotency, models, ownership
 from nunatak.api.events import watch
 from nunatak.api.fast import FastRoute
 from nunatak.api.guard import GuardedRoute
@@ -29,6 +29,8 @@ from nunatak.api.requests import (
 )
 from nunatak.api.services import Services
 from nunatak.api.shared import shared_of
+from nunatak.api.views import answers, recipes
+from nunatak.api.views import datasets as views
 from nunatak.core.clock import iso
 from nunatak.core.errors import Conflict, Invalid, NotFound
 from nunatak.datasets import store
@@ -173,7 +175,7 @@ def _check_match(given: str | None, present: str) -> None:
         raise Conflict("it was changed since you read it", code="changed", hint="read it again, then change it")
 
 
-@router.get("/{dataset}/recipe", name="get_recipe", response_model=views.RecipeView, summary="Recipe and revisions")
+@router.get("/{dataset}/recipe", name="get_recipe", response_model=recipes.RecipeView, summary="Recipe and revisions")
 def get_recipe(dataset: Number, services: Have) -> Response:
     """Return the recipe as written and as checked."""
     with services.database.read() as tx:
@@ -233,7 +235,7 @@ def split_dataset(
     return answered
 
 
-@router.get("/{dataset}/jobs", name="list_jobs", response_model=views.Page, summary="List jobs")
+@router.get("/{dataset}/jobs", name="list_jobs", response_model=answers.Page, summary="List jobs")
 def list_jobs(dataset: Number, services: Have, state: State = "", limit: Limit = 100, after: After = "") -> Response:
     """Return jobs in order with their states."""
     with services.database.read() as tx:
@@ -241,7 +243,7 @@ def list_jobs(dataset: Number, services: Have, state: State = "", limit: Limit =
         return answer(lists.jobs(tx, context, state=state, after=page_after(after), limit=limit))
 
 
-@router.get("/{dataset}/tasks", name="list_tasks", response_model=views.Page, summary="List touched tasks")
+@router.get("/{dataset}/tasks", name="list_tasks", response_model=answers.Page, summary="List touched tasks")
 def list_tasks(
     dataset: Number, services: Have, state: State = "", task: Word = "", limit: Limit = 100, after: After = ""
 ) -> Response:

@@ -16,9 +16,10 @@ from pydantic.json_schema import models_json_schema
 
 from nunatak import __version__
 from nunatak.accounts import policy
-from nunatak.api import batches, views
+from nunatak.api import batches
 from nunatak.api.metrics import Metrics
 from nunatak.api.problems import MEDIA_TYPE, TITLES
+from nunatak.api.views import answers
 
 REF = "#/components/schemas/{model}"
 ALWAYS = (401, 403, 413, 422, 503)
@@ -50,7 +51,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    _, problem = models_json_schema([(views.Problem, "serialization")], ref_template=REF)
+    _, problem = models_json_schema([(answers.Problem, "serialization")], ref_template=REF)
     schemas.update(problem["$defs"])
     for adapter, _ in batches.BODIES.values():
         schema = adapter.json_schema(ref_template=REF)

@@ -8,12 +8,14 @@ from fastapi import APIRouter, Path, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from nunatak.api import batches, keys, views
+from nunatak.api import batches, keys
 from nunatak.api.batches import body_of
 from nunatak.api.exclusion import nodes_plain
 from nunatak.api.fast import FastRoute
 from nunatak.api.requests import Body, Have, address_of, answer, page_after, ready
 from nunatak.api.shared import Claim, shared_of
+from nunatak.api.views import answers
+from nunatak.api.views import engines as views
 from nunatak.core.clock import iso
 from nunatak.core.errors import Invalid
 from nunatak.core.work import Grouping, Shape
@@ -27,7 +29,7 @@ EngineName = Annotated[
 ]
 
 
-@router.get("", name="list_engines", response_model=views.Items, summary="Every engine and what it holds")
+@router.get("", name="list_engines", response_model=answers.Items, summary="Every engine and what it holds")
 def list_engines(services: Have) -> Response:
     """Return the engines in order of their names. Where they hold thousands of tasks, the counts may be ten seconds old."""
     with services.database.read() as tx:

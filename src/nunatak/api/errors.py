@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from nunatak.api import views
 from nunatak.api.guard import GuardedRoute
 from nunatak.api.models import NO_NUL
 from nunatak.api.requests import Have, answer
+from nunatak.api.views import looking as views
 from nunatak.tasks import across
 from nunatak.tasks.across import Wish
 

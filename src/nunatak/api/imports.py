@@ -7,9 +7,10 @@ from dataclasses import asdict
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from nunatak.api import models, views
+from nunatak.api import models
 from nunatak.api.guard import GuardedRoute
 from nunatak.api.requests import answer
+from nunatak.api.views import recipes as views
 
 router = APIRouter(prefix="/api/v1/import", tags=["datasets"], route_class=GuardedRoute)
 

@@ -10,10 +10,11 @@ from fastapi import APIRouter, Path, Request
 from sqlalchemy import text
 from starlette.responses import Response
 
-from nunatak.api import models, views
+from nunatak.api import models
 from nunatak.api.datasets import plan_of
 from nunatak.api.guard import GuardedRoute
 from nunatak.api.requests import Caller, Have, answer, dumps
+from nunatak.api.views import accounts, answers, recipes
 from nunatak.core.clock import iso
 from nunatak.core.errors import NotFound, Unavailable
 from nunatak.datasets import store
@@ -25,13 +26,13 @@ router = APIRouter(tags=["server"], route_class=GuardedRoute)
 API = "/api/v1"
 
 
-@router.get("/healthz", name="healthz", response_model=views.Health, summary="Alive")
+@router.get("/healthz", name="healthz", response_model=answers.Health, summary="Alive")
 async def healthz() -> Response:
     """Answer while the process is alive."""
     return answer({"status": "ok"})
 
 
-@router.get("/readyz", name="readyz", response_model=views.Health, summary="Ready")
+@router.get("/readyz", name="readyz", response_model=answers.Health, summary="Ready")
 def readyz(services: Have) -> Response:
     """Answer 200 when the database is there and of this version, and this server is not on its way out."""
     if services.stopping.is_set():
@@ -67,7 +68,7 @@ def openapi(request: Request) -> Response:
     return answer(request.app.openapi())
 
 
-@router.get(f"{API}/whoami", name="whoami", response_model=views.WhoAmI, summary="Who am I")
+@router.get(f"{API}/whoami", name="whoami", response_model=accounts.WhoAmI, summary="Who am I")
 def whoami(caller: Caller) -> Response:
     """Return whom the token speaks for, and what it is good for."""
     return answer({"name": caller.name, "scopes": sorted(caller.scopes), "expires": iso(caller.expires)})
@@ -86,7 +87,7 @@ def recipe_schema() -> Response:
     return Response(_schema(), headers={"Cache-Control": "private, max-age=3600"}, media_type="application/json")
 
 
-@router.post(f"{API}/recipes/check", name="check_recipe", response_model=views.Checked, summary="Check a recipe")
+@router.post(f"{API}/recipes/check", name="check_recipe", response_model=recipes.Checked, summary="Check a recipe")
 def check_recipe(sent: models.RecipeToCheck, services: Have) -> Response:
     """Check a recipe without submitting it: 422 with every problem at its place, or what it says."""
     plan = plan_of(services, sent)
@@ -96,7 +97,7 @@ def check_recipe(sent: models.RecipeToCheck, services: Have) -> Response:
     return answer(found)
 
 
-@router.get(f"{API}/recipes/{{digest}}", name="get_plan", response_model=views.PlanView, summary="A checked recipe")
+@router.get(f"{API}/recipes/{{digest}}", name="get_plan", response_model=recipes.PlanView, summary="A checked recipe")
 def get_plan(digest: Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", examples=["0" * 64])], services: Have) -> Response:
     """Return a checked recipe by its content hash; it never changes."""
     with services.database.read() as tx:

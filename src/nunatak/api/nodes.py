@@ -8,9 +8,10 @@ from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from nunatak.api import idempotency, models, views
+from nunatak.api import idempotency, models
 from nunatak.api.guard import GuardedRoute
 from nunatak.api.requests import Body, Caller, Have, Limit, answer
+from nunatak.api.views import nodes as views
 from nunatak.tasks import nodes, nodes_look
 from nunatak.tasks.health.events import Node
 

@@ -7,9 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from nunatak.api import models, views
+from nunatak.api import models
 from nunatak.api.guard import GuardedRoute
 from nunatak.api.requests import Caller, Have, answer
+from nunatak.api.views import accounts as views
+from nunatak.api.views import answers
 from nunatak.tasks import shares
 from nunatak.tasks.shares import OwnerKind, Share
 
@@ -21,7 +23,7 @@ Name = Annotated[
 ]
 
 
-@router.get("", name="list_shares", response_model=views.Items, summary="Weights, caps, use and parts of all")
+@router.get("", name="list_shares", response_model=answers.Items, summary="Weights, caps, use and parts of all")
 def list_shares(services: Have) -> Response:
     """Return every rule, and every group and user that used something or wants something."""
     with services.database.read() as tx:

@@ -13,9 +13,10 @@ from starlette.responses import Response
 from nunatak.accounts import tokens
 from nunatak.accounts.repeats import Answer
 from nunatak.accounts.tokens import DAY, Token
-from nunatak.api import idempotency, models, views
+from nunatak.api import idempotency, models
 from nunatak.api.guard import GuardedRoute, bearer
 from nunatak.api.requests import After, Body, Caller, Have, Limit, answer, dumps, page_after
+from nunatak.api.views import accounts as views
 from nunatak.core.clock import iso
 
 router = APIRouter(prefix="/api/v1/tokens", tags=["tokens"], route_class=GuardedRoute)

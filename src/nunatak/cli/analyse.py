@@ -14,7 +14,7 @@ from nunatak.core.units import memory_text
 
 if TYPE_CHECKING:
     from nunatak.client import Client
-    from nunatak.client.results import Status
+    from nunatak.client.statuses import Status
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from nunatak.cli.show import dataset_lines, show_status
 from nunatak.cli.talk import out_json, say
-from nunatak.client.results import DatasetStatus, Status
+from nunatak.client.statuses import DatasetStatus, Status
 
 
 def follow(changes: Iterator[Status], as_json: bool) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from nunatak.client.results import SHOWN, Counts, DatasetStatus
+from nunatak.client.statuses import SHOWN, Counts, DatasetStatus
 
 COLOURS = {
     "done": "#117733", "running": "#4477aa", "queued": "#88ccee", "ready": "#ddcc77", "waiting": "#dddddd",

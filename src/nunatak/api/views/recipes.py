@@ -1,0 +1,67 @@
+"""The forms of answers about recipes and the files they bring."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nunatak.api.views.answers import View
+
+
+class Checked(View):
+    """What a recipe says; `dry_run` has every task of the job asked for."""
+
+    name: str
+    jobs: int
+    tasks: list[str]
+    dry_run: list[dict[str, Any]] | None = None
+
+
+class PlanView(View):
+    """A checked recipe; never changes."""
+
+    digest: str
+    plan: dict[str, Any]
+
+
+class RecipeView(View):
+    """A dataset's recipe as written and as checked, and its revisions."""
+
+    digest: str
+    revision: int
+    filename: str
+    source: str
+    plan: dict[str, Any]
+    revisions: list[dict[str, Any]]
+
+
+class Finding(View):
+    """What there is to say about a configuration that was imported."""
+
+    kind: str
+    path: str
+    message: str
+    hint: str
+
+
+class ImportedRecipe(View):
+    """A recipe made of another system's configuration; `sources` are files beside it that the recipe needs as well."""
+
+    text: str
+    mode: str
+    jobs: int
+    files: dict[str, str]
+    sources: list[str]
+    findings: list[Finding]
+
+
+class Missing(View):
+    """Checksums of files that are not there."""
+
+    missing: list[str]
+
+
+class Blob(View):
+    """A file that is now kept."""
+
+    sha256: str
+    size: int

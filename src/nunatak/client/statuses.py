@@ -1,0 +1,164 @@
+"""What the client says of where a dataset, job, task or attempt is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from nunatak.client.results import MOMENT, Plain, Result
+
+
+def _table(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda plain: {name: read(value) for name, value in plain.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts(Result):
+    """How many tasks are in each state."""
+
+    total: int = 0
+    waiting: int = 0
+    ready: int = 0
+    queued: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCounts(Result):
+    """How many jobs are in each state."""
+
+    total: int = 0
+    open: int = 0
+    done: int = 0
+    failed: int = 0
+    held: int = 0
+
+
+NO_TASKS, NO_JOBS = Counts(plain={}), JobCounts(plain={})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status(Result):
+    """Where a dataset, job, task or attempt is."""
+
+    address: str
+    state: str
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether nothing more happens by itself."""
+        return self.state in ("done", "failed", "held", "ended")
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self.address}: {self.state}"
+
+    def __repr__(self) -> str:
+        """Say it in one line, as in a notebook."""
+        return f"<{self}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DatasetStatus(Status):
+    """Where a dataset is: states, and how many jobs and tasks are in each."""
+
+    dataset: int
+    name: str = ""
+    owner: str = ""
+    team: str = ""
+    priority: float = 1.0
+    revision: int = 1
+    held: bool = False
+    closed: bool = False
+    reason: str | None = None
+    created: datetime | None = field(default=None, metadata=MOMENT)
+    ended: datetime | None = field(default=None, metadata=MOMENT)
+    url: str = ""
+    jobs: JobCounts = field(default=NO_JOBS, metadata={"read": JobCounts.of})
+    tasks: Counts = field(default=NO_TASKS, metadata={"read": Counts.of})
+    per_task: Mapping[str, Counts] = field(default_factory=dict, metadata={"read": _table(Counts.of)})
+    used: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)  # asked against used, of `status` alone
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        counts = [f"{count} {state}" for state in SHOWN if (count := getattr(self.tasks, state))]
+        said = f"{self.address} {self.name}: {self.state}, {self.jobs.done} of {self.jobs.total} jobs done"
+        return f"{said} (tasks: {', '.join(counts)})" if counts else said
+
+    def _repr_html_(self) -> str:
+        """Show a table with bars in a notebook."""
+        from nunatak.client.notebook import dataset_html
+
+        return dataset_html(self)
+
+
+SHOWN = ("done", "running", "queued", "ready", "waiting", "held", "failed")
+"""The states of tasks in the order they are shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class JobStatus(Status):
+    """Where a job is."""
+
+    dataset: int
+    job: int
+    tasks: Counts = field(default=NO_TASKS, metadata={"read": Counts.of})
+    per_task: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class AttemptStatus(Status):
+    """One try of a task: when, where, how it ended and what it used (seconds, bytes)."""
+
+    number: int = 0
+    engine: str | None = None
+    site: str | None = None
+    host: str | None = None
+    claimed: datetime | None = field(default=None, metadata=MOMENT)
+    started: datetime | None = field(default=None, metadata=MOMENT)
+    ended: datetime | None = field(default=None, metadata=MOMENT)
+    reason: str | None = None
+    verdict: str | None = None
+    action: str | None = None
+    message: str | None = None
+    exit: int | None = None
+    signal: int | None = None
+    wall: float | None = None
+    cpu: float | None = None
+    memory: int | None = None
+    disk: int | None = None
+    gpu: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class TaskStatus(Status):
+    """Where a task is, with its attempts."""
+
+    dataset: int
+    task: str
+    job: int | None = None
+    reason: str | None = None
+    attempt: int = 0
+    tries: int = 0
+    since: datetime | None = field(default=None, metadata=MOMENT)
+    not_before: datetime | None = field(default=None, metadata=MOMENT)
+    host: str | None = None
+    engine: str | None = None
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    attempts: tuple[AttemptStatus, ...] = field(
+        default=(), metadata={"read": lambda rows: tuple(AttemptStatus.of(row) for row in rows)}
+    )
+
+
+def status_of(plain: Plain) -> Status:
+    """Read the status of whatever it is of."""
+    if "jobs" in plain:
+        return DatasetStatus.of(plain)
+    if "number" in plain:
+        return AttemptStatus.of(plain)
+    return TaskStatus.of(plain) if "task" in plain else JobStatus.of(plain)
