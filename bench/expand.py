@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 
 from nunatak.core.work import Command, Environment, Input, Output, TaskSpec
-from nunatak.datasets.expand import Recorded, expand
+from nunatak.datasets.expand import expand
+from nunatak.datasets.program import Recorded
 from nunatak.datasets.recipe import Manifest, compile_recipe
 from nunatak.datasets.template import Scope, compile_template
 

@@ -12,8 +12,9 @@ from nunatak.core.work import Shape
 from nunatak.datasets.plan import CommandPlan, Plan, TaskPlan
 from nunatak.engines.fates import Habit, LogNormal, Place
 from nunatak.engines.simulated import SimulatedEngine
-from nunatak.simulation.campaign import Campaign, Resource
+from nunatak.simulation.campaign import Campaign
 from nunatak.simulation.house import House
+from nunatak.simulation.resources import Resource
 from nunatak.simulation.results import Observer, results
 
 JOBS, CHAIN, SLOTS = 20_000, 5, 1000

@@ -13,8 +13,9 @@ import pytest
 from nunatak.core.address import ONCE
 from nunatak.core.errors import Invalid
 from nunatak.core.work import Checkpoint, Input, TaskSpec
-from nunatak.datasets.expand import Recorded, dry_run, expand, shape_of
+from nunatak.datasets.expand import dry_run, expand, shape_of
 from nunatak.datasets.plan import Plan, StoredFile
+from nunatak.datasets.program import Recorded
 from nunatak.datasets.recipe import Manifest, compile_recipe
 
 CHAIN = """\

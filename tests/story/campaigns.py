@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from nunatak.core.work import Shape
 from nunatak.datasets.plan import Plan, Retry
 from nunatak.engines.fates import Habit, Law, LogNormal, Place
-from nunatak.simulation.campaign import Campaign, Resource
+from nunatak.simulation.campaign import Campaign
+from nunatak.simulation.resources import Resource
 from nunatak.simulation.results import Observer
 from nunatak.tasks import invariants
 from tests.contract.world import task

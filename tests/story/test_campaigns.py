@@ -10,7 +10,8 @@ import pytest
 from nunatak.core.work import Shape
 from nunatak.engines.fates import LogNormal, Pareto, Place
 from nunatak.engines.hosts import Fault
-from nunatak.simulation.campaign import HOUR, Campaign, Resource
+from nunatak.simulation.campaign import HOUR, Campaign
+from nunatak.simulation.resources import Resource
 from nunatak.simulation.results import Results, results, words
 from nunatak.tasks.tables import attempts
 from tests.story.campaigns import ASKED, SLOT, campaign, line, mean_of, pool

@@ -15,8 +15,8 @@ from nunatak.cli.talk import AsJson, Where, out, out_json, say
 from nunatak.core.errors import Invalid
 
 if TYPE_CHECKING:
-    from nunatak.simulation.campaign import Resource
     from nunatak.simulation.copy import Rule
+    from nunatak.simulation.resources import Resource
 
 app = typer.Typer(rich_markup_mode=None)
 

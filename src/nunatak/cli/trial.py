@@ -22,11 +22,12 @@ from nunatak.core.address import ONCE
 from nunatak.core.errors import Conflict, Invalid
 from nunatak.core.units import memory_text, time_text
 from nunatak.core.work import FileRecord, Outcome, Reason, TaskSpec
-from nunatak.datasets.expand import Recorded, expand
+from nunatak.datasets.expand import expand
 from nunatak.datasets.gather import read_shipped
 from nunatak.datasets.graph import Graph
 from nunatak.datasets.places import blob
 from nunatak.datasets.plan import Plan
+from nunatak.datasets.program import Recorded
 from nunatak.worker.build import unpack
 
 DATASET = 1

@@ -12,9 +12,9 @@ from nunatak.core.units import memory_text, time_text
 from nunatak.core.work import Input, Output, Shape
 from nunatak.datasets.commands import shell_parts
 from nunatak.datasets.draft import Draft
-from nunatak.datasets.expand import Program, TaskProgram, Where
 from nunatak.datasets.names import Namer, Stage, Written
 from nunatak.datasets.plan import GROWING, Plan
+from nunatak.datasets.program import Program, TaskProgram, Where
 from nunatak.datasets.report import Report, quoted
 from nunatak.datasets.shape import need
 from nunatak.datasets.shelf import Shelf

@@ -11,12 +11,13 @@ from typing import Any
 
 from nunatak.core.errors import Invalid
 from nunatak.iceprod.bounds import MOST_TEXT, Meter, refuse
-from nunatak.iceprod.deferred import UNKNOWN, Deferred, Mixed, Partial, depends, literal, template
+from nunatak.iceprod.deferred import UNKNOWN, Deferred, Mixed, depends, literal, template
 from nunatak.iceprod.exact import coerce
 from nunatak.iceprod.expansion import EXACT, STRICT, expand
 from nunatak.iceprod.findings import Findings, Path
 from nunatak.iceprod.levels import ENVIRONMENT, surroundings
 from nunatak.iceprod.names import Names
+from nunatak.iceprod.partial import Partial
 
 SAMPLES = (0, 1, 7, 123)
 """Jobs for which the two modes are compared, beside the last."""

@@ -8,8 +8,9 @@ from nunatak.client.engine import Claim, EngineClient, Registration
 from nunatak.core.address import ONCE, parse
 from nunatak.core.errors import Invalid, NotFound, NunatakError
 from nunatak.core.work import Outcome, Reason, Series, Shape, TaskSpec
-from nunatak.datasets.expand import Order, Recorded, expand
+from nunatak.datasets.expand import expand
 from nunatak.datasets.plan import Plan
+from nunatak.datasets.program import Order, Recorded
 
 MOST_PLANS = 1000
 """Plans kept; the one used longest ago goes first. Claims go round all datasets: with fewer each claim would fetch plans."""

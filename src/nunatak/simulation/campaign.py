@@ -10,26 +10,25 @@ import heapq
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from nunatak.core.address import Address
 from nunatak.core.clock import ManualClock
 from nunatak.core.states import TaskState
 from nunatak.core.work import Environment, Reason, Shape, TaskSpec, Usage
 from nunatak.datasets.plan import Plan
-from nunatak.engines.fates import Habit, Place, fates_of
-from nunatak.engines.protocol import ALL_FINE, Change, Handle, Nodes, What
+from nunatak.engines.fates import Habit, fates_of
+from nunatak.engines.protocol import Change, Handle, Nodes, What
 from nunatak.engines.simulated import SimulatedEngine
 from nunatak.engines.slots import excess
 from nunatak.engines.world import World
 from nunatak.loops.maintenance import Loop
 from nunatak.simulation.house import House
+from nunatak.simulation.resources import Carrier, Out, Resource
 from nunatak.tasks.claim import Claimed
-from nunatak.tasks.judging import Key
 from nunatak.tasks.report import Batch, Ended, Started
-from nunatak.tasks.sharing.fits import Offer
 
 SET = 500
 """Tasks claimed and outcomes reported at a time, as engine hosts do."""
@@ -47,57 +46,6 @@ _NOTHING = Environment()
 
 Habits = Callable[[int, int, str], Habit]
 """Returns the habit of a task by dataset, job (-1: once a dataset) and name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """An engine of a campaign: `slots` machines (or parts of machines) with `slot` each, and what they do to attempts.
-
-    `pool` is what all of them have together, where that is not their sum.
-    """
-
-    name: str
-    site: str
-    slots: int
-    slot: Shape
-    place: Place = field(default_factory=Place)
-    pool: Shape | None = None
-
-    @property
-    def offer(self) -> Offer:
-        """Return what it shows when it claims."""
-        return Offer(self.slot, self.site, engine=self.name)
-
-    @property
-    def total(self) -> Shape:
-        """Return the whole pool's resources."""
-        if self.pool:
-            return self.pool
-        of, n = self.slot, self.slots
-        return Shape(of.cpu * n, of.gpu * n, of.memory * n, of.disk * n, of.time, of.platform, of.features)
-
-
-class Out(NamedTuple):
-    """An attempt with an engine."""
-
-    key: Key
-    handle: Handle
-    cpu: int
-    over: bool
-
-
-@dataclass(slots=True)
-class Carrier:
-    """A resource in use: its number in the database, its engine, and what is out there."""
-
-    resource: Resource
-    number: int
-    engine: SimulatedEngine
-    since: float  # seconds after the begin
-    cursor: str = ""
-    nodes: Nodes = ALL_FINE  # as the engine was told last
-    out: dict[tuple[str, str], Out] = field(default_factory=dict)  # by address and lease
-    busy: float = 0.0  # core seconds of attempts that ended
 
 
 class Campaign:

@@ -15,7 +15,8 @@ from nunatak.core.work import Shape
 from nunatak.datasets.expand import shape_of
 from nunatak.datasets.plan import Plan, TaskPlan
 from nunatak.engines.fates import Habit, Law, LogNormal, Place, Steps
-from nunatak.simulation.campaign import Campaign, Resource
+from nunatak.simulation.campaign import Campaign
+from nunatak.simulation.resources import Resource
 from nunatak.tasks.learning.evidence import Evidence
 from nunatak.tasks.lessons import Kept
 

@@ -15,7 +15,7 @@ from nunatak.datasets.report import dotted
 from nunatak.datasets.yaml_source import Source, parse
 from nunatak.engines.fates import Habit, LogNormal, Place
 from nunatak.engines.settings import Count, Memory, Positive, Rate, Seconds, Spread
-from nunatak.simulation.campaign import Resource
+from nunatak.simulation.resources import Resource
 
 SLOTS_MOST = 1_000_000
 Share = Annotated[float, Field(gt=0, le=1000)]

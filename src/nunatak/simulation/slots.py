@@ -8,8 +8,8 @@ from nunatak.core import units
 from nunatak.core.errors import Invalid
 from nunatak.core.work import Shape
 from nunatak.engines.fates import Place
-from nunatak.simulation.campaign import Resource
 from nunatak.simulation.engines_file import SLOTS_MOST, EngineEntry
+from nunatak.simulation.resources import Resource
 
 HINT = 'write it as "100 slots 4 GB" or "20 slots 2 cpu 1 gpu 8 GB 12 h at madison"'
 _FORM = re.compile(r"\s*(\d{1,7})\s+slots?\b(?:\s+(?:of|with))?(?P<each>.*?)(?:\bat\s+(?P<site>[\w.@-]+))?\s*\Z")

@@ -10,8 +10,9 @@ from typing import Any
 from nunatak.core.errors import Conflict
 from nunatak.core.units import time_text
 from nunatak.datasets.plan import Plan
-from nunatak.simulation.campaign import HOUR, Campaign, Resource
+from nunatak.simulation.campaign import HOUR, Campaign
 from nunatak.simulation.copy import MOST, Copy, Rule
+from nunatak.simulation.resources import Resource
 
 SEEDS = 5
 GRAIN = 50

@@ -15,7 +15,7 @@ from nunatak.core.address import ONCE
 from nunatak.core.states import TaskState
 from nunatak.core.work import Grouping, Shape
 from nunatak.datasets import store as datasets_store
-from nunatak.datasets.expand import Recorded
+from nunatak.datasets.program import Recorded
 from nunatak.datasets.progress import Moves
 from nunatak.tasks import checkpoints, rows, store
 from nunatak.tasks.checkpoints import Kept

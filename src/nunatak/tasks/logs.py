@@ -8,17 +8,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from nunatak.core.address import Address, parse
 from nunatak.core.clock import Clock, system_clock
 from nunatak.core.errors import Invalid
 from nunatak.tasks.log_files import SMALLEST_LIMIT, Extent, LiveLog
+from nunatak.tasks.log_journal import Journal, Locks
 from nunatak.tasks.log_packed import DAMAGE, PackedLog, compress, pack_whole
 from nunatak.tasks.log_places import (
     FILES,
@@ -37,9 +36,6 @@ from nunatak.tasks.log_whole import Part, Streams, create, split_wholes
 LAST_OFFSET = 2**53
 """Offsets end here: beyond what any log can reach, within what JSON numbers hold exactly."""
 
-_STRIPES = 256
-_SEGMENT = 3600
-_LINES = 1 << 16
 _READ = 1 << 18
 
 
@@ -76,7 +72,8 @@ class LogStore:
                 f"a log limit of {limit} bytes is too small", code="bad-limit", hint=f"at least {SMALLEST_LIMIT}"
             )
         self.root, self.retention, self.clock = root, retention, clock
-        self._empty, self._locks = Extent.for_limit(limit), f"{root}/locks"
+        self._empty = Extent.for_limit(limit)
+        self._locks, self._journal = Locks(f"{root}/locks"), Journal(root / "ended")
 
     def take(self, parts: Sequence[Part], finished: Sequence[Address]) -> None:
         """Add bytes to logs and compress those that are `finished`: as `append` and `finish`, with less work for small ones."""
@@ -84,7 +81,7 @@ class LogStore:
         with disk():
             self._remember(list(whole))
             for address, streams in whole.items():
-                with self._locked(address):
+                with self._locks.held(address):
                     self._keep_whole(address, streams)
         self.append(others)
         self.finish([address for address in finished if address not in whole])
@@ -104,7 +101,7 @@ class LogStore:
                 logs.setdefault(path, (address, []))[1].append((offset, data))
         with disk():
             for path, (address, pieces) in logs.items():
-                with self._locked(address):
+                with self._locks.held(address):
                     self._append(path, pieces)
 
     def finish(self, addresses: Sequence[Address]) -> None:
@@ -114,7 +111,7 @@ class LogStore:
                        or is_packed(name_of(self.root, a, SCRIPT))]  # fmt: skip
             self._remember(growing)
             for address in growing:
-                with self._locked(address):
+                with self._locks.held(address):
                     for stream in STREAMS:
                         self._pack(path_of(self.root, address, stream))
 
@@ -124,7 +121,7 @@ class LogStore:
         with disk():
             for address in addresses:
                 path = path_of(self.root, address, SCRIPT)
-                with self._locked(address):
+                with self._locks.held(address):
                     source = self._keep(path, text, source)
 
     def read(self, address: Address, stream: str, offset: int = 0, length: int = 1 << 20) -> LogSlice:
@@ -143,7 +140,7 @@ class LogStore:
         """Yield what is kept from position `offset` on, as (position, bytes): all there is now, in one pass, a block at a time."""
         path = path_of(self.root, address, stream)
         with disk():
-            with self._locked(address, fcntl.LOCK_SH):
+            with self._locks.held(address, fcntl.LOCK_SH):
                 packed = self._packed(path)
             if packed is not None:
                 yield from packed.blocks(offset)
@@ -156,7 +153,7 @@ class LogStore:
     def counted(self, address: Address, stream: str) -> list[tuple[int, int]]:
         """Return positions of a log that was compressed, rising from 0, with the lines before each; one that grows has none."""
         path = path_of(self.root, address, stream)
-        with disk(), self._locked(address, fcntl.LOCK_SH):
+        with disk(), self._locks.held(address, fcntl.LOCK_SH):
             packed = self._packed(path)
             return packed.lines() if packed is not None else []
 
@@ -165,13 +162,8 @@ class LogStore:
 
         An attempt's logs go within an hour after their time. Ask again until the answer is 0.
         """
-        with disk(), self._locked(None):
-            for segment in sorted(self._ended().glob("[0-9]*"), key=lambda path: int(path.name)):
-                if (int(segment.name) + 1) * _SEGMENT + self.retention > now:
-                    break
-                if done := self._expire(segment, most):
-                    return done
-        return 0
+        with disk(), self._locks.held(None):
+            return self._journal.take(now - self.retention, most, self._delete)
 
     def _keep_whole(self, address: Address, streams: Streams) -> None:
         """Write the whole logs of an attempt that ended; what is there already is added to, as ever."""
@@ -236,7 +228,7 @@ class LogStore:
     def _slice(self, address: Address, stream: str, offset: Callable[[Extent], int], length: int) -> LogSlice:
         path = path_of(self.root, address, stream)
         with disk(), ExitStack() as stack:
-            stack.enter_context(self._locked(address, fcntl.LOCK_SH))
+            stack.enter_context(self._locks.held(address, fcntl.LOCK_SH))
             log: LiveLog | PackedLog | None = self._packed(path)
             complete = log is not None
             if log is None:
@@ -252,58 +244,24 @@ class LogStore:
         """Note when attempts ended, before their logs are compressed: then no log is ever forgotten."""
         if not addresses:
             return
-        lines = "".join(f"{address}\n" for address in addresses).encode()
-        with self._locked(None):
-            self._ended().mkdir(parents=True, exist_ok=True)
-            with (self._ended() / str(int(self.clock() // _SEGMENT))).open("a+b") as journal:
-                journal.write(b"\n" + lines if _torn(journal) else lines)
+        with self._locks.held(None):
+            self._journal.note(addresses, self.clock())
 
-    def _expire(self, segment: Path, most: int) -> int:
-        """Delete the logs of the last attempts noted in `segment`, then shorten it; it goes when it is empty."""
-        with segment.open("r+b") as journal:
-            size = journal.seek(0, os.SEEK_END)
-            start = max(0, size - _LINES)
-            journal.seek(start)
-            lines = journal.read().splitlines(keepends=True)
-            chosen = (lines[1:] if start else lines)[-most:]
-            directories = {path for line in chosen for path in self._delete(line.decode("utf-8", "replace").strip())}
-            _prune(directories, self.root)
-            left = size - sum(len(line) for line in chosen)
-            journal.truncate(left)
-        if left == 0:
-            segment.unlink()
-        return len(chosen)
+    def _delete(self, attempts: Iterable[str]) -> None:
+        directories = {place for text in attempts for place in self._delete_one(text)}
+        _prune(directories, self.root)
 
-    def _delete(self, text: str) -> Iterator[Path]:
+    def _delete_one(self, text: str) -> Iterator[Path]:
         try:
             address = parse(text)
             paths = [path_of(self.root, address, name) for name in FILES]
         except Invalid:
             return  # a line cut short by a crash: the attempt was noted again
-        with self._locked(address):
+        with self._locks.held(address):
             for path in paths:
                 for file in (live_of(path), packed_of(path), path.with_name(path.name + ".gz.part")):
                     file.unlink(missing_ok=True)
         yield paths[0].parent
-
-    def _ended(self) -> Path:
-        return self.root / "ended"
-
-    @contextmanager
-    def _locked(self, address: Address | None, how: int = fcntl.LOCK_EX) -> Iterator[None]:
-        """Hold the lock of an attempt's stripe, or of the journal (None). Lock files are never deleted."""
-        name = "ended" if address is None else f"{zlib.crc32(str(address).encode()) % _STRIPES:02x}"
-        path = f"{self._locks}/{name}"
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        except FileNotFoundError:
-            Path(self._locks).mkdir(parents=True, exist_ok=True)
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        try:
-            fcntl.flock(fd, how)
-            yield
-        finally:
-            os.close(fd)
 
 
 def _open_live(path: Path, empty: Extent) -> LiveLog:
@@ -319,14 +277,6 @@ def _open_live(path: Path, empty: Extent) -> LiveLog:
 def _add(live: LiveLog, parts: Iterable[tuple[int, bytes]]) -> None:
     for offset, data in parts:
         live.append(offset, data)
-
-
-def _torn(journal: BinaryIO) -> bool:
-    """Tell whether a crash cut the last line short; it then stays alone."""
-    if journal.seek(0, os.SEEK_END) == 0:
-        return False
-    journal.seek(-1, os.SEEK_END)
-    return journal.read(1) != b"\n"
 
 
 def _tail_offset(extent: Extent, n_bytes: int) -> int:
