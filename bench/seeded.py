@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, text
+from tests.pages.chain import recipe
 
 from bench.installation import Connection as Client
 from bench.installation import Installation
@@ -19,17 +20,6 @@ from nunatak.core.address import parse
 from nunatak.tasks.health.drain import Health, Standing
 from nunatak.tasks.logs import LogStore
 
-RECIPE = """
-name: "{name}"
-jobs: {jobs}
-parameters: {{events: 5000, seed: "{{dataset}}{{job:06d}}"}}
-needs: {{memory: 2 GB, disk: 1 GB, time: 1 h}}
-retry: {{tries: 2}}
-tasks:
-  generate: {{run: "./generate --events {{events}} --seed {{seed}}", outputs: [muons.parquet]}}
-  propagate: {{run: ./propagate muons.parquet, inputs: [generate/muons.parquet], outputs: [light.parquet]}}
-  detect: {{run: ./detect light.parquet, inputs: [propagate/light.parquet], outputs: [hits.parquet]}}
-"""
 SITES, ENGINES, NODES = 20, 40, 4000
 SIGNATURES = 2000
 """Different ones among all datasets that are done; the large dataset has `OWN` more."""
@@ -137,7 +127,7 @@ def nodes(running: Installation) -> None:
 def submit(to: Client, name: str, jobs: int) -> int:
     """Submit three tasks in a row, `jobs` times."""
     body = {
-        "text": RECIPE.format(name=name, jobs=jobs),
+        "text": recipe(name, jobs),
         "filename": "muons.yaml",
         "manifest": {"files": {}, "matches": {}},
     }

@@ -22,29 +22,12 @@ from nunatak.client.connection import Connection
 from nunatak.core.settings import Settings
 from nunatak.core.work import Shape
 from nunatak.tasks import curve
+from tests.pages.chain import recipe
 from tests.services import databases
 
 DAY = 86_400.0
 WHOLE = Shape(cpu=64, gpu=8, memory=10**12, disk=10**13, time=10**7, platform="linux/x86_64").to_plain()
 CAPACITY = {"total": WHOLE, "free": WHOLE, "queue": 1000}
-CHAIN = """\
-name: "{name}"
-jobs: {jobs}
-parameters: {{events: 5000, seed: "{{dataset}}{{job:06d}}"}}
-needs: {{memory: 2 GB, disk: 1 GB, time: 1 h}}
-retry: {{tries: 2}}
-tasks:
-  generate:
-    run: python generate.py --events {{events}} --seed {{seed}} --out muons.parquet
-    outputs: [muons.parquet]
-  propagate:
-    inputs: [generate/muons.parquet]
-    run: python propagate.py muons.parquet light.parquet
-    outputs: [light.parquet]
-  detect:
-    inputs: [propagate/light.parquet]
-    run: python detect.py light.parquet
-"""
 TRACE = """\
 Traceback (most recent call last):
   File "propagate.py", line 214, in <module>
@@ -195,10 +178,6 @@ class Campaign:
 
 def _key(task: dict[str, Any]) -> dict[str, Any]:
     return {"address": task["address"], "lease": task["lease"]}
-
-
-def recipe(name: str, jobs: int) -> str:
-    return CHAIN.format(name=name, jobs=jobs)
 
 
 def fill(of: House) -> Campaign:

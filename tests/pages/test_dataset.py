@@ -10,7 +10,8 @@ import httpx2
 import pytest
 from playwright.sync_api import expect
 
-from tests.pages.campaign import Campaign, house, recipe
+from tests.pages.campaign import Campaign, house
+from tests.pages.chain import recipe
 from tests.pages.conftest import Open, Tab
 from tests.services.chromium import faults_of
 

@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import expect
 
 from nunatak.web.navigation import NAVIGATION
-from tests.pages.campaign import Campaign, house, recipe
+from tests.pages.campaign import Campaign, house
+from tests.pages.chain import recipe
 from tests.pages.conftest import LOOKS, Open, Tab
 from tests.services.chromium import faults_of
 
