@@ -6,7 +6,7 @@ import random
 
 from nunatak.tasks.health.drain import FINE, Health, Standing
 from nunatak.tasks.health.events import Cause, Event, Node
-from nunatak.tasks.health.features import FEATURE_RULES, Pair, fails_at, lacking, pairs_board, pairs_of
+from nunatak.tasks.health.features import FEATURE_RULES, PLAIN, Pair, lacking, pairs_board, pairs_of
 from nunatak.tasks.health.review import review
 
 NOW = 1_800_000_000.0
@@ -29,7 +29,7 @@ class Sites:
         self.standings.update(found.changed)
 
     def allowed(self, node: Node, *features: str) -> bool:
-        return not fails_at(self.standings, features, node.site)
+        return not {PLAIN, *features} & set(lacking(self.standings).get(node.site, []))
 
 
 def test_a_feature_that_fails_at_one_site_is_learnt_and_other_work_still_goes_there() -> None:
@@ -107,4 +107,4 @@ def test_a_fault_of_a_task_with_features_says_nothing_of_plain_work_and_a_succes
     assert pairs(Cause.NODE, "opencl") == [Pair("opencl", "siteA")]
     assert pairs(Cause.OK, "opencl") == [Pair("", "siteA"), Pair("opencl", "siteA")]
     assert pairs(Cause.NODE) == [Pair("", "siteA")]
-    assert fails_at({Pair("", "siteA"): FINE}, ("opencl",), "siteA") == []
+    assert lacking({Pair("", "siteA"): FINE}) == {}

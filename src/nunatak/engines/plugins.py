@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import EntryPoints, entry_points
 from typing import Any
 
@@ -11,8 +11,7 @@ from nunatak.core.errors import Invalid, NotFound
 from nunatak.engines.protocol import Engine
 
 GROUP = "nunatak.engines"
-Factory = Callable[[Mapping[str, Any]], Engine]
-"""What an entry point names: it makes an engine from its settings and raises `Invalid` for what they get wrong."""
+"""What an entry point of this group names makes an engine from its settings, and raises `Invalid` for what they get wrong."""
 
 
 def load_engine(kind: str, settings: Mapping[str, Any], *, installed: EntryPoints | None = None) -> Engine:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection
 
-from nunatak.core.work import Outcome, Shape, Usage
+from nunatak.core.work import Outcome, Shape
 from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row
 from nunatak.tasks.context import Contexts
@@ -15,8 +15,6 @@ from nunatak.tasks.health.causes import cost_to
 from nunatak.tasks.health.events import Cause
 from nunatak.tasks.sharing.usage import Amount, occupied
 from nunatak.tasks.verdicts.kinds import Kind
-
-NOT_MEASURED = Usage()
 
 
 def seconds_of(claimed: float, started: float | None, ended: float, measured: float | None, now: float) -> float:

@@ -16,8 +16,6 @@ from nunatak.engines.htcondor.options import HTCondorSettings
 
 Job = tuple[int, int]
 """Cluster and proc."""
-Ad = Mapping[str, Any]
-"""Attributes of a job or machine; what has no value is left out."""
 _TOGETHER = 1000
 """Jobs named in one call."""
 

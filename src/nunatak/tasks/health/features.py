@@ -47,12 +47,6 @@ def pairs_of(features: Iterable[str], node: Node, event: Event) -> Iterator[tupl
         yield Pair(feature, node.site), heard
 
 
-def fails_at(standings: Mapping[Pair, Standing], features: Iterable[str], site: str) -> list[Pair]:
-    """Return why work with these features is not sent to a site: the pairs that fail there (none: it may go there)."""
-    pairs = (Pair(feature, site) for feature in (PLAIN, *sorted(set(features))))
-    return [pair for pair in pairs if pair in standings and standings[pair].health in OUT]
-
-
 def lacking(standings: Mapping[Pair, Standing]) -> dict[str, list[str]]:
     """Return by site the features that fail there, in order."""
     by_site: dict[str, list[str]] = {}

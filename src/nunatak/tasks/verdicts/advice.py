@@ -10,7 +10,6 @@ from nunatak.tasks.verdicts.raising import TEXT, More, set_to
 
 K = Kind
 _LOG = "look at the log: nunatak logs '{attempt}'"
-_MEND = "mend it, then: nunatak retry {dataset}"
 _OPERATOR = "tell the operator of the site; when it is mended: nunatak retry {task}"
 
 ADVICE: Mapping[Kind, str] = {
