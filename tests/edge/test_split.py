@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.edge.conftest import Api
-from tests.edge.live import NEEDS, live
+from tests.edge.live import live
 from tests.edge.test_cli import Run, _home, cli, submitted
 
 __all__ = ["_home", "cli", "live"]
@@ -77,7 +77,8 @@ def test_what_cannot_be_is_refused(api: Api, body: dict[str, object], status: in
 
 
 def test_the_command_asks_before_it_splits(cli: Run, tmp_path: Path) -> None:
-    recipe = f"name: long\njobs: 200\nparameters: {{events: 5000}}\nneeds: {NEEDS}\ntasks:\n"
+    needs = "{cpu: 1, memory: 1 MB, time: 1 min, features: [nobody-has-it]}"  # so that no job begins meanwhile
+    recipe = f"name: long\njobs: 200\nparameters: {{events: 5000}}\nneeds: {needs}\ntasks:\n"
     (tmp_path / "long.yaml").write_text(f"{recipe}  only: {{run: 'sleep {{events}}', splittable: events}}\n")
     number = submitted(cli, tmp_path / "long.yaml")
     asked = cli("split", number, "--into", "4", input="n\n", code=130)
@@ -93,4 +94,4 @@ def test_the_command_asks_before_it_splits(cli: Run, tmp_path: Path) -> None:
     assert kept + made["moved"] == 200
     assert "splittable" in cli("split", str(made["made"]), "--into", "2", "--yes", code=4).stderr
     assert "only a dataset" in cli("split", f"{number}/0", "--into", "2", code=2).stderr
-    cli("cancel", number, str(made["made"]))
+    cli("cancel", str(made["made"]))
