@@ -24,6 +24,7 @@ from nunatak.engines.protocol import ALL_FINE, Changes, Handle, LogPart, Nodes, 
 from nunatak.engines.simulated import SimulatedEngine
 from nunatak.engines.world import SimulatedAttempt, World
 from nunatak.loops.engine import EngineHost
+from nunatak.loops.maintenance import Loop, Reaper, Runner
 from nunatak.tasks.tables import attempts, tasks
 from tests.edge.conftest import Api, services_at
 
@@ -184,6 +185,45 @@ def test_after_a_long_silence_leases_are_renewed_before_anything_else_is_told(si
     assert site.wire.asked[0] == "heartbeat"
     site.until(site.is_done)
     assert all(len(site.api.get(f"/status/1/{job}/first")["attempts"]) == 1 for job in range(5))
+
+
+@pytest.mark.parametrize("lease", [6.0, 12.0, 19.0])
+@pytest.mark.parametrize("away", ["the way", "the database"])
+def test_ten_seconds_without_the_server_cost_no_lease_however_short_it_is(
+    tmp_path: Path, migrated_url: str, monkeypatch: pytest.MonkeyPatch, lease: float, away: str
+) -> None:
+    services = services_at(tmp_path, migrated_url, lease=lease, heartbeat=lease / 5)
+    with TestClient(create_app(services), raise_server_exceptions=True) as client:
+        site = Site(Api(services, client), duration=60.0)
+        reaper = Reaper(services.database, services.contexts, services.logs, site.clock, lease)
+        runner = Runner(Loop("reap", lease / 20, reaper.tick), services.database, site.clock, "this")
+
+        def go_on(seconds: float) -> None:
+            for _ in range(round(4 * seconds)):
+                site.host.tick()
+                runner.step()
+                site.clock.advance(0.25)
+
+        site.api.submit(RECIPE)
+        go_on(30.0)
+        assert site.status()["tasks"]["running"] == 5
+        with monkeypatch.context() as patched:
+            if away == "the way":
+                site.wire.cut = True
+            else:
+                patched.setattr(services.database, "run", _gone)
+                patched.setattr(services.database, "read", _gone)
+            go_on(10.0)
+        site.wire.cut = False
+        go_on(2 * lease)
+        site.until(site.is_done)
+        assert all(len(site.api.get(f"/status/1/{job}/first")["attempts"]) == 1 for job in range(5))
+        assert site.api.faults() == []
+    services.database.close()
+
+
+def _gone(*_: object) -> None:
+    raise Unavailable("the database does not answer", code="database-away")
 
 
 @pytest.mark.parametrize("verb", ["claim", "report", "logs", "heartbeat", "register", "leases"])

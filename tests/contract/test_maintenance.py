@@ -72,21 +72,57 @@ def test_engines_that_could_not_be_heard_get_a_moment_before_their_leases_are_ta
     world = World(database, clock)
     world.submit(chain(3))
     world.claim(2)
-    reaper = Reaper(database, world.contexts, LogStore(tmp_path / "logs", clock=clock), clock, grace=75.0)
+    look = looks(world, tmp_path)
+    assert look(100, "other") == 0
+    clock.advance(400)  # as if the server or its database had been away
+    assert look(70, "other") == 0
+    assert look(1, "local") == 0
+    assert look(280, "other") == 0
+    assert look(30, "other") == 2
+    assert world.faults() == []
 
-    def look(seconds: float) -> int:
-        """Look every ten seconds for a while; return how many tasks were taken back."""
-        for _ in range(round(seconds / 10)):
-            clock.advance(10.0)
+
+def looks(world: World, tmp_path: Path, lease: float = 300.0) -> Callable[..., int]:
+    """Return what looks every thirtieth of a lease for a while, with some engines heard each time; how many tasks it took."""
+    clock = world.clock
+    reaper = Reaper(world.database, world.contexts, LogStore(tmp_path / "logs", clock=clock), clock, lease)
+
+    def look(seconds: float, *heard: str) -> int:
+        for _ in range(max(1, round(30 * seconds / lease))):
+            clock.advance(min(seconds, lease / 30))
+            for name in heard:
+                world.register(name)
             reaper.tick()
         return int(world.status("1")["tasks"]["ready"]) - 1
 
-    assert look(100) == 0
-    clock.advance(400)  # as if the server or its database had been away
-    assert look(70) == 0
-    world.register("local")
-    assert look(200) == 0
-    assert look(110) == 2
+    return look
+
+
+def test_while_nobody_is_heard_it_may_be_the_way_that_is_cut_and_all_have_a_moment_when_it_is_mended(
+    database: Database, clock: ManualClock, tmp_path: Path
+) -> None:
+    world = World(database, clock)
+    world.submit(chain(3))
+    world.claim(2)
+    look = looks(world, tmp_path)
+    assert look(100, "local", "other") == 0
+    assert look(390) == 0  # more than a lease
+    assert look(70, "other") == 0
+    assert look(200, "local", "other") == 0
+    assert look(290, "other") == 0
+    assert look(20, "other") == 2
+    assert world.faults() == []
+
+
+def test_the_only_engine_loses_its_leases_when_two_of_them_are_over(
+    database: Database, clock: ManualClock, tmp_path: Path
+) -> None:
+    world = World(database, clock)
+    world.submit(chain(3))
+    world.claim(2)
+    look = looks(world, tmp_path)
+    assert look(590) == 0
+    assert look(20) == 2
     assert world.faults() == []
 
 
@@ -96,9 +132,10 @@ def test_leases_that_ran_out_while_nothing_could_be_written_are_not_taken_back_a
     world = World(database, clock)
     world.submit(chain(3))
     world.claim(2)
-    reaper = Reaper(database, world.contexts, LogStore(tmp_path / "logs", clock=clock), clock, grace=75.0)
+    reaper = Reaper(database, world.contexts, LogStore(tmp_path / "logs", clock=clock), clock, 300.0)
     for _ in range(29):
         clock.advance(10.0)
+        world.register("other")
         assert reaper.tick() is False
 
     def full(_work: object) -> None:

@@ -197,6 +197,7 @@ class EngineHost:
         given = self._server.register(self._kind, self._site, _plain(self._engine.capacity()), node)
         self._given, self._beaten, self._holdings.doubtful = given, now, True
         self._void = False
+        self._absence.heed(given.heartbeat)
         self._claims.hurry(now)
         log.info("registered", engine=self._server.name)
         return given

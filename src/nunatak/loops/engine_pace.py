@@ -19,7 +19,7 @@ class Pace:
     slice: float = 0.25  # how late it notices at most that it has to stop
     look: float = 0.2  # longest sleep while there are attempts, with an engine that cannot tell when one ends
     away: float = 0.2  # first pause after the server did not answer; doubles up to `away_most`
-    away_most: float = 10.0
+    away_most: float = 10.0  # less where leases are short
     reconcile: float = 180.0
 
 
@@ -40,11 +40,20 @@ class HandsBack(Protocol):
 
 
 class Absence:
-    """For how long a server that does not go along is left alone: longer each time, up to a bound."""
+    """For how long a server that does not go along is left alone: longer each time, up to a bound.
+
+    The bound is a quarter of a heartbeat if that is less: when a server is back, all have to be heard within a quarter of
+    a lease, which is half a heartbeat at least.
+    """
 
     def __init__(self, pace: Pace) -> None:
         """Begin with a server that goes along."""
         self._pace, self._pause, self.until = pace, 0.0, float("-inf")
+        self._most = pace.away_most
+
+    def heed(self, heartbeat: float) -> None:
+        """Know how often the server wants to hear of this engine, in seconds."""
+        self._most = max(self._pace.away, min(self._pace.away_most, heartbeat / 4))
 
     def over(self) -> None:
         """Begin anew with the short pause the next time."""
@@ -52,6 +61,7 @@ class Absence:
 
     def longer(self, now: float) -> bool:
         """Leave the server alone for a while from `now`; tell whether this is the first time in a row."""
-        self._pause = min(max(self._pace.away, 2 * self._pause), self._pace.away_most)
+        first = self._pause == 0.0
+        self._pause = min(max(self._pace.away, 2 * self._pause), self._most)
         self.until = now + self._pause
-        return self._pause == self._pace.away
+        return first

@@ -32,8 +32,8 @@ log = structlog.get_logger("nunatak.loops")
 
 LEAD_SECONDS = 30.0
 LONGEST_BACK_OFF = 60.0
-LONGEST_GAP = 10.0
-"""Seconds between two looks for silent engines which are nothing remarkable on a busy machine."""
+LEAST_GAP = 2.0
+"""Seconds between two looks for silent engines which are nothing remarkable on a busy machine, however short leases are."""
 LONGEST_AWAY = 5.0
 """Seconds between two tries while the database does not go along."""
 FILES = 500
@@ -52,17 +52,18 @@ class Loop:
 class Reaper:
     """Takes back the leases of engines that fell silent, and closes the logs of what they ran.
 
-    An engine cannot be heard while the server is away: after a start, or a gap in which nothing worked here, all get
-    `grace` seconds to say that they are alive.
+    An engine cannot be heard while the server is away: after a start, or half a lease in which nothing worked here or
+    nobody at all was heard, all get a quarter of a lease to say that they are alive. A silence of all ends with two leases.
     """
 
     def __init__(
-        self, database: Database, contexts: Contexts, logs: LogStore, clock: Clock, grace: float = 0.0
+        self, database: Database, contexts: Contexts, logs: LogStore, clock: Clock, lease: float = 0.0
     ) -> None:
-        """Use these."""
+        """Use these; `lease` is how long engines may be silent, in seconds (0: what is over is taken back at once)."""
         self.database, self.contexts, self.logs, self.clock = database, contexts, logs, clock
         self._watch = ClockWatch(database, clock)
-        self._grace, self._gap = grace, max(LONGEST_GAP, 2 * grace)
+        self._grace, self._gap = lease / 4, max(LEAST_GAP, lease / 2)
+        self._patience = 2 * lease - self._grace
         self._since = self._last = float("-inf")
 
     def tick(self) -> bool:
@@ -71,11 +72,16 @@ class Reaper:
         now = self.clock()
         last = self._last
         self._last = float("-inf")  # a look that fails is none: engines may not have been heard either
-        if not 0 <= now - last <= self._gap:
+        if not 0 <= now - last <= self._gap or self._silent(now):
             self._since = now
         more = now - self._since >= self._grace and self._reap(now)
         self._last = now
         return more
+
+    def _silent(self, now: float) -> bool:
+        """Tell whether nobody is heard, so that it may be the way to the server that is cut; for ever, it is not."""
+        with self.database.read() as tx:
+            return self._gap < now - fleet.heard(tx) < self._patience
 
     def _reap(self, now: float) -> bool:
         with self.database.read() as tx:
@@ -200,7 +206,7 @@ def loops_of(
     chance: Callable[[], float] = random.random,
 ) -> list[Loop]:
     """Return every loop of a server; `store` is a URL prefix, `interval` and `lease` are seconds, as in the settings."""
-    reaper = Reaper(database, contexts, logs, clock, grace=lease / 4)
+    reaper = Reaper(database, contexts, logs, clock, lease)
     cleaner = FileCleaner(database, storage, store.rstrip("/"))
     scoreboard = Scoreboard(database, contexts, clock, chance, uuid.uuid4().hex)
     return [

@@ -151,6 +151,12 @@ def give_back(
     return len(rows)
 
 
+def heard(tx: Connection) -> float:
+    """Return when any engine was heard of last, in seconds since the epoch; minus infinity if none ever was."""
+    (row,) = store.HEARD(tx)
+    return float("-inf") if row.seen is None else float(row.seen)
+
+
 def reap(tx: Connection, contexts: Contexts, now: float, limit: int = PAGE) -> int:
     """Take back the leases of engines that fell silent: their tasks are ready again, free of charge. Returns how many."""
     taken, moves = 0, Moves()

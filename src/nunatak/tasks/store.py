@@ -243,6 +243,7 @@ FREE_ENGINE = Statement(
     "UPDATE engines SET session = :nobody, lease_until = :now WHERE engine = :engine AND session = :session RETURNING engine"
 )
 LIVE_ENGINES = Statement("SELECT COUNT(*) AS n FROM engines WHERE lease_until > :now")
+HEARD = Statement("SELECT MAX(seen) AS seen FROM engines")
 LATE_ENGINES = Statement("SELECT engine, name FROM engines WHERE lease_until < :now")
 LOCK_LATE_ENGINES = Statement("SELECT engine, name FROM engines WHERE lease_until < :now {lock}")
 ATTEMPTS_OF = Statement(
