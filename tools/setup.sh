@@ -42,6 +42,7 @@ fi
 if [ "$what" = dev ]; then  # which look at the files of deploy/
     command -v systemd-analyze >/dev/null 2>&1 || install systemd
     command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || install nginx-light
+    command -v caddy >/dev/null 2>&1 || install caddy
 fi
 
 stamp=.venv/.$what-$(cat pyproject.toml constraints.txt tools/setup.sh | sha256sum | cut -c1-16)

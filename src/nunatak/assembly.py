@@ -167,9 +167,18 @@ class ApiServer(uvicorn.Server):
     """One server on a socket: `serve` blocks until `stop`, SIGINT or SIGTERM; streams are ended, requests finished."""
 
     def __init__(
-        self, services: Services, sock: socket.socket, *, grace: float = 5.0, wellness: Wellness | None = None
+        self,
+        services: Services,
+        sock: socket.socket,
+        *,
+        grace: float = 5.0,
+        wellness: Wellness | None = None,
+        proxies: str = "",
     ) -> None:
-        """Prepare the application; requests have `grace` seconds to end, and `wellness` hears how it is."""
+        """Prepare the application; requests have `grace` seconds to end, and `wellness` hears how it is.
+
+        `proxies` are those who are believed when they say who asks.
+        """
         self.services, self.sock, self.wellness = services, sock, wellness
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else answers wait 40 ms for an acknowledgement
         super().__init__(
@@ -180,7 +189,8 @@ class ApiServer(uvicorn.Server):
                 server_header=False,
                 ws="none",
                 lifespan="on",
-                proxy_headers=False,
+                proxy_headers=bool(proxies),
+                forwarded_allow_ips=proxies,
                 timeout_graceful_shutdown=math.ceil(grace),
                 timeout_keep_alive=75,
                 backlog=BACKLOG,
@@ -248,7 +258,9 @@ def run_api(settings: Settings, sock: socket.socket | None = None, *, loops: boo
     if local:
         local_token(services, settings.data / "token", "local")
     house = maintenance(services, settings) if loops else None
-    server = ApiServer(services, sock or listen(settings), grace=settings.grace, wellness=wellness)
+    server = ApiServer(
+        services, sock or listen(settings), grace=settings.grace, wellness=wellness, proxies=settings.proxies
+    )
     try:
         if house:
             house.start()

@@ -104,7 +104,7 @@ def test_the_example_of_a_settings_file_holds() -> None:
     loaded = load_all(DEPLOY / "nunatak.toml")
     assert set(loaded.engines) == {"here", "pool", "cluster"}
     assert all(engine.token_file for engine in loaded.engines.values())
-    places = {"data", "database", "store", "blobs", "logs", "grace"}
+    places = {"data", "database", "store", "blobs", "logs", "grace", "public_url", "proxies"}
     for name in loaded.written.values.keys() - places - {"engines"}:
         assert getattr(loaded.settings, name) == Settings.model_fields[name].default, (
             f"{name} is said to be the default"

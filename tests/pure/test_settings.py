@@ -99,6 +99,16 @@ def test_amounts_may_be_written_with_units(tmp_path: Path, monkeypatch: pytest.M
     assert (found.log_retention, found.loop_interval, found.idle_interval) == (14 * 86400, 0.25, 1.5)
 
 
+def test_proxies_are_addresses_and_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load().proxies == ""
+    assert load(written(tmp_path, 'proxies = ["127.0.0.1", "10.1.0.0/16"]')).proxies == "127.0.0.1,10.1.0.0/16"
+    monkeypatch.setenv("NUNATAK_PROXIES", "::1, fd00::/8")
+    assert load().proxies == "::1,fd00::/8"
+    monkeypatch.delenv("NUNATAK_PROXIES")
+    for wrong in ('"proxy.example.org"', '"*"', '"10.1.0.1/16"', "3"):
+        assert "write it as 127.0.0.1" in complaint(tmp_path, f"proxies = {wrong}")
+
+
 def test_an_unknown_key_is_an_error_with_the_nearest_spelling(tmp_path: Path) -> None:
     said = complaint(tmp_path, "prot = 1\nlog-limit = 2\nqqqqqq = 3")
     assert 'prot: there is no such setting (did you mean "port"?)' in said

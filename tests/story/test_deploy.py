@@ -1,7 +1,8 @@
-"""An installation as deploy/ has it: what the units start, two servers behind the real nginx with TLS, one of them stopped."""
+"""An installation as deploy/ has it: what the units start, two servers behind nginx and Caddy with TLS, one of them stopped."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import shutil
@@ -12,11 +13,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from nunatak.web.throttle import EACH
 from tests.services.postgres import free_port
 from tests.story.installation import until
 
@@ -25,13 +28,39 @@ NAME = "nunatak.example.org"
 RECIPE = "name: hello\njobs: 3\ntasks:\n  hello: {run: 'echo hello from {job}'}\n"
 
 
+SERVER = {"extensions": {"sni_hostname": NAME}}
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy before the servers: its port, and the certificates by which it is known."""
+
+    name: str
+    port: int
+    trust: Path
+
+    def client(self, token: str = "", address: str = "127.0.0.1") -> httpx2.Client:
+        """Return a client at an address that goes through it, and trusts its certificate only."""
+        context = ssl.create_default_context(cafile=str(self.trust))
+        headers = {"Host": NAME, **({"Authorization": f"Bearer {token}"} if token else {})}
+        way = httpx2.HTTPTransport(verify=context, local_address=address)
+        return httpx2.Client(base_url=f"https://127.0.0.1:{self.port}", transport=way, headers=headers, timeout=30)
+
+    def ready(self) -> bool:
+        """Tell whether it answers for a server."""
+        try:
+            with self.client() as client:
+                return client.get("/readyz", **SERVER).status_code == 200
+        except (httpx2.HTTPError, OSError):
+            return False
+
+
 class House:
     """The processes of the units of deploy/systemd in a directory, without systemd."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.children = root, list[subprocess.Popen[bytes]]()
         self.ports = (free_port(), free_port())
-        self.tls, self.http = free_port(), free_port()
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(root / "notify"))
         self.notify.settimeout(60)
@@ -72,21 +101,17 @@ class House:
         assert self.notify.recv(100) == b"READY=1"
         return child
 
-    def nginx(self) -> None:
+    def nginx(self) -> Proxy:
         """Start nginx with the file of deploy/proxy, on ports of ours, with a certificate of its own."""
-        root = self.root
+        root, port = self.root, free_port()
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
              "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}", "-keyout", "key.pem", "-out", "fullchain.pem"],
             cwd=root, check=True, capture_output=True,
         )  # fmt: skip
-        text = (DEPLOY / "proxy" / "nginx.conf").read_text().replace("/etc/ssl/nunatak", str(root))
-        for before, after in zip(
-            ("8642;", "8642 ", "8643 "), (f"{self.ports[0]};", f"{self.ports[0]} ", f"{self.ports[1]} "), strict=True
-        ):
-            text = text.replace(before, after)
-        text = text.replace("listen 443", f"listen 127.0.0.1:{self.tls}").replace(
-            "listen 80", f"listen 127.0.0.1:{self.http}"
+        text = self.here((DEPLOY / "proxy" / "nginx.conf").read_text().replace("/etc/ssl/nunatak", str(root)))
+        text = text.replace("listen 443", f"listen 127.0.0.1:{port}").replace(
+            "listen 80", f"listen 127.0.0.1:{free_port()}"
         )
         temporary = " ".join(
             f"{kind}_temp_path {root}/ng-{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -96,18 +121,42 @@ class House:
             f"{user} daemon off; pid {root}/nginx.pid; error_log {root}/nginx.log; events {{}}"
             f" http {{ access_log off; {temporary} {text} }}"
         )
-        program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-        assert program, "apt-get install nginx-light"
-        self.children.append(
-            subprocess.Popen([program, "-p", str(root), "-c", str(root / "nginx.conf")], stderr=subprocess.DEVNULL)
-        )
+        self.run("nginx", "nginx-light", "-p", str(root), "-c", str(root / "nginx.conf"))
+        return Proxy("nginx", port, root / "fullchain.pem")
 
-    def client(self) -> httpx2.Client:
-        """Return a client that goes through nginx, and trusts its certificate only."""
-        context = ssl.create_default_context(cafile=str(self.root / "fullchain.pem"))
-        token = (self.root / "lib" / "token").read_text().strip()
-        headers = {"Authorization": f"Bearer {token}", "Host": NAME}
-        return httpx2.Client(base_url=f"https://127.0.0.1:{self.tls}", verify=context, headers=headers, timeout=30)
+    def caddy(self) -> Proxy:
+        """Start Caddy with the file of deploy/proxy, on ports of ours, with a certificate by its own authority."""
+        port, place = free_port(), self.root / "caddy"
+        place.mkdir()
+        options = (
+            f"admin off\nlocal_certs\nskip_install_trust\ndefault_bind 127.0.0.1\nhttps_port {port}"
+            f"\nhttp_port {free_port()}\nstorage file_system {place}"
+        )
+        (place / "Caddyfile").write_text(
+            f"{{\n{options}\n}}\n{self.here((DEPLOY / 'proxy' / 'Caddyfile').read_text())}"
+        )
+        self.run("caddy", "caddy", "run", "--config", str(place / "Caddyfile"), "--adapter", "caddyfile")
+        return Proxy("caddy", port, place / "pki/authorities/local/root.crt")
+
+    def here(self, text: str) -> str:
+        """Return the file of a proxy with the ports of our servers."""
+        for mine, theirs in zip(self.ports, ("8642", "8643"), strict=True):
+            assert f"127.0.0.1:{theirs}" in text
+            text = text.replace(f"127.0.0.1:{theirs}", f"127.0.0.1:{mine}")
+        return text
+
+    def run(self, name: str, package: str, *words: str) -> None:
+        """Start a proxy."""
+        program = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+        assert program, f"apt-get install {package}"
+        environ = {**os.environ, "HOME": str(self.root), "XDG_CONFIG_HOME": str(self.root / "config")}
+        with (self.root / f"{name}.out").open("wb") as log:
+            self.children.append(subprocess.Popen([program, *words], stdout=log, stderr=log, env=environ))
+
+    @property
+    def token(self) -> str:
+        """Return the token of the administrator."""
+        return (self.root / "lib" / "token").read_text().strip()
 
     def close(self) -> None:
         """End everything."""
@@ -131,27 +180,44 @@ def test_units_and_proxy_make_an_installation_that_bears_the_end_of_a_server(hou
     first = house.start("nunatak-api@.service", str(house.ports[0]))
     house.start("nunatak-api@.service", str(house.ports[1]))
     house.start("nunatak-loops@.service", "1")
-    house.nginx()
-    server = {"extensions": {"sni_hostname": NAME}}
-    with house.client() as client:
-
-        def ready() -> bool:
-            try:
-                return client.get("/readyz", **server).status_code == 200
-            except httpx2.HTTPError:
-                return False
-
-        until(ready, "nginx")
-        assert client.get("/metrics", **server).status_code == 404
-        made = client.post("/api/v1/tokens", json={"name": "here", "scopes": ["engine"], "days": 1}, **server)
+    proxies = (house.nginx(), house.caddy())
+    for proxy in proxies:
+        until(proxy.ready, proxy.name)
+    with proxies[0].client(house.token) as client:
+        made = client.post("/api/v1/tokens", json={"name": "here", "scopes": ["engine"], "days": 1}, **SERVER)
         (house.root / "tokens" / "here").write_text(made.json()["token"])
         house.start("nunatak-engine@.service", "here")
-        sent = client.post("/api/v1/datasets", json={"text": RECIPE, "filename": "hello.yaml"}, **server)
+    for number, proxy in enumerate(proxies, 1):
+        passes_on_what_servers_say(house, proxy, number)
+        passes_on_what_clients_send(house, proxy)
+    first.send_signal(signal.SIGTERM)
+    codes = {ask(house, proxy) for proxy in proxies for _ in range(20)}
+    assert first.wait(60) == 0
+    codes |= {ask(house, proxy) for proxy in proxies for _ in range(20)}
+    assert codes == {200}
+    for number, proxy in enumerate(proxies, 1):
+        says_who_asks(proxy, number)
+
+
+def ask(house: House, proxy: Proxy) -> int:
+    with proxy.client(house.token) as client:
+        return client.get("/api/v1/datasets/1", **SERVER).status_code
+
+
+def passes_on_what_servers_say(house: House, proxy: Proxy, number: int) -> None:
+    """Run a dataset; its events come while the stream is open."""
+    with proxy.client(house.token) as client:
+        assert client.get("/metrics", **SERVER).status_code == 404
+        sent = client.post("/api/v1/datasets", json={"text": RECIPE, "filename": "hello.yaml"}, **SERVER)
         assert sent.status_code == 201, sent.text
+        assert sent.json()["url"] == f"https://{NAME}/datasets/{number}"
         heard, done = list[str](), threading.Event()
 
         def listen() -> None:
-            with house.client() as other, other.stream("GET", "/api/v1/datasets/1/events", **server) as stream:
+            with (
+                proxy.client(house.token) as other,
+                other.stream("GET", f"/api/v1/datasets/{number}/events", **SERVER) as stream,
+            ):
                 for line in stream.iter_lines():
                     heard.append(line)
                     if '"done"' in line:
@@ -160,12 +226,34 @@ def test_units_and_proxy_make_an_installation_that_bears_the_end_of_a_server(hou
 
         listener = threading.Thread(target=listen)
         listener.start()
-        until(lambda: client.get("/api/v1/datasets/1", **server).json()["state"] == "done", "the dataset")
-        assert done.wait(60), "the stream of events is held back by the proxy"
+        until(lambda: client.get(f"/api/v1/datasets/{number}", **SERVER).json()["state"] == "done", "the dataset")
+        assert done.wait(60), f"the stream of events is held back by {proxy.name}"
         listener.join()
         assert any(line.startswith("data:") for line in heard)
-        first.send_signal(signal.SIGTERM)
-        codes = {client.get("/api/v1/datasets/1", **server).status_code for _ in range(20)}
-        assert first.wait(60) == 0
-        codes |= {client.get("/api/v1/datasets/1", **server).status_code for _ in range(20)}
-        assert codes == {200}
+
+
+def passes_on_what_clients_send(house: House, proxy: Proxy) -> None:
+    """Send a large file: it comes whole, or the server would refuse it for its checksum."""
+    size = 30_000_000
+    data = proxy.name.encode().ljust(size, b"x")
+    name = hashlib.sha256(data).hexdigest()
+    with proxy.client(house.token) as client:
+        sent = client.put(f"/api/v1/blobs/{name}", content=data, **SERVER)
+        assert (sent.status_code, sent.json()["size"]) == (201, size)
+
+
+def says_who_asks(proxy: Proxy, number: int) -> None:
+    """Cookies are for TLS only; who tries too often to sign in waits, whatever it says of itself, and nobody else."""
+    mine, other = f"127.0.{number}.1", f"127.0.{number}.2"
+    with proxy.client(address=mine) as client:
+        shown = client.get("/sign-in", **SERVER)
+        (cookie,) = shown.headers.get_list("set-cookie")
+        assert cookie.startswith("__Host-nunatak-visit=")
+        assert {"HttpOnly", "Secure", "SameSite=lax", "Path=/"} <= set(cookie.split("; "))
+        said = [
+            client.get("/sign-in/wrong", headers={"X-Forwarded-For": f"10.0.0.{n}"}, **SERVER).status_code
+            for n in range(EACH + 1)
+        ]
+        assert said == [403] * EACH + [429]
+    with proxy.client(address=other) as client:
+        assert client.get("/sign-in/wrong", **SERVER).status_code == 403

@@ -57,8 +57,23 @@ def _setting(text: str, unit: str = "", *, shown: str = "", **constraints: Any) 
     return Field(description=text, json_schema_extra={"unit": unit, "shown": shown}, **constraints)
 
 
+def _networks(value: Any) -> Any:
+    """Write addresses and networks in one way. Raises `ValueError` for what is none."""
+    words = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
+    found = [str(word).strip() for word in words if str(word).strip()]
+    if found:
+        from ipaddress import ip_network  # here, since it is seldom wanted, and costs each command its time
+    for word in found:
+        try:
+            ip_network(word)
+        except ValueError as error:
+            raise ValueError(f"{error}: write it as 127.0.0.1 or 10.1.0.0/16") from None
+    return ",".join(found)
+
+
 Bytes = Annotated[int, BeforeValidator(_bytes)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
+Networks = Annotated[str, BeforeValidator(_networks)]
 
 
 class Settings(BaseModel):
@@ -124,6 +139,10 @@ class Settings(BaseModel):
     public_url: str = _setting(
         "How people reach the server, where a proxy stands before it: `https://nunatak.example.org`.",
         shown="as each request names it", default="", pattern=r"^(https?://[^/\s]+)?$",
+    )  # fmt: skip
+    proxies: Networks = _setting(
+        "Proxies before the server, addresses or networks with commas between: they are believed when they say in"
+        " `X-Forwarded-For` and `X-Forwarded-Proto` who asks, and whether over TLS.", default="", shown="none",
     )  # fmt: skip
     metrics: bool = _setting("Whether `/metrics` is served.", default=True)
     grace: Seconds = _setting(
