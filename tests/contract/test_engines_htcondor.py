@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -739,15 +740,21 @@ def taken(host: Host, item: TaskSpec) -> bool:
 
 
 def test_nothing_is_lost_when_the_schedd_is_killed(host: Host) -> None:
+    """It is killed as soon as the first job is told as begun: before it has noted that, so that it is told again later."""
     names = [f"1/{job}/a#1" for job in range(4)]
-    host.engine.submit([shell(name, "sleep 3; echo done") for name in names])
-    host.until(lambda: host.begun(names[0]))
-    begun = [name for name in names if host.begun(name)]
-    host.rig.pool.kill("condor_schedd")
-    reasons = {name: end_of(host, name).reason for name in names}
-    assert {reasons[name] for name in begun} == {Reason.OK}
-    # One that was just beginning may be begun anew, and is told as evicted.
-    assert set(reasons.values()) <= {Reason.OK, Reason.TERMINATED}
+    made = {name: host.rig.place / "store" / str(job) for job, name in enumerate(names)}
+    text = "echo begun > y; sleep 3; echo done >> y"
+    host.engine.submit([shell(name, text, outputs=(Output("y", f"file://{made[name]}"),)) for name in names])
+    (log,) = (host.rig.place / "engine" / "events").glob("*.log")
+    schedd = host.rig.pool.pids("condor_schedd")
+    end = time.monotonic() + host.rig.deadline
+    while "\n001 (" not in log.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    for pid in schedd:
+        os.kill(pid, signal.SIGKILL)
+    assert [end_of(host, name).reason for name in names] == [Reason.OK] * 4
+    assert [path.read_text() for path in made.values()] == ["begun\ndone\n"] * 4
     host.until(lambda: host.engine.capacity().queue > 0 and taken(host, spec("1/9/a#1")))
     assert end_of(host, "1/9/a#1").reason is Reason.OK
     assert [jobs_ever(host, name) for name in names] == [1] * 4

@@ -786,6 +786,58 @@ def test_a_job_that_is_begun_again_at_once_was_taken_and_two_words_of_one_beginn
     assert ledger.unwanted == ({(7, 0)} if "ended" in told else set())
 
 
+PARTED = """\
+022 (007.000.000) 2026-01-01 12:00:{:02d} Job disconnected, attempting to reconnect
+    Local schedd and job shadow died, schedd now running again
+    Trying to reconnect to slot1_1@n1 <10.0.0.1:9618?alias=n1&sock=startd>
+...
+"""
+REJOINED = """\
+023 (007.000.000) 2026-01-01 12:00:{:02d} Job reconnected to slot1_1@n1
+    startd address: <10.0.0.1:9618?alias=n1&sock=startd>
+    starter address: <10.0.0.1:9618?alias=n1&sock=slot1_1_70_123c_6>
+...
+"""
+ELSEWHERE = BEGINS.replace("slot1_1@n1", "slot1_2@n1")
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        ((BEGINS, PARTED, REJOINED, BEGINS), {"running"}),  # the schedd had not noted that it began
+        ((PARTED, REJOINED, BEGINS), {"running"}),  # nor had anybody written it
+        ((BEGINS, PARTED, REJOINED), {"running"}),
+        ((BEGINS, PARTED, REJOINED, ELSEWHERE), {"running", "ended"}),
+        ((BEGINS, PARTED, BEGINS), {"running", "ended"}),
+        ((BEGINS, PARTED, REJOINED, BEGINS, BEGINS), {"running", "ended"}),
+        ((BEGINS, PARTED, REJOINED, PARTED, BEGINS), {"running", "ended"}),
+    ],
+)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_job_whose_beginning_is_told_again_when_its_node_was_found_again_was_not_begun_again(
+    condor: Condor, tmp_path: Path, log: tuple[str, ...], told: set[str], restarted: bool
+) -> None:
+    def opened() -> Ledger:
+        return Ledger(tmp_path, condor, Boxes(tmp_path / "boxes", lambda *_: None), "t", 10**6, lambda: 0.0)
+
+    ledger = opened()
+    (attempt,) = ledger.add([piece(spec())])
+    ledger.assign(attempt, (7, 0))
+    for number, text in enumerate(log):
+        with ledger.log().open("a") as stream:
+            stream.write(text.format(10 + 5 * number))
+        if number != 2:  # what comes when the node is found again is read at once, or not
+            ledger.learn(10)
+        if restarted and number == 1:
+            ledger.save()
+            ledger.close()
+            ledger = opened()
+    ledger.learn(10)
+    assert {change.what.value for change in ledger.since("").changes} == told - (
+        {"ended"} if restarted and log[-1] is ELSEWHERE else set()  # where it began is not kept
+    )
+
+
 # ---- ends
 
 

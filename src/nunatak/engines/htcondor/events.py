@@ -31,6 +31,8 @@ class Word(StrEnum):
     MEASURED = "measured"
     FINISHED = "finished"  # the job ended by itself, and its files are back
     EVICTED = "evicted"
+    PARTED = "parted"  # node and access point lost sight of each other; it goes on, or it is cut off
+    REJOINED = "rejoined"  # they found each other again
     REPEATED = "repeated"  # it was begun a second time, with no word of how the first ended
     HELD = "held"
     REMOVED = "removed"
@@ -41,7 +43,7 @@ class Word(StrEnum):
 ENDS = frozenset({Word.FINISHED, Word.EVICTED, Word.REPEATED, Word.HELD, Word.REMOVED, Word.CUT_OFF, Word.BROKEN})
 _WORDS = {
     0: Word.SUBMITTED, 1: Word.BEGUN, 2: Word.BROKEN, 4: Word.EVICTED, 5: Word.FINISHED, 6: Word.MEASURED, 7: Word.BROKEN,
-    9: Word.REMOVED, 12: Word.HELD, 24: Word.CUT_OFF,
+    9: Word.REMOVED, 12: Word.HELD, 22: Word.PARTED, 23: Word.REJOINED, 24: Word.CUT_OFF,
 }  # fmt: skip
 
 
@@ -59,6 +61,7 @@ class Seen:
     memory: int = 0  # bytes
     cpu: float | None = None  # seconds
     home: str = ""  # of the job, only with SUBMITTED
+    place: str = ""  # slot and directory on the node, only with BEGUN
 
 
 def speaks(number: int) -> bool:
@@ -82,6 +85,9 @@ def read(number: int, job: Job, at: float, event: Mapping[str, Any]) -> Seen | N
         return None
     if word is Word.SUBMITTED:
         return Seen(job, word, at, home=home_in(_text(event, "LogNotes")))
+    if word is Word.BEGUN:
+        place = f"{_text(event, 'SlotName')} {_text(event, 'CondorScratchDir')}".strip()
+        return Seen(job, word, at, host_in(event), place=place)
     if word is Word.MEASURED:
         return Seen(job, word, at, memory=_MIB * _number(event, "MemoryUsage"))
     if word is Word.FINISHED:

@@ -64,7 +64,8 @@ class Ledger:
         self.unwanted: set[Job] = set()
         self._homes: dict[str, list[Attempt]] = {}  # the attempts of each job in order, until they are forgotten
         self._jobs: dict[Job, str] = {}  # to its home
-        self._read: set[str] = set()  # the homes of jobs of whose beginning a log spoke in this life
+        self._read: dict[str, str] = {}  # where jobs began, by home, of whose beginning a log spoke in this life
+        self._rejoined: set[str] = set()  # the homes of jobs whose node was found again
         self._leaving: dict[Job, tuple[Left, float]] = {}  # off their nodes, not ended yet, and until when
         self.leftover: set[Job] = set()  # removed, and still there for their files
         self._orders: dict[int, bytes] = {}  # not written yet
@@ -135,7 +136,8 @@ class Ledger:
                 self.waiting.discard(attempt.home)
             if not members:
                 del self._homes[attempt.home]
-                self._read.discard(attempt.home)
+                self._read.pop(attempt.home, None)
+                self._rejoined.discard(attempt.home)
                 if (
                     attempt.job and self._jobs.get(attempt.job) == attempt.home
                 ):  # a queue that was wiped counts from 1 again
@@ -210,6 +212,10 @@ class Ledger:
             self.assign(left[0], seen.job)
         elif seen.word is Word.BEGUN:
             self._begin(left, seen, read)
+        elif seen.word is Word.REJOINED:
+            self._rejoined.add(home)
+        elif seen.word is Word.PARTED:
+            self._rejoined.discard(home)
         elif seen.word is Word.MEASURED:
             left[0].memory = max(left[0].memory, seen.memory)
         elif seen.word in ENDS:
@@ -218,12 +224,16 @@ class Ledger:
     def _begin(self, left: Sequence[Attempt], seen: Seen, read: bool) -> None:
         """Note that a job began, and with it the first of its attempts; of the others is heard at the end.
 
-        A log speaks once of each beginning, so that of two any time between them tells that the job was begun again.
+        A log speaks once of each beginning, so that of two any time between them tells that the job was begun again. But a
+        schedd that was killed before it had noted the beginning has it told again when it has found the node again.
         """
         home = left[0].home
         told = ONE_START if home not in self._read else 0.0
+        if home in self._rejoined and self._read.get(home, seen.place) == seen.place:
+            told = float("inf")
         if read:
-            self._read.add(home)
+            self._read[home] = seen.place
+            self._rejoined.discard(home)
         self.waiting.discard(home)
         begun = next((item.begun for item in self._homes[home] if item.begun is not None), None)
         if begun is None:
