@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -75,6 +76,23 @@ def test_a_watcher_gets_the_status_each_change_and_the_end(live: Live) -> None:
         assert last["tasks"]["done"] == 1
         assert next(name for name, _ in stream if name) == "end"
         assert next(stream, None) is None
+
+
+@pytest.mark.parametrize("path", ["/api/v1/datasets/1/events", "/datasets/1.live"])
+def test_who_takes_gzip_is_sent_each_change_at_once(live: Live, path: str) -> None:
+    live.submit()
+    with live.http.stream("GET", path, headers={**live.headers, "Accept-Encoding": "gzip"}) as packed:
+        assert packed.headers["content-encoding"] == "gzip"
+        pieces, reader = packed.iter_raw(), zlib.decompressobj(31)
+        for verb, seen in (("hold", "open"), ("release", "held"), ("hold", "open")):
+            text = ""
+            while not ("data: " in text and text.endswith("\n\n")):
+                text += reader.decompress(next(pieces)).decode()
+            assert seen in text
+            live.post("/actions", {"verb": verb, "addresses": ["1"]})
+    with live.http.stream("GET", path, headers={**live.headers, "Accept-Encoding": "identity"}) as plain:
+        assert "content-encoding" not in plain.headers
+        assert next(plain.iter_raw()).startswith(b"event: ")
 
 
 def test_a_quiet_dataset_gives_signs_of_life(live: Live) -> None:

@@ -202,7 +202,9 @@ def test_a_change_is_seen_within_a_second(open_tab: Open, tmp_path: Path) -> Non
         made = Campaign(server)
         number = made.submit("alice", recipe("first light", 3))
         tab = open_tab("alice", of=server)
-        page = tab.open(f"/datasets/{number}")
+        with tab.page.expect_response(lambda answer: ".live" in answer.url) as stream:
+            page = tab.open(f"/datasets/{number}")
+        assert stream.value.headers["content-encoding"] == "gzip"
         page.evaluate("document.body.dataset.same = 'yes'")
         expect(page).to_have_title(re.compile("^0.% done"))
         made.run(1, leave=1)

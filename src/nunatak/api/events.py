@@ -11,12 +11,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from nunatak.api.requests import base_url, dumps
+from nunatak.api.sending import KEEP_ALIVE, Event, Pieces, Sending
 from nunatak.api.services import Services
 from nunatak.api.watched import Watched
 from nunatak.tasks import look
 
-KEEP_ALIVE = b": still here\n\n"
-END = b"event: end\ndata: {}\n\n"
+END = Event(b"event: end\ndata: {}\n\n")
 Plain = dict[str, Any]
 
 
@@ -28,6 +28,8 @@ class Poller(Watched):
         super().__init__(f"dataset {dataset}")
         self.services, self.dataset = services, dataset
         self.plain: Plain = {}
+        self.pieces = Pieces()
+        self._events: dict[str, Event] = {}
 
     def read(self) -> Plain:
         """Return the status now."""
@@ -54,8 +56,17 @@ class Poller(Watched):
         if plain == self.plain:
             return
         self.plain, self.version = plain, self.version + 1
+        self._events.clear()
+        self.pieces.forget()
         self.ended = plain["state"] == "done"
         self._tell()
+
+    def event(self, base: str) -> Event:
+        """Return the event with the status now, for all who know the server by an address."""
+        if base not in self._events:
+            plain = {**self.plain, "url": f"{base}/datasets/{self.dataset}"}
+            self._events[base] = Event(b"event: status\ndata: " + dumps(plain) + b"\n\n")
+        return self._events[base]
 
 
 async def watch(request: Request, dataset: int) -> Response:
@@ -63,14 +74,13 @@ async def watch(request: Request, dataset: int) -> Response:
     pollers: dict[int, Poller] = request.app.state.pollers
     services: Services = request.app.state.services
     first = await run_in_threadpool(Poller(services, dataset).read)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(
-        _stream(pollers, services, dataset, first, base_url(request)), headers=headers, media_type="text/event-stream"
-    )
+    sending = Sending(request)
+    stream = _stream(pollers, services, dataset, first, base_url(request), sending)
+    return StreamingResponse(stream, headers=sending.headers, media_type="text/event-stream")
 
 
 async def _stream(
-    pollers: dict[int, Poller], services: Services, dataset: int, first: Plain, base: str
+    pollers: dict[int, Poller], services: Services, dataset: int, first: Plain, base: str, sending: Sending
 ) -> AsyncIterator[bytes]:
     poller = pollers.get(dataset)
     if poller is None or poller.ended:
@@ -81,14 +91,14 @@ async def _stream(
         version = 0
         while True:
             if not await poller.after(version, services.limits.keep_alive):
-                yield KEEP_ALIVE
+                yield sending.next(KEEP_ALIVE, poller.pieces)
                 continue
             if poller.version > version:
                 version = poller.version
-                yield b"event: status\ndata: " + dumps({**poller.plain, "url": f"{base}/datasets/{dataset}"}) + b"\n\n"
+                yield sending.next(poller.event(base), poller.pieces)
             elif poller.ended:
                 if poller.plain.get("state") == "done":
-                    yield END
+                    yield sending.next(END, poller.pieces)
                 return
     finally:
         poller.watchers -= 1

@@ -12,12 +12,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from nunatak.api.requests import dumps, principal_of
+from nunatak.api.sending import KEEP_ALIVE, Event, Pieces, Sending
 from nunatak.api.services import Services
 from nunatak.api.watched import Watched
 from nunatak.core.errors import NunatakError
 from nunatak.web import guard
 
-KEEP_ALIVE = b": still here\n\n"
 SHARE = 0.2
 """Part of one core that all looks together may take: the more is watched, the rarer each is looked at."""
 Look = Callable[[], Mapping[str, str]]
@@ -32,7 +32,8 @@ class Feed(Watched):
         super().__init__(name)
         self._feeds, self._look = feeds, look
         self._parts: dict[str, tuple[int, str]] = {}
-        self._ready: dict[int, bytes] = {}
+        self._ready: dict[int, Event] = {}
+        self.pieces = Pieces()
 
     def begin(self) -> None:
         """Go on looking while anyone watches."""
@@ -56,13 +57,14 @@ class Feed(Watched):
         self.version += 1
         self._parts |= {name: (self.version, text) for name, text in changed.items()}
         self._ready.clear()
+        self.pieces.forget()
         self._tell()
 
-    def since(self, version: int) -> bytes:
+    def since(self, version: int) -> Event:
         """Return the event with what changed after `version`; made once for all who ask."""
         if version not in self._ready:
             news = {name: text for name, (at, text) in self._parts.items() if at > version}
-            self._ready[version] = b"event: parts\ndata: " + dumps(news) + b"\n\n"
+            self._ready[version] = Event(b"event: parts\ndata: " + dumps(news) + b"\n\n")
         return self._ready[version]
 
 
@@ -117,15 +119,16 @@ async def watch(request: Request, look: Look, *, shared: bool) -> Response:
     """Answer with the stream of what changes. Raises what the first look raises, before anything is sent."""
     me = principal_of(request)
     who = "" if shared else f"{me.token} {request.scope['nunatak.seed']}"
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     key = (request.scope["path"], request.url.query, who)
     feeds: Feeds = request.app.state.feeds
     if not feeds.has_seen(key):
         await run_in_threadpool(look)
-    return StreamingResponse(_stream(request, key, look), headers=headers, media_type="text/event-stream")
+    sending = Sending(request)
+    stream = _stream(request, key, look, sending)
+    return StreamingResponse(stream, headers=sending.headers, media_type="text/event-stream")
 
 
-async def _stream(request: Request, key: Key, look: Look) -> AsyncIterator[bytes]:
+async def _stream(request: Request, key: Key, look: Look, sending: Sending) -> AsyncIterator[bytes]:
     feeds: Feeds = request.app.state.feeds
     feed = feeds.join(key, look)
     version = 0
@@ -134,10 +137,10 @@ async def _stream(request: Request, key: Key, look: Look) -> AsyncIterator[bytes
             if not await feed.after(version, feeds.services.limits.keep_alive):
                 if not await _still_in(request):
                     return
-                yield KEEP_ALIVE
+                yield sending.next(KEEP_ALIVE, feed.pieces)
             elif feed.version > version:
                 event, version = feed.since(version), feed.version
-                yield event
+                yield sending.next(event, feed.pieces)
             else:
                 return
     finally:
