@@ -46,14 +46,7 @@ def across(tx: Connection, contexts: Contexts, wish: Wish) -> Plain:
     `sites` are those with most, each line counts `elsewhere` at others; `left_out`: older groups were not looked at.
     Counts of a site are those of the most frequent sites of each dataset.
     """
-    wanted = {
-        "kind": wish.kind,
-        "signature": wish.signature,
-        "owner": wish.owner,
-        "team": wish.team,
-        "n": MOST_READ + 1,
-    }
-    rows = store.OF_DATASET(tx, dataset=wish.dataset, **wanted) if wish.dataset else store.LATEST(tx, **wanted)
+    rows = _chosen(tx, wish)
     found = [_Group(row) for row in rows[:MOST_READ]]
     if wish.site:
         found = [group for group in found if wish.site in group.sites]
@@ -76,6 +69,14 @@ def across(tx: Connection, contexts: Contexts, wish: Wish) -> Plain:
         "tasks": sum(group.row.tasks for group in found),
         "left_out": len(rows) > MOST_READ,
     }
+
+
+def _chosen(tx: Connection, wish: Wish) -> Sequence[Row]:
+    """Return one group more than is read, the latest first."""
+    wanted = {"kind": wish.kind, "owner": wish.owner, "team": wish.team, "n": MOST_READ + 1}
+    if wish.dataset:
+        return store.OF_DATASET(tx, dataset=wish.dataset, signature=wish.signature, **wanted)
+    return store.OF_SIGNATURE(tx, signature=wish.signature, **wanted) if wish.signature else store.LATEST(tx, **wanted)
 
 
 class _Group:
