@@ -20,7 +20,7 @@ from nunatak.engines.local import LocalEngine
 from nunatak.engines.protocol import Change, Engine, Handle, What
 from nunatak.engines.simulated import SimulatedEngine
 from nunatak.engines.world import World
-from nunatak.worker import build
+from tests.services.workers import impatient
 
 MB = 1_000_000
 TOTAL = Shape(
@@ -135,7 +135,7 @@ class Host:
 
 @pytest.fixture(scope="session")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    return (sys.executable, "-I", "-S", str(build.unpack(tmp_path_factory.mktemp("worker"))))
+    return (sys.executable, "-I", "-S", str(impatient(tmp_path_factory.mktemp("worker"))))
 
 
 @pytest.fixture(params=sorted(RIGS))

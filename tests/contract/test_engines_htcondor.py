@@ -51,6 +51,7 @@ from tests.contract.test_engines import (
 )
 from tests.services.engine_process import EngineProcess
 from tests.services.htcondor import AS_USER, Pool, shared_pool
+from tests.services.workers import COURSE
 
 __all__ = [
     "test_a_series_submitted_again_is_not_started_twice",
@@ -624,6 +625,7 @@ def test_a_job_that_exceeds_what_it_asked_for_is_held_with_our_reason(make: Call
     host = make(margin=1)
     (host.rig.place / "worker.pyz").write_text(  # one that does not look after its limits
         "#!/bin/sh\ngrep -q hog task.json || exec sleep 600\n"
+        f"echo '{json.dumps({'wall': 6.0, 'course': COURSE})}' > usage.json\n"
         "exec python3 -c 'b = bytearray(400000000); import time; time.sleep(600)'\n"
     )
     host.engine.submit(
@@ -638,6 +640,7 @@ def test_a_job_that_exceeds_what_it_asked_for_is_held_with_our_reason(make: Call
     assert "exceeded time limit" in late.message
     assert memory.usage.memory is not None
     assert memory.usage.memory > 300 * MB
+    assert memory.detail["course"] == COURSE
 
 
 def test_a_worker_that_cannot_start_says_so(host: Host) -> None:

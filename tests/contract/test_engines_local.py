@@ -21,6 +21,7 @@ from nunatak.engines.processes import Table, since_boot
 from nunatak.engines.protocol import Change, What
 from nunatak.engines.workers import Limits
 from nunatak.worker import build
+from tests.services.workers import COURSE
 
 MB = 1_000_000
 SMALL = Shape(memory=100 * MB, disk=100 * MB, time=600)
@@ -118,7 +119,7 @@ def _latest(engine: LocalEngine) -> dict[str, Change]:
     return {change.handle.address: change for change in engine.poll("").changes}
 
 
-PRELUDE = textwrap.dedent("""
+PRELUDE = f"COURSE = {COURSE!r}\n" + textwrap.dedent("""
     import json, os, signal, subprocess, sys, time
     sandbox = sys.argv[1]
     task = json.load(open(sandbox + "/task.json"))
@@ -130,7 +131,8 @@ HANGS = """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child = subprocess.Popen(["sleep", "600"], start_new_session=True)
     subprocess.run(["sh", "-c", "setsid sleep 600 & setsid sleep 600 &"])
-    leave({"wall": 1.5, "cpu": 0.5, "memory": 7, "disk": None, "gpu": None}, "usage.json")
+    usage = {"wall": 1.5, "cpu": 0.5, "memory": 7, "disk": None, "gpu": None}
+    leave({**usage, "course": COURSE}, "usage.json")
     leave("ready", "ready")
     block = bytearray(int(task["commands"][0]["argv"][0]) if task["commands"][0]["argv"][0].isdigit() else 1)
     while True: time.sleep(600)
@@ -205,6 +207,7 @@ def test_a_killed_worker_is_lost_and_its_payload_is_gone(bench: Bench) -> None:
     assert outcome.reason is Reason.LOST
     assert "signal 9" in outcome.message
     assert outcome.usage.memory == 7
+    assert outcome.detail["course"] == COURSE
     bench.until_none_left()
 
 
@@ -233,6 +236,7 @@ def test_a_hung_worker_is_ended_for_its_time_with_everything_it_started(bench: B
     assert outcome.reason is Reason.TIME
     assert "10 min" in outcome.message
     assert outcome.usage.cpu == 0.5
+    assert outcome.detail["course"] == COURSE
     bench.until_none_left()
     assert engine.capacity().free == NODE
 
@@ -462,7 +466,16 @@ def test_each_attempt_sees_gpus_of_its_own(bench: Bench) -> None:
 
 
 def test_workers_do_not_see_the_credentials_of_the_server(bench: Bench) -> None:
-    environ = inherited({"NUNATAK_TOKEN": "s", "NUNATAK_DATABASE": "s", "PGPASSWORD": "s", "PATH": "/bin", "LANG": "C"})
+    environ = inherited(
+        {
+            "NUNATAK_TOKEN": "s",
+            "NUNATAK_DATABASE": "s",
+            "PGPASSWORD": "s",
+            "NUNATAK_SPEED": "0",
+            "PATH": "/bin",
+            "LANG": "C",
+        }
+    )
     engine = bench.engine('leave(dict(os.environ), "environ"); leave(good)', environ=environ)
     (handle,) = engine.submit([spec("1/0/a#1")])
     bench.end(engine, "1/0/a#1")

@@ -20,6 +20,7 @@ import pytest
 
 from nunatak.core.work import Checkpoint, Command, Environment, Input, Outcome, Output, Reason, Shape, TaskSpec
 from nunatak.worker.build import build, unpack
+from tests.services.workers import impatient
 
 PATIENCE = 60.0
 SHAPE = Shape(cpu=2, memory=10**9, disk=10**9, time=600)
@@ -148,6 +149,31 @@ def test_memory_is_enforced_and_failures_are_told(version: str, box: Box) -> Non
     assert "100 MB" in outcome.message
     assert (outcome.usage.memory or 0) > 100_000_000
     assert box.run("import sys; sys.exit(3)").exit == 3
+
+
+def test_a_node_is_measured_once_a_day_after_what_took_long(tmp_path: Path, box: Box) -> None:
+    box.home = impatient(tmp_path / "workers")
+    lasts, cache = "import time; time.sleep(0.6)", ("--cache", str(tmp_path / "cache"))
+    box.env["NUNATAK_SPEED"] = "0"
+    assert "speed" not in box.run(lasts, options=cache).detail, "it is switched off"
+    del box.env["NUNATAK_SPEED"]
+    assert "speed" not in box.run("pass", options=cache).detail, "it would cost more than the task"
+    assert "speed" not in box.run(lasts + "; raise SystemExit(1)", options=cache).detail
+    assert 0.01 < box.run(lasts, options=cache).detail["speed"] < 20
+    assert "speed" not in box.run(lasts, options=cache).detail, "it was measured just now"
+    assert "speed" in box.run(lasts).detail, "nobody knows where the cache does not last"
+    (mark,) = (tmp_path / "cache").glob("speed-*")
+    os.utime(mark, (1, 1))
+    assert "speed" in box.run(lasts, options=cache).detail
+
+
+@pytest.mark.parametrize("version", sorted(PYTHONS))
+def test_every_interpreter_measures_alike(version: str, home: Path) -> None:
+    script = "import sys; sys.path.insert(0, sys.argv[1]); from nunatak_worker import speed; print(speed.measured())"
+    said = subprocess.run(
+        [PYTHONS[version], "-I", "-S", "-c", script, str(home)], capture_output=True, text=True, check=True
+    )
+    assert 0.02 < float(said.stdout) < 20
 
 
 @pytest.mark.parametrize("version", sorted(PYTHONS))
@@ -317,11 +343,12 @@ def test_a_killed_worker_takes_its_payload_with_it(box: Box) -> None:
     assert not (box.root / "outcome.json").exists()
 
 
-def test_when_the_inner_worker_is_killed_an_outcome_is_still_written(box: Box) -> None:
+def test_when_the_inner_worker_is_killed_an_outcome_is_still_written(box: Box, tmp_path: Path) -> None:
+    box.home = impatient(tmp_path / "workers")
     note = order_deaf(box)
     worker = box.start()
     pid = until(lambda: number(note))
-    until(lambda: (box.root / "usage.json").exists())
+    until(lambda: (box.root / "usage.json").exists() and "course" in box.text("usage.json"))
     inner = int(Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()[0])
     os.kill(inner, signal.SIGKILL)
     assert worker.communicate(timeout=PATIENCE) == (None, "")
@@ -330,6 +357,7 @@ def test_when_the_inner_worker_is_killed_an_outcome_is_still_written(box: Box) -
     assert outcome.reason is Reason.LOST
     assert "killed by SIGKILL" in outcome.message
     assert (outcome.usage.memory or 0) > 0
+    assert outcome.detail["course"]["memory"][0] > 0, "and what was used over time"
     assert not (box.root / "work").exists()
 
 

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from nunatak.tasks import course, look_store
-from nunatak.worker.build import unpack
 from tests.edge.live import NEEDS, installation
+from tests.services.workers import impatient
 
 BURN = """\
 import time
@@ -21,16 +21,6 @@ while time.monotonic() < end:
     sum(range(50_000))
 """
 RECIPE = f"name: burn\nneeds: {NEEDS}\ntasks:\n  burn: {{run: python3 burn.py, files: [burn.py]}}\n"
-
-
-def impatient(directory: Path) -> Path:
-    """Return a worker to which a second is long."""
-    home = unpack(directory)
-    source = home / "nunatak_worker" / "course.py"
-    text = source.read_text().replace("SHORTEST = 60.0", "SHORTEST = 0.5").replace("_FIRST = 2.0", "_FIRST = 0.1")
-    assert text.count("0.5") == 2, "and the half that rounds"
-    source.write_text(text)
-    return home
 
 
 def test_what_was_used_over_time_is_on_the_page_and_not_in_the_database(

@@ -15,6 +15,7 @@ from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs import LogStore
 from nunatak.tasks.sites import Held
+from nunatak.tasks.speeds import Speeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +57,5 @@ class Services:
     limits: Limits = field(default_factory=Limits)
     rules: Rules = field(default_factory=Rules)  # of fair share
     held: Held = field(default_factory=Held)  # by engines
+    speeds: Speeds = field(default_factory=Speeds)  # of nodes, by sites
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -29,7 +29,7 @@ def list_nodes(
     if as_json:
         out_json(rows)
     elif every:
-        head = ("node", "health", "attempts of late", "faults", "heard of")
+        head = ("node", "health", "speed", "attempts of late", "faults", "heard of")
         table(head, [_line(row) for row in rows])
     else:
         for row in rows:
@@ -41,7 +41,8 @@ def list_nodes(
 
 
 def _line(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return row["name"], row["health"], str(row["attempts"]), str(row["faults"]), age(row["seen"])
+    speed = "-" if row["speed"] is None else f"{row['speed']:.2f}"
+    return row["name"], row["health"], speed, str(row["attempts"]), str(row["faults"]), age(row["seen"])
 
 
 @node.command()

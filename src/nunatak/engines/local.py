@@ -30,6 +30,8 @@ from nunatak.engines.slots import LOOK_AHEAD, excess
 from nunatak.engines.workers import Limits, Workers
 
 STREAMS = ("stdout", "stderr")
+SWITCH = "NUNATAK_SPEED"
+"""The one variable by this name that is the workers': 0 if they are not to measure their node."""
 BETWEEN = 0.05
 """Seconds from the end of one member of a series to the beginning of the next, about."""
 LOG_PART, LOG_CALL = 256 * 1024, 4 * 1024 * 1024
@@ -294,7 +296,11 @@ def _taken(attempt: Attempt) -> bool:
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what workers get of the environment of the server: all but its own settings and credentials."""
-    return {name: value for name, value in environ.items() if not name.startswith("NUNATAK_") and name != "PGPASSWORD"}
+    return {
+        name: value
+        for name, value in environ.items()
+        if name == SWITCH or not (name.startswith("NUNATAK_") or name == "PGPASSWORD")
+    }
 
 
 def from_settings(settings: Mapping[str, Any], clock: Clock = system_clock) -> LocalEngine:

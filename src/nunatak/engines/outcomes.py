@@ -17,6 +17,8 @@ from nunatak.engines.protocol import Handle
 
 MOST_OUTCOME = 16_000_000
 """Bytes of an outcome that are read; a longer one is not understood."""
+MOST_USAGE = 32_768
+"""Bytes of a usage of which its course is read; ours are a tenth of that."""
 SHOWN = 200
 """Characters of an outcome that could not be understood, shown to a person."""
 _SHA256 = re.compile(r"([0-9a-f]{64})?\Z")
@@ -61,7 +63,8 @@ def conclude(handle: Handle, outcome: bytes | None, usage: bytes, stop: Stop | N
             return replace(told, reason=stop.reason, message=stop.message)
         return told
     reason, why = (stop.reason, f"{stop.message}; the worker") if stop else (Reason.LOST, "the worker")
-    return Outcome(handle.address, handle.lease, reason, f"{why} left no outcome: {words}", usage=read_usage(usage))
+    message = f"{why} left no outcome: {words}"
+    return Outcome(handle.address, handle.lease, reason, message, usage=read_usage(usage), detail=read_course(usage))
 
 
 def held_to_promise(outcome: Outcome, promised: Sequence[Output]) -> Outcome:
@@ -124,6 +127,17 @@ def read_usage(data: bytes) -> Usage:
     except (Invalid, ValidationError, ValueError, RecursionError):
         return Usage()
     return usage if _possible(usage) else Usage()
+
+
+def read_course(data: bytes) -> dict[str, Any]:
+    """Return as a detail what a `usage.json` tells of use over time; {} if it tells nothing. Whoever draws it looks closer."""
+    try:
+        plain = json.loads(data) if len(data) <= MOST_USAGE else None
+        _sane(plain)
+    except (Invalid, ValueError, RecursionError):
+        return {}
+    course = plain.get("course") if isinstance(plain, dict) else None
+    return {"course": course} if isinstance(course, dict) else {}
 
 
 def shown(data: bytes, most: int = SHOWN) -> str:

@@ -18,7 +18,7 @@ from nunatak.tasks.context import Contexts
 from nunatak.tasks.verdicts.kinds import Action, Kind
 from nunatak.tasks.verdicts.model import Verdict
 
-ELSEWHERE = ("tail", "course")
+ELSEWHERE = ("tail", "course", "speed")
 """What a worker tells in the detail, and that is kept elsewhere."""
 SKEW = 5.0
 """Seconds by which clocks may differ; what differs by less is recorded as it was told."""

@@ -13,11 +13,12 @@ from nunatak.core.errors import NotFound
 from nunatak.core.work import Outcome
 from nunatak.db.statement import Row
 from nunatak.tasks import nodes_store as store
+from nunatak.tasks import speeds
 from nunatak.tasks import store as tasks_store
 from nunatak.tasks.health.drain import FINE, NEVER, Standing, drain_by_hand, undrain_by_hand
 from nunatak.tasks.health.events import Node
 from nunatak.tasks.health.features import Pair
-from nunatak.tasks.health.news import Later, News
+from nunatak.tasks.health.news import Later, Measured, News
 from nunatak.tasks.health.score import Score
 from nunatak.tasks.health.window import EMPTY
 from nunatak.tasks.judging import Key
@@ -40,6 +41,8 @@ def note(news: News, verdicts: Mapping[Key, Verdict], closed: Mapping[Key, Row],
         if host:
             kind, began = verdicts[key].kind, row.claimed if row.started is None else row.started
             news.ended(row.engine, host, key[0], key[2], row.shape, kind, began, outcome.usage.wall or 0.0)
+            if outcome.detail and (speed := speeds.told(outcome.detail)) is not None:
+                news.measured(Measured(row.engine, host, speed))
             if kind is Kind.OK and key[3] > 1:
                 news.later(Later(*key[:4], row.engine, host))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -10,6 +11,7 @@ from sqlalchemy import Connection
 from nunatak.core.clock import iso
 from nunatak.db.statement import Row
 from nunatak.tasks import nodes_store as store
+from nunatak.tasks import speeds
 from nunatak.tasks.health.drain import FINE, NEVER, POLICY, Health, Standing
 from nunatak.tasks.health.events import Node
 from nunatak.tasks.health.features import Pair
@@ -20,7 +22,7 @@ from nunatak.tasks.look import Page, Plain
 
 def not_fine(tx: Connection, now: float) -> Page:
     """Return nodes, and features at sites, that get no work, get one task at a time, or were undrained a moment ago."""
-    rows = [_line(row, now) for row in store.NOT_FINE(tx)]
+    rows = _lines(tx, store.NOT_FINE(tx), now)
     return {
         "items": [row for row in rows if row["health"] != Health.FINE or row["by"]],
         "next": None,
@@ -32,16 +34,21 @@ def every(tx: Connection, now: float, after: str = "", limit: int = 100) -> Page
     """Return all nodes that were heard of, in order of site and name."""
     site, _, name = after.rpartition("/")
     rows = store.PAGE(tx, kind="node", site=site, name=name, n=limit + 1)
-    items = [_line(row, now) for row in rows[:limit]]
+    items = _lines(tx, rows[:limit], now)
     return {"items": items, "next": items[-1]["name"] if len(rows) > limit else None, "spared": _spared(tx)}
 
 
 def line(tx: Connection, node: Node, now: float) -> Plain:
     """Return how one node stands."""
-    return _line(store.ROW(tx, kind="node", site=node.site, name=node.name)[0], now)
+    return _lines(tx, store.ROW(tx, kind="node", site=node.site, name=node.name), now)[0]
 
 
-def _line(row: Row, now: float) -> Plain:
+def _lines(tx: Connection, rows: Sequence[Row], now: float) -> list[Plain]:
+    known = speeds.of(tx, [Node(row.site, row.name) for row in rows if row.kind == "node"])
+    return [_line(row, known.get(Node(row.site, row.name)) if row.kind == "node" else None, now) for row in rows]
+
+
+def _line(row: Row, speed: float | None, now: float) -> Plain:
     standing = Standing.from_plain(json.loads(row.standing)) if row.standing else FINE
     whole = Score.from_plain(json.loads(row.score)).whole if row.score else NONE
     node = row.kind == "node"
@@ -60,6 +67,7 @@ def _line(row: Row, now: float) -> Plain:
         "move": move(name, standing) if node else "",
         "attempts": round(whole.ok + whole.bad),
         "faults": round(whole.bad),
+        "speed": speed,
         "seen": iso(row.seen),
     }
     return known

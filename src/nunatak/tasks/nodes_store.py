@@ -38,11 +38,20 @@ SET_STANDINGS = Statement(
     " WHERE true ON CONFLICT (kind, site, name) DO UPDATE SET standing = excluded.standing",
     v="kind text, site text, name text, standing text",
 )
-FORGET = Statement(f"DELETE FROM health WHERE {KINDS} AND seen < :before AND standing IS NULL")
+FORGET = Statement(
+    "DELETE FROM health WHERE kind IN ('feature', 'node', 'speed') AND seen < :before AND standing IS NULL"
+)
 PAGE = Statement(
     "SELECT kind, site, name, seen, at, score, standing FROM health WHERE kind = :kind AND (site, name) > (:site, :name)"
     " ORDER BY site, name LIMIT :n"
 )
+
+# How fast nodes are: the latest measurements of each, in rows beside those of their health.
+SPEEDS = Statement(
+    "SELECT h.site, h.name, h.score FROM {v} JOIN health h ON h.kind = 'speed' AND h.site = v.site AND h.name = v.name",
+    v="site text, name text",
+)
+SPEEDS_AT_SITES = Statement("SELECT site, score FROM health WHERE kind = 'speed' ORDER BY site, name LIMIT :n")
 NOT_FINE = Statement(
     f"SELECT kind, site, name, seen, at, score, standing FROM health WHERE {KINDS} AND standing IS NOT NULL"
     " ORDER BY kind DESC, site, name"

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from nunatak.core.clock import Clock
 from nunatak.db.database import Database
 from nunatak.db.statement import Row
-from nunatak.tasks import nodes, store
+from nunatak.tasks import nodes, speeds, store
 from nunatak.tasks import nodes_store as kept
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.health.board import RECENT, Board, nodes_board
@@ -71,7 +71,9 @@ class Scoreboard:
         self._true = False  # until this transaction is known to be committed
         found = standings(tx)
         rows = kept.NEWS(tx, n=ROWS)
-        events = self._heard(tx, [read(row.events) for row in rows], now)
+        news = [read(row.events) for row in rows]
+        events = self._heard(tx, news, now)
+        self._measured(tx, news, now)
         node_news, pair_news = of_nodes(events, found.nodes), of_pairs(events, found.pairs)
         spared = self._review(tx, self._nodes, found.nodes, node_news, RULES, now)
         self._review(tx, self._pairs, found.pairs, pair_news, FEATURE_RULES, now)
@@ -110,6 +112,13 @@ class Scoreboard:
         known = Known(sites, {number: shape.features for number, shape in shapes.items()})
         blamed = in_hindsight([_try(row, sites) for row in tries], known.features, now)
         return [*heard(news, known), *blamed]
+
+    def _measured(self, tx: Connection, news: Sequence[Read], now: float) -> None:
+        """Keep how fast nodes were, if anybody measured that."""
+        told = [item for one in news for item in one.measured]
+        if told:
+            sites = {row.engine: row.site for row in store.SITES(tx, v=sorted({(item.engine,) for item in told}))}
+            speeds.keep(tx, [(Node(sites.get(item.engine, ""), item.host), item.speed) for item in told], now)
 
     def _review(
         self,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .checkpoint import Keeper
 
 _BUILD_TIME = 3600.0  # seconds a virtual environment may take
+_LONG = 60.0  # seconds of a payload after which the node is worth a tenth of a second to measure
 
 
 class Attempt:
@@ -61,9 +62,8 @@ class Attempt:
         self._keep_checkpoint()
         if self.outcome["reason"] != "ok":
             self.detail["tail"] = {name: end(log.recent) for name, log in self.streams.items()}
-        course = self.meter.course.plain(self.meter.wall)
-        if course:
-            self.detail["course"] = course
+        self.detail.update(self.meter.told_over_time())
+        self._measure_node()
         self.outcome.update(ended=time.time(), usage=self.meter.usage())
         self.log.say("{reason}: {message}".format(**self.outcome))
 
@@ -109,6 +109,16 @@ class Attempt:
                 kept = self.keeper.keep(seconds, self.meter.wall)
             if kept:
                 self.detail["checkpoint"] = kept
+
+    def _measure_node(self) -> None:
+        """Say how fast the node is, now and then: after what took so long that it costs next to nothing."""
+        if self.outcome["reason"] != "ok" or self.meter.wall < _LONG:
+            return
+        from . import speed
+
+        found = speed.found(self.cache)
+        if found:
+            self.detail["speed"] = found
 
     def _phase(self, name: str) -> "record.Phase":
         self.log.say(name)
@@ -233,6 +243,7 @@ class Attempt:
     def save_usage(self) -> None:
         """Leave what was measured so far, for whoever finds the sandbox if the worker does not live to report."""
         plain = dict(self.meter.usage(), started=self.outcome["started"], at=time.time())
+        plain.update(self.meter.told_over_time())
         try:
             record.write(os.path.join(self.sandbox, "usage.json"), plain)
         except OSError as error:

@@ -42,6 +42,7 @@ class Options:
             raise ValueError("expected one SANDBOX, or --series FILE")
         self.sandbox = os.path.abspath(places[0]) if places else ""
         home = os.path.dirname(self.series) if self.series else self.sandbox
+        self.lasting = bool(self.cache)
         self.cache = os.path.abspath(self.cache or os.path.join(home, "cache"))
 
     def _set(self, name: str, value: str) -> None:
@@ -70,6 +71,11 @@ def main(words: "Optional[List[str]]" = None) -> "None":
     except ValueError as error:
         sys.stderr.write("nunatak-worker: {}\n{}\n".format(error, USAGE))
         sys.exit(2)
+    if options.lasting:
+        try:
+            os.makedirs(options.cache, exist_ok=True)
+        except OSError:  # whoever needs it says so
+            pass
     relay = outer.prepare()
     if options.series:
         code = _run_series(options, members, relay)

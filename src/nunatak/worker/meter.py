@@ -88,6 +88,11 @@ class Meter:
             "gpu": None if self.gpu is None else round(self.gpu, 3),
         }
 
+    def told_over_time(self) -> "Dict[str, Any]":
+        """Return its course up to now as `course`; nothing while that is too short to tell."""
+        course = self.course.plain(self.wall)
+        return {"course": course} if course else {}
+
 
 def _stat(pid: int) -> "Any":
     """Return (cpu seconds with waited-for children, resident bytes) by proc(5), or None if it is gone."""

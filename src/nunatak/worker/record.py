@@ -136,6 +136,7 @@ def epitaph(sandbox: str, reason: str, message: str) -> None:
         with open(os.path.join(sandbox, "usage.json"), "rb") as stream:
             usage = document.load(stream.read())
         outcome.update(started=usage.pop("started"), usage={key: usage[key] for key in outcome["usage"]})
+        outcome["detail"].update((key, usage[key]) for key in ("course",) if key in usage)
     except (OSError, ValueError, KeyError):
         pass
     if reason == "unbegun":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .stopping import Stopping
 
 _FIRST, _GROWTH, _LAST = 0.05, 1.3, 1.0  # seconds between samples
+_SAVED, _SAVED_NEAR = 2.0, 0.5  # seconds after which they are saved, and where the memory asked for may soon run out
 
 
 class Limits:
@@ -112,8 +113,7 @@ class Supervisor:
                 self._stop(Failure("terminated", "told to stop by " + self.stopping.name()))
             if now >= look:
                 self._look(now)
-                near = self.limits.memory and self.meter.memory > 0.6 * self.limits.memory
-                pause = min(pause * _GROWTH, 0.1 if near or self._ending else _LAST)
+                pause = min(pause * _GROWTH, 0.1 if self._near or self._ending else _LAST)
                 look = now + pause
             self._hold_to_time(now)
             self._pump(max(0.0, self._next(look) - time.monotonic()))
@@ -139,13 +139,18 @@ class Supervisor:
         meter.sample_disk()
         meter.wall = now - self._began
         meter.mark()
-        if now - self._saved >= 2.0:
+        if now - self._saved >= (_SAVED_NEAR if self._near else _SAVED):
             self._saved = now
             self.save()
         if limits.memory and meter.memory > limits.memory:
             self._over("memory", meter.memory, limits.memory)
         elif limits.disk and meter.disk > limits.disk:
             self._over("disk", meter.disk, limits.disk)
+
+    @property
+    def _near(self) -> bool:
+        """Tell whether the memory asked for is nearly used: what kills for it gives no time to say anything."""
+        return bool(self.limits.memory) and self.meter.memory > 0.6 * self.limits.memory
 
     def _over(self, what: str, used: int, asked: int) -> None:
         text = "used {} of {}, {} was asked for".format(amount(used), what, amount(asked))

@@ -6,7 +6,10 @@ from nunatak.api.views.answers import View
 
 
 class NodeView(View):
-    """How a node, or a feature at a site, stands; `attempts` and `faults` of late."""
+    """How a node, or a feature at a site, stands; `attempts` and `faults` of late.
+
+    `speed` is that of one core against a reference, the median of the latest measurements; null if nobody measured it.
+    """
 
     kind: str
     name: str
@@ -20,6 +23,7 @@ class NodeView(View):
     move: str
     attempts: int
     faults: int
+    speed: float | None
     seen: str
 
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from nunatak.tasks.verdicts.kinds import Kind
 
 _KINDS = {kind.value: kind for kind in Kind}
+_SPEED = "speed"
+"""Stands where a line has its kind; who knows no such kind leaves the line out."""
 
 
 class Line(NamedTuple):
@@ -39,6 +41,14 @@ class Later(NamedTuple):
     host: str
 
 
+class Measured(NamedTuple):
+    """How fast a core of a node was, against the reference."""
+
+    engine: int
+    host: str
+    speed: float
+
+
 class News:
     """Gathers what is to be told; nodes that only began something are told once."""
 
@@ -48,6 +58,7 @@ class News:
         self._begun: set[tuple[int, str]] = set()
         self._lines: dict[tuple[int, str, int, int, int, Kind], list[float]] = {}
         self._later: list[Later] = []
+        self._measured: list[Measured] = []
 
     def begun(self, nodes: Iterable[tuple[int, str]]) -> None:
         """Add nodes, by engine and host, on which attempts began."""
@@ -71,13 +82,18 @@ class News:
         """Add a task that went well at last."""
         self._later.append(item)
 
+    def measured(self, item: Measured) -> None:
+        """Add how fast a node was; it ended something there as well."""
+        self._measured.append(item)
+
     def text(self) -> str:
         """Return it all; "" if there is nothing to tell."""
         known = {key[:2] for key in self._lines}
         begun = sorted(self._begun - known)
         if not begun and not known:
             return ""
-        lines = [(*key, *numbers) for key, numbers in self._lines.items()]
+        lines: list[tuple[Any, ...]] = [(*key, *numbers) for key, numbers in self._lines.items()]
+        lines += [(item.engine, item.host, 0, 0, 0, _SPEED, item.speed) for item in self._measured]
         return json.dumps([self.at, begun, lines, self._later], separators=(",", ":"))
 
 
@@ -88,6 +104,7 @@ class Read(NamedTuple):
     begun: tuple[tuple[int, str], ...]
     lines: tuple[Line, ...]
     later: tuple[Later, ...]
+    measured: tuple[Measured, ...] = ()
 
 
 def read(text: str) -> Read:
@@ -98,6 +115,7 @@ def read(text: str) -> Read:
         tuple((engine, host) for engine, host in begun),
         tuple(_lines(lines)),
         tuple(Later(*item) for item in later),
+        tuple(Measured(line[0], line[1], line[6]) for line in lines if line[5] == _SPEED),
     )
 
 

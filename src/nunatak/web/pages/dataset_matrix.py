@@ -156,13 +156,13 @@ def short(name: str, most: int = 20) -> str:
 def _one(dataset: int, column: Plain, name: str, counts: Mapping[str, int], box: tuple[float, ...]) -> dict[str, Any]:
     state = next(iter(counts), "")
     address = f"{dataset}/{column['first']}/{name}"
-    return {"url": link(address), "words": f"{address}: {state}", "lines": [f"{address}: {state}"], **_box(box)}
+    return {"url": link(address), "lines": [f"{address}: {state}"], **_box(box)}
 
 
 def _tile(dataset: int, shown: Plain, column: Plain, words: list[str], box: tuple[float, ...]) -> dict[str, Any]:
     title = jobs_words(column)
     url = url_of(dataset, shown, column["first"], column["last"])
-    return {"url": url, "words": f"{title}: {'; '.join(words)}", "lines": [title, *words], **_box(box)}
+    return {"url": url, "lines": [title, *words], **_box(box)}
 
 
 def _box(box: tuple[float, ...]) -> dict[str, float]:

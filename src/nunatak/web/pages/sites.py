@@ -47,9 +47,11 @@ def show(
     with services.database.read() as tx:
         found = sites.sites(tx, services.held, now)
         before = site_use.over_time(tx, now)
+        fast = services.speeds.of(tx, now)
         health = nodes_look.every(tx, now, after, MOST_NODES) if every else nodes_look.not_fine(tx, now)
     for site in found:
         site["over_time"] = before.get(site["site"], [])
+        site["speed"] = fast.get(site["site"])
     data = {"sites": found, "nodes": health["items"], "next": health["next"], "spared": health["spared"], "all": every}
     silent = [engine["name"] for site in found for engine in site["engines"] if not engine["alive"]]
     alarm = "failed" if found and not any(site["alive"] for site in found) else ""
