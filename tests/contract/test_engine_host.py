@@ -301,6 +301,29 @@ def test_a_task_that_cannot_be_worked_out_is_reported_as_ended(site: Site, monke
     assert not site.world.attempts
 
 
+def test_an_engine_that_carries_files_opens_none_of_its_own_for_a_task(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret")
+    (tmp_path / "token").chmod(0o600)
+    site = Site(api, duration=10.0)
+    site.start(lambda engine: _with(engine, carries=("/cvmfs",)))
+    steal = f"{{run: cat token, inputs: ['file://{tmp_path}/token'], retry: {{tries: 9}}}}"
+    plant = f"{{run: touch keys, outputs: ['keys -> file://{tmp_path}/keys'], retry: {{tries: 9}}}}"
+    api.submit(f"name: thief\njobs: 1\ntasks:\n  steal: {steal}\n  plant: {plant}\n  honest: {{run: 'true'}}\n")
+    site.until(lambda: site.status()["tasks"]["done"] == 1)
+    said = {name: api.get(f"/status/1/0/{name}") for name in ("steal", "plant")}
+    assert "which not everybody may read on the engine's machine" in said["steal"]["reason"]
+    assert "which is not below the store" in said["plant"]["reason"]
+    assert all(attempt["reason"] == "submit" for of in said.values() for attempt in of["attempts"])
+    assert [address for address, _ in site.world.attempts] == ["1/0/honest#1"]
+    site.start(lambda engine: _with(engine, carries=(str(tmp_path),)))  # the operator opens the directory
+    site.until(site.is_done, seconds=60.0)
+
+
+def _with(engine: SimulatedEngine, *, carries: tuple[str, ...]) -> SimulatedEngine:
+    engine.carries = carries  # type: ignore[attr-defined]
+    return engine
+
+
 class Garbled(SimulatedEngine):
     """An engine whose worker says something that is no outcome for one attempt."""
 

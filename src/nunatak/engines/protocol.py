@@ -131,6 +131,14 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class CarriesFiles(Protocol):
+    """Beside `Engine`: one that opens files of its own machine in the name of tasks."""
+
+    carries: tuple[str, ...] | None
+    """Directories beside the store's of which recipes may name files; None: it carries none, nodes see what they see."""
+
+
+@runtime_checkable
 class ShowsScripts(Protocol):
     """Beside `Engine`: one that submits something a person could read."""
 

@@ -8,7 +8,7 @@ from nunatak.client.engine import Claim, EngineClient, Registration, places
 from nunatak.core.clock import Clock
 from nunatak.core.errors import NunatakError, Unavailable
 from nunatak.core.work import Grouping
-from nunatak.engines.protocol import Engine
+from nunatak.engines.protocol import CarriesFiles, Engine
 from nunatak.loops.engine_holdings import Holdings
 from nunatak.loops.engine_pace import Pace
 from nunatak.loops.engine_specs import Specs
@@ -23,7 +23,8 @@ class Claims:
     def __init__(self, engine: Engine, server: EngineClient, holdings: Holdings, pace: Pace, clock: Clock) -> None:
         """Begin with a claim that is due."""
         self._engine, self._server, self._holdings = engine, server, holdings
-        self._pace, self._clock, self._specs = pace, clock, Specs(server)
+        self._pace, self._clock = pace, clock
+        self._specs = Specs(server, engine.carries if isinstance(engine, CarriesFiles) else None)
         self._most = 1  # the largest number of attempts the engine ever asked for
         self._pause, self._at, self._room = 0.0, float("-inf"), False
         self._asked = float("-inf")  # when it was claimed last

@@ -11,6 +11,7 @@ from nunatak.core.work import Outcome, Reason, Series, Shape, TaskSpec
 from nunatak.datasets.expand import expand
 from nunatak.datasets.plan import Plan
 from nunatak.datasets.program import Order, Recorded
+from nunatak.engines.carried import beyond, local
 
 MOST_PLANS = 1000
 """Plans kept; the one used longest ago goes first. Claims go round all datasets: with fewer each claim would fetch plans."""
@@ -19,9 +20,9 @@ MOST_PLANS = 1000
 class Specs:
     """Makes task specifications; keeps plans that were used lately."""
 
-    def __init__(self, server: EngineClient) -> None:
-        """Begin with no plan."""
-        self._server = server
+    def __init__(self, server: EngineClient, carries: Sequence[str] | None = None) -> None:
+        """Begin with no plan; `carries` is what the engine says by `CarriesFiles`."""
+        self._server, self._carries = server, carries
         self._plans: dict[str, Plan] = {}
 
     def batch(
@@ -48,11 +49,16 @@ class Specs:
 
     def _spec_or_end(self, claim: Claim, given: Registration, now: float) -> TaskSpec | Outcome:
         try:
-            return self.spec(claim, given)
+            spec = self.spec(claim, given)
         except (Invalid, NotFound, KeyError, TypeError, ValueError) as error:
             said = error.message if isinstance(error, NunatakError) else f"{type(error).__name__}: {error}"
             message = f"its commands and files could not be worked out: {said}"
             return Outcome(claim.address, claim.lease, Reason.SUBMIT, message, ended=now)
+        if self._carries is not None:
+            ours = [path for path in (local(given.store), local(given.blobs)) if path]
+            if message := beyond(spec, ours, self._carries):
+                return Outcome(claim.address, claim.lease, Reason.SUBMIT, message, ended=now)
+        return spec
 
     def spec(self, claim: Claim, given: Registration) -> TaskSpec:
         """Expand a claimed task.

@@ -49,6 +49,7 @@ class BatchEngine:
         place: Place,
         terms: fits.Terms,
         there: Where = shared,
+        carries: tuple[str, ...] | None = None,
         queue: int = 100,
         interval: float = 10.0,
         settle: float = 30.0,
@@ -60,11 +61,14 @@ class BatchEngine:
     ) -> None:
         """Take over `directory` with whatever an earlier engine left out there; `there` says where its nodes see it.
 
+        `carries` is what `CarriesFiles` says, where the engine does.
+
         `queue` jobs may wait beside those that run. The batch system is asked every `interval` seconds; an outcome
         that is not there is waited for `settle` seconds after the end, as file systems take their time. A series
         is to take `target` seconds. Raises `Unavailable` while another engine has the directory or it cannot be written.
         """
         self._queue, self._target, self._monotonic = queue, target, monotonic
+        self.carries = carries
         self._book = book = Book(directory, keep=keep, token=f"{keys():x}", clock=clock, monotonic=monotonic)
         tag = _tag(book.shelf.root / ".tag", keys)
         self._there = there(book.shelf.root, tag)

@@ -62,6 +62,9 @@ class BatchSettings(BaseModel):
     """Whether nodes see nothing of `directory`: sandboxes are then in `directory_there`, and files carried there and back."""
     shared: Words = ("/cvmfs",)
     """With `staged`, paths that are on the nodes as they are here."""
+    files: Words = ()
+    """With `staged`, directories of the engine's machine whose files recipes may name by `file:` URLs, beside the store's: the
+    engine reads and writes them with its own rights."""
     transfer: Seconds = 600.0
     """With `staged`, how long it may take to carry the files of one submission, or of the jobs of one look."""
     deliver: Callable[[str, Path, str], object] | None = None

@@ -96,6 +96,7 @@ def _engine(
             platform=platform,
         ),
         there=connection.staged if options.staged else shared,
+        carries=(*options.shared, *options.files) if options.staged else None,
         queue=options.queue,
         interval=options.interval,
         settle=options.settle,

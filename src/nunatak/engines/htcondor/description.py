@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nunatak.core.work import Shape
+from nunatak.engines.carried import below
 from nunatak.engines.htcondor import expressions
 from nunatak.engines.htcondor.options import HTCondorSettings
 from nunatak.engines.htcondor.pieces import BY_THE_WORKER, Kind
-from nunatak.engines.htcondor.travel import below
 from nunatak.engines.sandbox import SERIES
 
 MIB, KIB = 2**20, 2**10

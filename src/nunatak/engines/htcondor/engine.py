@@ -62,6 +62,7 @@ class HTCondorEngine:
         Raises `Unavailable` while another engine has it or it cannot be written, `Invalid` without HTCondor's package.
         """
         self._options, self._condor = options, condor or Condor(options)
+        self.carries = (*options.shared, *options.files)
         self._clock, self._monotonic = clock, monotonic
         root = options.directory.absolute()
         self._lock = possess(root)

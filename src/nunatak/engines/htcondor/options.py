@@ -133,6 +133,9 @@ class HTCondorSettings(BaseModel):
     """The platform of the nodes."""
     shared: Words = ("/cvmfs",)
     """Paths that are on the nodes as they are here."""
+    files: Words = ()
+    """Directories of the engine's machine whose files recipes may name by `file:` URLs, beside the store's: the engine reads and
+    writes them with its own rights."""
     plugins: Annotated[Words, AfterValidator(_schemes)] | None = None
     """URL schemes that may be left to HTCondor, like `osdf`, where machines have a transfer plugin for them; without it,
     all that machines have. What is left empty leaves none."""

@@ -9,11 +9,12 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import orjson
 
 from nunatak.core.work import FORMAT, FileRecord, Input, Outcome, Series, Shape, TaskSpec
+from nunatak.engines.carried import below, local
 
 RESERVED = (
     "task.json",
@@ -48,21 +49,6 @@ class Travel:
     urls: tuple[str, ...]
     back: dict[str, str]
     gone: dict[str, str]  # what the node calls an input, and its URL here
-
-
-def local(url: str) -> str:
-    """Return the path of a `file:` URL or absolute path on this machine; "" for any other."""
-    if url.startswith("/"):
-        return url
-    if not url.startswith("file:"):
-        return ""
-    path = url[5:]
-    if path.startswith("//"):
-        host, slash, rest = path[2:].partition("/")
-        if host not in ("", "localhost"):
-            return ""
-        path = slash + rest
-    return unquote(path, errors="surrogateescape") if path.startswith("/") else ""
 
 
 def plan(spec: TaskSpec, shared: Sequence[str], plugins: Sequence[str]) -> Travel:
@@ -147,12 +133,6 @@ def unfetched(spec: TaskSpec, plugins: Sequence[str]) -> str:
 
 def _called(item: Input, url: str) -> Input:
     return Input(item.name, url, item.sha256, item.size, item.optional, item.mode)
-
-
-def below(path: str, places: Sequence[str]) -> bool:
-    """Tell whether a path is below one of some places."""
-    whole = posixpath.normpath(path)
-    return any(whole.startswith(posixpath.normpath(place).rstrip("/") + "/") for place in places)
 
 
 def home_again(outcome: Outcome, travel: Travel) -> Outcome:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -18,7 +20,7 @@ from nunatak.web import guard
 from nunatak.web.guard import Sent
 from nunatak.web.render import Page, View, render
 from nunatak.web.routing import HOME, Pages, go_on, own
-from nunatak.web.throttle import Throttle
+from nunatak.web.throttle import Throttle, source
 from nunatak.web.words import link
 
 pages = Pages()
@@ -66,10 +68,10 @@ def begin_session(request: Request, services: Have, sent: Sent) -> Response:
     """Begin a session with a token."""
     following = str(sent.get("next", ""))
     try:
-        _throttle(request)
-        principal = services.tokens.verify(tokens.digest_of(str(sent.get("token", "")).strip()))
-        text = tokens.new_text()
-        begun = services.database.run(lambda tx: _begin(tx, services, principal.token, text, request))
+        with _throttled(request):
+            principal = services.tokens.verify(tokens.digest_of(str(sent.get("token", "")).strip()))
+            text = tokens.new_text()
+            begun = services.database.run(lambda tx: _begin(tx, services, principal.token, text, request))
     except (Refused, Unavailable) as error:
         return _ask(request, following, error)
     return _signed_in(request, services, begun, text, own(following))
@@ -97,8 +99,8 @@ def begin_session_by_code(
         )
 
     try:
-        _throttle(request)
-        begun = services.database.run(work)
+        with _throttled(request):
+            begun = services.database.run(work)
     except (Refused, Unavailable) as error:
         if guard.cookie_of(request, "session"):
             return RedirectResponse(own(next), 303)  # signed in already: the address was opened again
@@ -106,9 +108,14 @@ def begin_session_by_code(
     return _signed_in(request, services, begun, text, own(next))
 
 
-def _throttle(request: Request) -> None:
+@contextmanager
+def _throttled(request: Request) -> Iterator[None]:
+    """Count a try that fails. Raises `Unavailable` if there were too many."""
     throttle: Throttle = request.app.state.throttle
-    throttle.count(request.client.host if request.client else "")
+    address = source(request.client.host if request.client else "", request.headers.get("x-forwarded-for", ""))
+    throttle.count(address)
+    yield
+    throttle.give_back(address)
 
 
 def _signed_in(request: Request, services: Services, begun: Begun, text: str, following: str) -> Response:
