@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 from dataclasses import dataclass
 
@@ -58,24 +57,3 @@ class Throttle:
             for bucket in (self._of.get(address), self._all):
                 if bucket is not None:
                     bucket.left = min(bucket.size, bucket.left + 1)
-
-
-def source(peer: str, forwarded: str) -> str:
-    """Return the address that a request came from: behind a proxy of ours, what the proxy saw (the last it names).
-
-    A proxy is what speaks from this machine or a private network; what others say of themselves is not believed.
-    """
-    told = forwarded.rpartition(",")[2].strip()
-    return told if _is_private(peer) and _address(told) else peer
-
-
-def _is_private(text: str) -> bool:
-    address = _address(text)
-    return address is not None and address.is_private
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        return None

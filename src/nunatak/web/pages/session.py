@@ -20,7 +20,7 @@ from nunatak.web import guard
 from nunatak.web.guard import Sent
 from nunatak.web.render import Page, View, render
 from nunatak.web.routing import HOME, Pages, go_on, own
-from nunatak.web.throttle import Throttle, source
+from nunatak.web.throttle import Throttle
 from nunatak.web.words import link
 
 pages = Pages()
@@ -112,7 +112,7 @@ def begin_session_by_code(
 def _throttled(request: Request) -> Iterator[None]:
     """Count a try that fails. Raises `Unavailable` if there were too many."""
     throttle: Throttle = request.app.state.throttle
-    address = source(request.client.host if request.client else "", request.headers.get("x-forwarded-for", ""))
+    address = request.client.host if request.client else ""
     throttle.count(address)
     yield
     throttle.give_back(address)
