@@ -256,6 +256,7 @@ def test_all_loops_start_tick_and_stop_promptly(database: Database, clock: Manua
         "reap",
         "stops",
         "withdraw",
+        "follow",
         "health",
         "progress",
         "sites",

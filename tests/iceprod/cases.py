@@ -45,13 +45,14 @@ class Case:
         """The jobs that are looked at."""
         return sorted(map(int, self.expected["runs"]))
 
-    def imported(self, mode: str = "") -> Imported:
-        """Import it."""
+    def imported(self, mode: str = "", numbers: Mapping[str, int] = {}) -> Imported:
+        """Import it; `numbers` are those of other cases as datasets, which it may come after."""
         files = self.expected.get("task_files")
         return import_config(
             self.config, filename=f"{self.name}.json", jobs=self.expected["jobs"],
             mode=mode or self.expected.get("mode", "strict"), options=self.expected.get("options"),
             task_files=json.dumps(files) if files else None,
+            datasets={of: numbers.get(name, 1) if name else 0 for of, name in self.expected.get("datasets", {}).items()},
         )  # fmt: skip
 
 

@@ -53,7 +53,9 @@ def test_the_corpus_runs_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with installation(tmp_path / "data", start=False) as house, served(tree / "web") as web:
         house.start_server()
         cases = {name: case(name, str(tree), web) for name in NAMES}
-        datasets = {name: submitted(house, found, tmp_path / name, tree) for name, found in cases.items()}
+        datasets: dict[str, int] = {}
+        for name, found in cases.items():
+            datasets[name] = submitted(house, found, tmp_path / name, tree, datasets)
         start_engine(house, tree)
         with house.client() as client:
             for name, number in datasets.items():
@@ -61,16 +63,19 @@ def test_the_corpus_runs_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPa
                 assert client.dataset(number).state == "done", (name, client.why(number))
         for name, number in datasets.items():
             compare(cases[name], number, tree)
+            for other, before, after in cases[name].expected.get("follows", []):
+                ended = max(call["at"] for call in calls(tree, datasets[other], 0, before))
+                assert ended < min(call["at"] for call in calls(tree, number, 0, after))
         assert len((tree / "images").read_text().splitlines()) == 2 + cases["neutrino_generation"].expected["jobs"] * 3
 
 
-def submitted(house: Installation, given: Case, directory: Path, tree: Path) -> int:
+def submitted(house: Installation, given: Case, directory: Path, tree: Path, numbers: Mapping[str, int]) -> int:
     """Import and submit, as the command does."""
     (directory / "beside").mkdir(parents=True)
     for name, content in given.expected.get("before", {}).items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(content)
-    made = given.imported()
+    made = given.imported(numbers=numbers)
     place_sources(made, directory / "beside")
     place(made, directory / "beside", directory / "recipe.yaml")
     with house.client() as client:

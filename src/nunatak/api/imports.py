@@ -35,6 +35,7 @@ def import_iceprod(sent: models.IceProdConfiguration) -> Response:
         mode=sent.mode,
         options=sent.options,
         task_files=sent.task_files,
+        datasets=sent.datasets,
     )
     return answer({
         "text": made.text,

@@ -21,6 +21,7 @@ from nunatak.datasets import store
 from nunatak.datasets.expand import dry_run
 from nunatak.datasets.schema import json_schema
 from nunatak.db import migrate
+from nunatak.tasks import following
 
 router = APIRouter(tags=["server"], route_class=GuardedRoute)
 API = "/api/v1"
@@ -91,6 +92,9 @@ def recipe_schema() -> Response:
 def check_recipe(sent: models.RecipeToCheck, services: Have) -> Response:
     """Check a recipe without submitting it: 422 with every problem at its place, or what it says."""
     plan = plan_of(services, sent)
+    if plan.follows:
+        with services.database.read() as tx:
+            following.check(tx, services.contexts, plan, source=sent.text, filename=sent.filename)
     found: dict[str, Any] = {"name": plan.name, "jobs": plan.jobs, "tasks": [task.name for task in plan.tasks]}
     job = sent.job if sent.job is not None else 0
     found["dry_run"] = dry_run(plan, job, store=services.store, blobs=services.blobs_url)

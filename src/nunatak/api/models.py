@@ -72,6 +72,9 @@ class IceProdConfiguration(Request):
     mode: Annotated[str, StringConstraints(pattern="^(strict|exact)$")] = "strict"
     options: Annotated[dict[Text, Text], Field(max_length=1000)] = {}
     task_files: Annotated[str, StringConstraints(max_length=4_000_000)] | None = None
+    datasets: Annotated[
+        dict[Text, Annotated[int, Field(ge=0, le=999_999_999)]], Field(max_length=1000)
+    ] = {}  # their numbers here
 
 
 class Submission(RecipeText):

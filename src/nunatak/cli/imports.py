@@ -53,6 +53,14 @@ def iceprod(
     task_files: Annotated[
         Path | None, typer.Option(help="The files attached to tasks: a JSON list as IceProd's API takes them.")
     ] = None,
+    datasets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dataset",
+            metavar="ID=NUMBER",
+            help="The number here of a dataset that depends names; ID= if it is done already. Repeatable.",
+        ),
+    ] = None,
     to: Annotated[Path | None, typer.Option(help="Write the recipe here, and the files it needs beside it.")] = None,
     submit: Annotated[bool, typer.Option("--submit", help="Make it a dataset at once.")] = False,
     as_json: AsJson = False,
@@ -65,7 +73,7 @@ def iceprod(
 
     made = import_config(
         _read(config), filename=config.name, jobs=jobs, mode=mode, options=_options(options),
-        task_files=_read(task_files) if task_files else None,
+        task_files=_read(task_files) if task_files else None, datasets=_datasets(datasets),
     )  # fmt: skip
     if not as_json:
         for finding in made.findings:
@@ -137,6 +145,17 @@ def _options(words: Sequence[str] | None) -> dict[str, str]:
         if not equals or not name:
             raise Invalid(f"--option {word!r} has no value", code="bad-option", hint="write --option NAME=VALUE")
         found[name] = value
+    return found
+
+
+def _datasets(words: Sequence[str] | None) -> dict[str, int]:
+    found = {}
+    for word in words or ():
+        name, equals, number = word.rpartition("=")
+        if not equals or not name or not (number == "" or (number.isascii() and number.isdigit() and len(number) < 10)):
+            hint = "write --dataset ID=NUMBER, or --dataset ID= for one that is done already"
+            raise Invalid(f"--dataset {word!r} names no dataset and its number here", code="bad-option", hint=hint)
+        found[name] = int(number or 0)
     return found
 
 

@@ -44,6 +44,7 @@ def dataset_lines(plain: Mapping[str, Any]) -> list[str]:
         said = ", ".join(f"{counts[state]} {state}" for state in BARS if counts.get(state))
         lines.append(f"  {name.ljust(width)}  {bar(counts)}  {said}")
         lines += [f"  {' ' * width}  {item['text']}" for item in (plain.get("used") or {}).get(name, ())]
+    lines += [f"  {item['task']}: {item['text']}" for item in plain.get("follows", ()) if not item["open"]]
     for word in ("eta", "spent"):
         text = (plain.get(word) or {}).get("text")
         if (text and plain["state"] != "done") or (text and word == "spent" and plain[word]["lost"]):

@@ -8,6 +8,7 @@ from typing import Any
 
 from nunatak.core.errors import Invalid
 from nunatak.datasets.draft import Draft, Drafter
+from nunatak.datasets.follow import Follower
 from nunatak.datasets.foreach import items_of
 from nunatak.datasets.manifest import Manifest
 from nunatak.datasets.names import Namer, Stage, Written
@@ -44,7 +45,12 @@ class Builder:
         self._check_dataset_parameters(drafts, items)
         parents = Order(drafts, drafter.declared, self.report, self.unsound).parents()
         self._find_inputs(drafts)
-        tasks = {name: self._task(draft, drafter, namers[name], parents[name]) for name, draft in drafts.items()}
+        follower = Follower(self.document, self.report)
+        follows = {name: follower.of(draft, namers[name], first=not parents[name]) for name, draft in drafts.items()}
+        tasks = {
+            name: replace(self._task(draft, drafter, namers[name], parents[name]), follows=follows[name])
+            for name, draft in drafts.items()
+        }
         order = ordered(parents) if not circle(parents) else list(parents)
         plan = Plan(
             name=self.document.get("name", "?"),

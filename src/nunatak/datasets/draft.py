@@ -10,6 +10,7 @@ from typing import Any
 from nunatak.core import units
 from nunatak.core.errors import Invalid
 from nunatak.datasets.engines import told
+from nunatak.datasets.follow import apart
 from nunatak.datasets.growth import growth
 from nunatak.datasets.manifest import is_pattern
 from nunatak.datasets.names import Stage, Written
@@ -29,6 +30,7 @@ class Draft:
     entry: Mapping[str, Any]
     once: bool
     after: list[tuple[Path, str]] = field(default_factory=list)
+    follows: list[tuple[Path, str]] = field(default_factory=list)  # what it comes after in other datasets
     inputs: list[tuple[Path, InputPlan]] = field(default_factory=list)
     outputs: list[tuple[Path, OutputPlan]] = field(default_factory=list)
     commands: list[CommandPlan] = field(default_factory=list)
@@ -66,7 +68,8 @@ class Drafter:
         return drafts
 
     def _draft(self, name: str, entry: Mapping[str, Any]) -> Draft:
-        draft = Draft(name, entry, bool(entry.get("once", False)), list(entry.get("after", ())))
+        own, others = apart(entry.get("after", ()))
+        draft = Draft(name, entry, bool(entry.get("once", False)), own, others)
         self._commands(draft)
         self._outputs(draft)
         for key, value, path in self._settings(draft, "needs"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -84,6 +84,19 @@ class OutputPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """What a task comes after in another dataset: its task `task` ("": everything), in the same job (`each`) or in all of them."""
+
+    dataset: int
+    task: str = ""  # a name, or with `each` perhaps its number
+    each: bool = False
+
+    def __str__(self) -> str:
+        """Return it as it is written in a recipe."""
+        return "/".join(filter(None, (str(self.dataset), "{job}" if self.each else "", self.task)))
+
+
+@dataclass(frozen=True, slots=True)
 class TaskPlan:
     """One node of the job's graph; `once` = done once a dataset. `needs` holds templates where they depend on the job."""
 
@@ -106,6 +119,7 @@ class TaskPlan:
     checkpoint: str = ""  # template: the file that it goes on from
     splittable: str = ""  # a parameter, a whole number, that may be divided over more jobs
     engines: Mapping[str, Any] = field(default_factory=dict)  # by kind of engine, what it alone is told
+    follows: tuple[Follow, ...] = ()  # what it comes after in other datasets
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +162,16 @@ class Plan:
             for number in range(len(self.tasks))
         )
 
+    @cached_property
+    def follows(self) -> Mapping[int, tuple[int, Follow]]:
+        """Return what tasks come after in other datasets, numbered from 1: the index of the task, and what that is."""
+        pairs = [(number, follow) for number, task in enumerate(self.tasks) for follow in task.follows]
+        return dict(enumerate(pairs, 1))
+
+    def alone(self) -> Self:
+        """Return the plan as if everything it follows in other datasets were done."""
+        return replace(self, tasks=tuple(replace(task, follows=()) for task in self.tasks)) if self.follows else self
+
     def number(self, name: str) -> int:
         """Return a task's index. Raises `NotFound` naming the tasks there are."""
         if name not in self.index:
@@ -168,7 +192,7 @@ class Plan:
                 task["shape"]["features"] = list(task["shape"]["features"])
             if task["learn"] == LEARN:
                 del task["learn"]  # recipes that were stored before there was a choice keep their hashes
-            for name in ("checkpoint", "splittable", "engines"):
+            for name in ("checkpoint", "splittable", "engines", "follows"):
                 if not task[name]:
                     del task[name]  # few tasks have one: the text, and with it the hash, is as if there were none
         return plain
@@ -207,5 +231,6 @@ def _task(plain: Mapping[str, Any]) -> TaskPlan:
             "outputs": tuple(OutputPlan(**item) for item in plain["outputs"]),
             "shape": Shape.from_plain(plain["shape"]) if plain["shape"] else None,
             "retry": Retry.from_plain(plain["retry"]),
+            "follows": tuple(Follow(**item) for item in plain.get("follows", ())),
         }
     )

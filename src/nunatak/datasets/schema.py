@@ -125,6 +125,7 @@ OUTPUT = Record(
         "temporary": Field(Flag(), "Delete it when its job is done.", default=False),
     },
 )
+AFTER = Listing(Either((Text("the name of a task"), Whole(1, MOST_JOBS))), 1000, single=True)
 TASK = Record(
     "task",
     "One step: done once a job, or once a dataset.",
@@ -138,7 +139,10 @@ TASK = Record(
         "stdin": Field(Text("the name of a file"), "A file to read as standard input.", ("steering.txt",)),
         "once": Field(Flag(), "Done once a dataset, before or after all jobs, rather than once a job.", default=False),
         "after": Field(
-            Listing(Text("the name of a task"), 1000, single=True), "Tasks that have to be done before.", ("generate",)
+            AFTER,
+            "Tasks that have to be done before; of another dataset as 41/{job}/detect (done in the same job), 41/detect (done in"
+            " all jobs) or 41 (everything is done).",
+            ("generate", ["generate", "41/{job}/detect"]),
         ),
         "parameters": Field(PARAMETERS, "Values for expressions, in this task."),
         "files": Field(_FILES, "Files beside the recipe that the task needs.", (["generate.py"],)),
@@ -190,6 +194,9 @@ RECIPE = Record(
         "foreach": Field(
             FOREACH, "One job for each file of a pattern, each item of a list, or each point of a grid.",
             ("data/*.i3", ["proton", "iron"], {"energy": [1, 10, 100], "angle": [0, 30]}),
+        ),
+        "after": Field(
+            AFTER, "Other datasets, or tasks of them, that have to be done before any task begins.", (41, "41/detect")
         ),
         "files": Field(_FILES, "Files beside the recipe that every task needs.", (["common.py"],)),
         "needs": Field(NEEDS, "What tasks need that do not say otherwise."),

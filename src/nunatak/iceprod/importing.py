@@ -37,11 +37,13 @@ class Imported:
 def import_config(
     text: str | bytes, *, filename: str = "config.json", jobs: int | None = None, mode: str = STRICT,
     options: Mapping[str, Any] | None = None, task_files: str | bytes | None = None,
+    datasets: Mapping[str, int] | None = None,
 ) -> Imported:  # fmt: skip
     """Return the recipe of a configuration.
 
     `jobs` is how many (1 if neither it nor `task_files` says); `options` are added to those of the configuration; `task_files`
-    is the JSON list of files attached to tasks. Raises `Invalid` (code `bad-configuration`) with everything that is wrong.
+    is the JSON list of files attached to tasks; `datasets` are the numbers here of datasets that `depends` names, 0 for one
+    that need not be waited for. Raises `Invalid` (code `bad-configuration`) with everything that is wrong.
     """
     if mode not in MODES:
         raise Invalid(f'"{mode}" is no mode of expansion', code="bad-mode", hint=f"known: {', '.join(MODES)}")
@@ -52,7 +54,7 @@ def import_config(
     attached = read_task_files(task_files, "the list of files")
     count = _count(config, jobs, attached)
     samples = attached.rows[0] if attached.rows else {}
-    made = draft(Whole(config, mode, count, findings, samples=samples), attached)
+    made = draft(Whole(config, mode, count, findings, samples=samples, datasets=datasets or {}), attached)
     findings.raise_if_wrong(filename)
     helpers = {name: resources.files("nunatak.iceprod").joinpath(name).read_bytes() for name in sorted(made.helpers)}
     written = {name: content.encode() for name, content in made.written.items()}

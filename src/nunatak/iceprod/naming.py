@@ -12,6 +12,8 @@ from nunatak.iceprod.findings import Findings, Path
 from nunatak.iceprod.strict import whole
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}\Z")
+_OURS = re.compile(r"[1-9]\d{0,8}\Z", re.ASCII)
+_INDEX = re.compile(r"\d{1,3}\Z", re.ASCII)
 
 
 def recipe_names(tasks: Sequence[Mapping[str, Any]], findings: Findings) -> list[str | None]:
@@ -54,20 +56,22 @@ def numbered(tasks: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def before(
-    depends: Any, number: int, names: Mapping[str, int], count: int, path: Path, findings: Findings
-) -> list[int]:
-    """Return the numbers of the tasks that one comes after; `names` has the number of each, `count` is how many there are."""
+    depends: Any, number: int, names: Mapping[str, int], count: int, path: Path, findings: Findings,
+    datasets: Mapping[str, int] = {},
+) -> tuple[list[int], list[str]]:  # fmt: skip
+    """Return the numbers of the tasks that one comes after, and what it comes after in other datasets, as a recipe says it.
+
+    `names` has the number of each task, `count` is how many there are, `datasets` the numbers here of datasets there.
+    """
     found: list[int] = []
+    others: list[str] = []
     for place, given in enumerate(depends if isinstance(depends, list) else [depends]):
         if isinstance(given, str) and given in names:
             other = names[given]
         elif whole(given) is not None:
             other = int(whole(given) or 0)
-        elif isinstance(given, str) and (":" in given or "/" in given):
-            findings.add(
-                "dropped", (*path, place), f"{given} is a task of another dataset",
-                "nunatak watch 41 && nunatak submit ... submits when 41 is done; its files are inputs as 41/{job}/TASK/FILE",
-            )  # fmt: skip
+        elif isinstance(given, str) and ":" in given:
+            others += _elsewhere(given, datasets, (*path, place), findings)
             continue
         else:
             findings.wrong(
@@ -82,4 +86,24 @@ def before(
             findings.wrong((*path, place), f'"{given}" comes later', "put the tasks in the order they run")
         else:
             found.append(other)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(found)), list(dict.fromkeys(others))
+
+
+def _elsewhere(given: str, datasets: Mapping[str, int], path: Path, findings: Findings) -> list[str]:
+    """Return how a recipe names DATASET:TASK, a task of the same job of another dataset; nothing if it is not to be waited for.
+
+    IceProd's datasets have long names, and ours numbers: a short number is one of ours, unless something else is said of it.
+    """
+    dataset, _, task = given.partition(":")
+    number = datasets.get(dataset, int(dataset) if _OURS.match(dataset) else None)
+    if number is None:
+        hint = f"say which it is here: --dataset {dataset}=NUMBER, or --dataset {dataset}= if it is done already"
+        findings.wrong(path, f"{given} is a task of another dataset, whose number here is not known", hint)
+        return []
+    if not number:
+        findings.add("dropped", path, f"{given} is a task of another dataset, which is said to be done already")
+        return []
+    name = task if _NAME.match(task) or _INDEX.match(task) else _spelled(task, set())
+    said = f"{number}/{{job}}/{name}"
+    findings.add("translated", path, f"{given} is {said}: the task {name} of the same job of dataset {number} here")
+    return [said]

@@ -52,12 +52,21 @@ def draft(shared: Whole, task_files: TaskFiles) -> Draft:
     outer = Scope(shared, {**DEFAULTS, **config["options"]}).inside(config["steering"]["parameters"])
     for number, (task, name) in enumerate(zip(tasks, names, strict=True)):
         if name is not None:
-            earlier = before(task["depends"], number, known, len(tasks), ("tasks", number, "depends"), shared.findings)
+            place = ("tasks", number, "depends")
+            earlier, others = before(
+                task["depends"], number, known, len(tasks), place, shared.findings, shared.datasets
+            )
             after = [found for other in earlier if (found := names[other]) is not None]
             made.tasks[name] = _task(made, number, name, task, after, outer)
+            if others:
+                made.tasks[name].entry = {"after": [*after, *others], **_but_after(made.tasks[name].entry)}
             made.makers.add(made.tasks[name])
     colliding(made.tasks.values(), shared.jobs, shared.findings)
     return made
+
+
+def _but_after(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "after"}
 
 
 def _task(made: Draft, number: int, name: str, task: Mapping[str, Any], after: list[str], outer: Scope) -> Made:

@@ -58,6 +58,7 @@ class Whole:
     tables: list[Mapping[str, Any]] = field(default_factory=list)  # what texts that are worked out later refer to
     exporting: set[str] = field(default_factory=set)  # those whose values are being worked out
     named: frozenset[str] | None = None
+    datasets: Mapping[str, int] = field(default_factory=dict)  # numbers here of datasets there; 0: it is done already
 
     def mentioned(self) -> frozenset[str]:
         """Return the names that steering parameters refer to by `$(name)`."""

@@ -21,6 +21,7 @@ from nunatak.core.clock import Clock
 from nunatak.core.errors import Invalid, NunatakError, Refused, Unavailable
 from nunatak.db.database import Database
 from nunatak.loops.clock_watch import ClockWatch
+from nunatak.loops.following import Following
 from nunatak.storage.protocol import Storage
 from nunatak.tasks import cleanup, control, curve, fleet, leaders, standings
 from nunatak.tasks.context import Contexts
@@ -213,6 +214,7 @@ def loops_of(
         Loop("reap", max(interval, min(lease / 20, 15.0)), reaper.tick),
         Loop("stops", max(interval, 1.0), enforcer(database, contexts, clock)),
         Loop("withdraw", max(interval, 1.0), Withdrawer(database, contexts, clock).tick),
+        Loop("follow", max(interval, 1.0), Following(database, contexts, clock).tick),
         Loop("health", max(interval, 1.0), scoreboard.tick),
         Loop("progress", max(interval, 5.0), CurveKeeper(database, clock).tick),
         Loop("sites", max(interval, 30.0), SiteUse(database, clock).tick),

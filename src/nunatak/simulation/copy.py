@@ -83,6 +83,9 @@ class Copy:
             said.append(
                 f"how long {', '.join(unknown)} takes is a guess from the time asked for, as none has finished yet"
             )
+        others = sorted({follow.dataset for _, follow in self._whole.follows.values()})
+        if others:
+            said.append(f"what it waits for in dataset {', '.join(map(str, others))} was taken to be done")
         if not self.snapshot["engines"]:
             said.append("no engine is running")
         return tuple(said)

@@ -82,7 +82,7 @@ class House:
 
         def work(tx: Connection) -> int:
             more = {"source": "", "filename": "", "owner": owner, "team": team, "priority": priority}
-            return unfold.submit(tx, self.contexts, plan, now=self.clock(), **more)  # type: ignore[arg-type]
+            return unfold.submit(tx, self.contexts, plan.alone(), now=self.clock(), **more)  # type: ignore[arg-type]
 
         return self.database.run(work)
 

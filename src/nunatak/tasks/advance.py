@@ -35,12 +35,35 @@ def advance(
     by_dataset: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for dataset, job, task in done:
         by_dataset[dataset].append((job, task))
+    release(
+        tx,
+        contexts,
+        known,
+        {dataset: known[dataset].graph.released(by_dataset[dataset]) for dataset in by_dataset},
+        moves,
+        now,
+    )
+    for dataset, keys in by_dataset.items():
+        context = known[dataset]
+        once = [task for job, task in keys if job == ONCE]
+        open_gates(tx, context, {task for number in once for task in context.graph.opens[number]}, moves, now)
+    return _end_jobs(tx, known, by_dataset, moves)
+
+
+def release(
+    tx: Connection,
+    contexts: Contexts,
+    known: Mapping[int, Context],
+    of: Mapping[int, Counter[tuple[int, int]]],
+    moves: Moves,
+    now: float,
+) -> None:
+    """Let children go on, each with so many parents fewer; `of` has them by dataset as (job, task)."""
     freed: list[tuple[int, int, int, str, int, int]] = []
     counts: dict[tuple[int, int, int], int] = {}
     opened: dict[int, frozenset[int]] = {}
-    for dataset, keys in by_dataset.items():
+    for dataset, released in of.items():
         context = known[dataset]
-        released = context.graph.released(keys)
         opened[dataset] = _open_now(tx, context, released)
         freed += _new_children(tx, contexts, context, released, opened[dataset])
         counts.update({(dataset, *key): n for key, n in released.items()})
@@ -49,9 +72,6 @@ def advance(
         if (dataset, job, task) in added:
             count_touched(moves, known[dataset], task, S.WAITING, TaskState(state), shape)
     _free_existing(tx, {key: n for key, n in counts.items() if key not in added}, opened, moves, now)
-    for dataset, keys in by_dataset.items():
-        _open_gates(tx, known[dataset], [task for job, task in keys if job == ONCE], moves, now)
-    return _end_jobs(tx, known, by_dataset, moves)
 
 
 def _open_now(tx: Connection, context: Context, released: Counter[tuple[int, int]]) -> frozenset[int]:
@@ -71,7 +91,7 @@ def _open_now(tx: Connection, context: Context, released: Counter[tuple[int, int
 
 
 def once_done(tx: Connection, dataset: int) -> frozenset[int]:
-    """Return which once-tasks of a dataset are done."""
+    """Return which once-tasks of a dataset are done, and -number of what it follows in other datasets and is."""
     return frozenset(row.task for row in store.ONCE_DONE(tx, dataset=dataset))
 
 
@@ -79,12 +99,11 @@ def _new_children(
     tx: Connection, contexts: Contexts, context: Context, released: Counter[tuple[int, int]], opened: frozenset[int]
 ) -> list[tuple[int, int, int, str, int, int]]:
     """Return rows for children of jobs as they would be if they had none yet."""
-    local = context.graph.local
     keys = [key for key in released if key[0] != ONCE]
     shapes = contexts.shape_numbers(tx, context, keys)
     rows: list[tuple[int, int, int, str, int, int]] = []
     for job, task in keys:
-        pending = len(local[task]) - released[job, task]
+        pending = context.graph.pending(task) - released[job, task]
         state = S.READY if pending == 0 and task in opened else S.WAITING
         rows.append((context.dataset, job, task, state, shapes[job, task], pending))
     return rows
@@ -113,10 +132,9 @@ def _free_existing(
             moves.task(row.dataset, row.task, row.shape, S.WAITING, S.READY)
 
 
-def _open_gates(tx: Connection, context: Context, once: list[int], moves: Moves, now: float) -> None:
-    """Open the tasks of jobs that waited for these once-tasks, in touched jobs and untouched ones."""
+def open_gates(tx: Connection, context: Context, gated: set[int], moves: Moves, now: float) -> None:
+    """Open those of some tasks of jobs whose gates are all open now, in touched jobs and untouched ones."""
     graph = context.graph
-    gated = {task for number in once for task in graph.opens[number]}
     if not gated:
         return
     limits = datasets_store.LOCK_FRONTIER(tx, dataset=context.dataset)[0]

@@ -35,6 +35,19 @@ PENDING = Statement(
     f" HAVING c.pending <> {_LEFT} ORDER BY c.job, c.task LIMIT :n",
     edges="child int, parent int",
 )
+# The same where tasks wait for the same job of other datasets as well, until it was let go on.
+_AWAITED = (
+    "(SELECT COUNT(*) FROM {each} LEFT JOIN arrivals a ON a.dataset = c.dataset AND a.number = each.number AND a.job = c.job"
+    " AND a.taken WHERE each.task = c.task AND a.job IS NULL)"
+)
+PENDING_FOLLOWING = Statement(
+    f"SELECT c.job, c.task, c.pending, {_LEFT} + {_AWAITED} AS n FROM tasks c LEFT JOIN {{edges}} ON edges.child = c.task"
+    " LEFT JOIN tasks p ON p.dataset = c.dataset AND p.job = c.job AND p.task = edges.parent AND p.state = 'done'"
+    " WHERE c.dataset = :dataset AND c.job >= 0 GROUP BY c.dataset, c.job, c.task, c.pending"
+    f" HAVING c.pending <> {_LEFT} + {_AWAITED} ORDER BY c.job, c.task LIMIT :n",
+    edges="child int, parent int",
+    each="task int, number int",
+)
 GATED = Statement(
     "SELECT job, task, state FROM tasks WHERE dataset = :dataset AND (state = 'waiting' AND pending = 0"
     " AND (job < 0 OR task IN (SELECT task FROM {opened})) OR state = 'ready' AND job >= 0"

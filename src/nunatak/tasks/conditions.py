@@ -11,7 +11,7 @@ from nunatak.core.address import Address
 from nunatak.core.states import TaskState
 from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
-from nunatak.tasks import waiting
+from nunatak.tasks import following_look, waiting
 from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.explain import unfinished_parents
@@ -37,10 +37,11 @@ class Condition(NamedTuple):
     name: str
     holds: bool | None
     texts: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()  # addresses to look at
 
     def to_plain(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""
-        return {"name": self.name, "holds": self.holds, "texts": list(self.texts)}
+        return {"name": self.name, "holds": self.holds, "texts": list(self.texts), "links": list(self.links)}
 
 
 def checklist(
@@ -54,16 +55,22 @@ def checklist(
         found = waiting.of_task(waiting.scene(tx, contexts, rules, now), context, locate(context, address)[1], shape)
     head = datasets_store.DATASET(tx, dataset=context.dataset)[0]
     parents = unfinished_parents(tx, context, address) if plain["state"] == S.WAITING else []
+    links = [item.address for item in following_look.of_task(tx, context, *locate(context, address)) if not item.done]
     held = head.reason or "it is held" if head.held else ""
-    return [item.to_plain() for item in conditions(plain, held, parents, found)]
+    return [item.to_plain() for item in conditions(plain, held, parents, found, links)]
 
 
-def conditions(task: Plain, held: str, parents: Sequence[str], found: Sequence[Hindrance]) -> Iterator[Condition]:
-    """Yield the conditions of a task (see `look.task_status`); `found` is what hinders it if it is ready. Pure."""
+def conditions(
+    task: Plain, held: str, parents: Sequence[str], found: Sequence[Hindrance], links: Sequence[str] = ()
+) -> Iterator[Condition]:
+    """Yield the conditions of a task (see `look.task_status`); `found` is what hinders it if it is ready. Pure.
+
+    `links` are the addresses in other datasets that it waits for.
+    """
     state = task["state"]
     ready = state == S.READY
     yield Condition("its dataset is not held", not held, (held,) if held else ())
-    yield Condition("the tasks before it are done", state != S.WAITING, tuple(parents))
+    yield Condition("the tasks before it are done", state != S.WAITING, tuple(parents), tuple(links))
     stopped = state in STOPPED
     yield Condition("it needs no person", not stopped, (str(task["reason"] or f"it is {state}"),) if stopped else ())
     later = task["not_before"]

@@ -13,6 +13,7 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import shape_of
 from nunatak.datasets.graph import Graph
 from nunatak.datasets.plan import Plan
+from nunatak.tasks.following import Followed
 from nunatak.tasks.shapes import ShapeBook, number_of
 from nunatak.tasks.sharing.usage import Decay
 
@@ -43,6 +44,7 @@ class Contexts:
         """Begin with nothing read; `decay` says how fast what was used is forgotten."""
         self.book = book or ShapeBook()
         self.decay = decay or Decay()
+        self.followed = Followed()
         self._known: dict[int, Context] = {}
         self._graphs: dict[str, Graph] = {}
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from nunatak.datasets import store
-from nunatak.tasks import look, spent
+from nunatak.tasks import following_look, look, spent
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.forecasts import Forecasts, Pace, per_hour
 from nunatak.tasks.outlook import evidence_of
@@ -19,16 +19,19 @@ Plain = dict[str, Any]
 def dataset(tx: Connection, contexts: Contexts, forecasts: Forecasts, number: int, now: float) -> Plain:
     """Return the status of a dataset with its pace (tasks an hour), when it is done, and what was lost.
 
+    `follows`: what it waits for in other datasets.
     `rest`: jobs that are to be added when those that are tried first went well. Raises `NotFound`.
     """
     plain = look.dataset_status(tx, contexts, number)
-    pace = Pace(contexts.one(tx, number), plain["per_task"], evidence_of(tx, number))
+    context = contexts.one(tx, number)
+    pace = Pace(context, plain["per_task"], evidence_of(tx, number))
     busy = bool(plain["tasks"]["running"])
     return {
         **plain,
         "rate": per_hour(pace) if busy else None,
         "eta": forecasts.of([pace], now).get(number) if busy else None,
         "lost": spent.lost(spent.of_dataset(tx, number)),
+        "follows": [item.to_plain(context) for item in following_look.of_dataset(tx, context)],
         "rest": 0 if plain["closed"] else _rest(tx, number, plain["jobs"]["total"]),
     }
 

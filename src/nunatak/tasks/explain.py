@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
@@ -12,10 +13,11 @@ from nunatak.core.states import LEASED_STATES, TaskState
 from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.db.statement import Row
-from nunatak.tasks import lasting, offers, waiting
+from nunatak.tasks import following_look, lasting, offers, waiting
 from nunatak.tasks import look_store as store
 from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.following_look import Wait
 from nunatak.tasks.hindrance import Hindrance, What, ranked
 from nunatak.tasks.look import RULES, Page, Plain, dataset_status, job_status, locate, name_of, task_status
 from nunatak.tasks.outlook import evidence_of, outlook, stuck
@@ -112,7 +114,9 @@ def _why_dataset(tx: Connection, contexts: Contexts, context: Context, rules: Ru
     """Say what holds a dataset back, the worst first, then when it will be done."""
     plain = dataset_status(tx, contexts, context.dataset)
     scene = waiting.scene(tx, contexts, rules, now) if plain["tasks"]["ready"] else None
-    found = ranked([*_counted(context, plain), *(waiting.of_dataset(scene, context) if scene else ())])
+    waits = [item for item in following_look.of_dataset(tx, context) if not item.open]
+    ready = waiting.of_dataset(scene, context) if scene else []
+    found = ranked([*_counted(context, plain), *_outside(context, plain, waits), *ready])
     reasons = [text for item in found for text in item.texts]
     if plain["state"] == "done":
         reasons.append("every task is done")
@@ -123,7 +127,21 @@ def _why_dataset(tx: Connection, contexts: Contexts, context: Context, rules: Ru
         reasons.append(outlook(tx, contexts, context, plain, rules, now, evidence).text)
     if plain["closed"]:
         reasons.append(f"no new jobs: {plain['reason']}")
-    return {"address": str(context.dataset), "state": plain["state"], "sentence": reasons[0], "reasons": reasons}
+    links = sorted({str(item.follow.dataset) for item in waits}, key=int)
+    return {
+        "address": str(context.dataset), "state": plain["state"], "sentence": reasons[0], "reasons": reasons,
+        "links": links,
+    }  # fmt: skip
+
+
+def _outside(context: Context, plain: Plain, waits: Sequence[Wait]) -> list[Hindrance]:
+    """Return what other datasets hold back: it needs a person where they do not go on by themselves."""
+    found = []
+    for item in waits:
+        name = context.plan.tasks[item.task].name
+        what = What.FAILED if item.stuck else What.OTHERS
+        found.append(Hindrance(what, plain["per_task"][name]["waiting"], (f"{name}: {item.text}",)))
+    return found
 
 
 def _counted(context: Context, plain: Plain) -> list[Hindrance]:
@@ -222,6 +240,7 @@ def unfinished_parents(tx: Connection, context: Context, address: Address) -> li
         if state != S.DONE:
             parent_job = ONCE if parent in graph.once else job
             reasons.append(f"it waits for {name_of(context, parent_job, parent)}, which is {state}")
+    reasons += [item.text for item in following_look.of_task(tx, context, job, task) if not item.done]
     return reasons or ["it is about to become ready"]
 
 

@@ -16,7 +16,8 @@ class What(IntEnum):
     CAP = 3  # an operator's cap allows no more
     PROBE = 4  # one is tried first
     FULL = 5  # the engines have no room, others are ahead
-    UNDER_WAY = 6  # nothing is wrong: others have to be done first
+    OTHERS = 6  # other datasets have to be done first
+    UNDER_WAY = 7  # nothing is wrong: others have to be done first
 
 
 TOTAL = frozenset({What.HELD})

@@ -14,7 +14,8 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.tables import datasets
 from nunatak.db.bounds import let_plan
 from nunatak.db.statement import Row
-from nunatak.tasks import check_store, spent_check
+from nunatak.tasks import check_store, following_check, spent_check
+from nunatak.tasks.advance import once_done
 from nunatak.tasks.context import Context, Contexts
 
 S = TaskState
@@ -37,7 +38,7 @@ def check_dataset(tx: Connection, context: Context) -> list[str]:
 
 def in_rows(tx: Connection, context: Context) -> list[str]:
     """Return what does not agree among tasks and attempts: what no count can be worked out from."""
-    kinds = (_strange, _attempt_faults, _parent_faults, _once_faults)
+    kinds = (_strange, _attempt_faults, _parent_faults, _once_faults, following_check.faults)
     return [f"dataset {context.dataset}: {fault}" for kind in kinds for fault in kind(tx, context)]
 
 
@@ -101,14 +102,16 @@ def _edges(context: Context) -> list[tuple[int, int]]:
 
 
 def _opened(tx: Connection, context: Context) -> frozenset[int]:
-    once = frozenset(row.task for row in check_store.ONCE(tx, dataset=context.dataset) if row.state == S.DONE)
-    return context.graph.open_tasks(once)
+    return context.graph.open_tasks(once_done(tx, context.dataset))
 
 
 def _parent_faults(tx: Connection, context: Context) -> list[str]:
     """Each task waits for exactly its unfinished parents, and none waits whose parents are all done."""
     dataset, edges = context.dataset, _edges(context)
-    pending = check_store.PENDING(tx, dataset=dataset, edges=edges, n=MOST + 1)
+    each = [(task, number) for task, numbers in enumerate(context.graph.each) for number in numbers]
+    more = {"each": each} if each else {}
+    counting = check_store.PENDING_FOLLOWING if each else check_store.PENDING
+    pending = counting(tx, dataset=dataset, edges=edges, n=MOST + 1, **more)
     faults = [
         f"{_name(context, row)} waits for {row.pending} parents, of which {row.n} are not done"
         for row in _shown(pending)
@@ -135,9 +138,11 @@ def _once_faults(tx: Connection, context: Context) -> list[str]:
     given_up = len(datasets_store.CANCELLED_JOBS(tx, dataset=dataset))
     among = {row.task: int(row.n) for row in check_store.DONE_IN_CANCELLED(tx, dataset=dataset)} if given_up else {}
     total = datasets_store.FRONTIER(tx, dataset=dataset)[0].total
+    opened = once_done(tx, dataset)
     faults = []
     for task, row in rows.items():
         pending = sum(1 for parent in graph.local[task] if parent not in rows or rows[parent].state != S.DONE)
+        pending += sum(1 for number in graph.awaits[task] if -number not in opened)
         pending += sum(total - done[parent] - (given_up - among.get(parent, 0)) for parent in graph.gathers[task])
         if pending != row.pending:
             name = Address(dataset, None, context.plan.tasks[task].name)

@@ -17,8 +17,9 @@ from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import shape_of
 from nunatak.db.statement import Row
-from nunatak.tasks import lessons, spent
+from nunatak.tasks import following_look, lessons, spent
 from nunatak.tasks import look_store as store
+from nunatak.tasks.advance import once_done
 from nunatak.tasks.asking import asked_for
 from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Context, Contexts
@@ -79,7 +80,11 @@ def status(tx: Connection, contexts: Contexts, address: Address, now: float, rul
         plain = dataset_status(tx, contexts, address.dataset)
         account = spent.of_dataset(tx, address.dataset)
         found = outlook(tx, contexts, context, plain, rules, now)
-        return {**plain, "used": _used(tx, context), "spent": spent.lost(account), "eta": found.to_plain(now)}
+        follows = [item.to_plain(context) for item in following_look.of_dataset(tx, context)]
+        return {
+            **plain, "used": _used(tx, context), "spent": spent.lost(account), "eta": found.to_plain(now),
+            **({"follows": follows} if follows else {}),
+        }  # fmt: skip
     if address.level == "job":
         return job_status(tx, context, address.job or 0)
     plain = task_status(tx, contexts, context, address, now)
@@ -155,8 +160,7 @@ def _implied(tx: Connection, context: Context, task: int) -> TaskState:
     graph = context.graph
     if task not in graph.roots:
         return S.WAITING
-    once = frozenset(row.task for row in store.JOB(tx, dataset=context.dataset, job=ONCE) if row.state == S.DONE)
-    return S.READY if task in graph.open_tasks(once) else S.WAITING
+    return S.READY if task in graph.open_tasks(once_done(tx, context.dataset)) else S.WAITING
 
 
 def job_status(tx: Connection, context: Context, job: int) -> Plain:
@@ -215,7 +219,7 @@ def task_status(tx: Connection, contexts: Contexts, context: Context, address: A
         "attempt": row.attempt if row is not None else 0,
         "tries": row.tries if row is not None else 0,
         "tries_most": context.plan.tasks[number].retry.tries,
-        "pending": row.pending if row is not None else len(context.graph.local[number]),
+        "pending": row.pending if row is not None else context.graph.pending(number),
         "shape": shape.to_plain() if shape else None,
         "since": iso(row.since) if row is not None else None,
         "not_before": iso(back_off),

@@ -208,7 +208,7 @@ def _once(tx: Connection, context: Context) -> list[Plain]:
         {
             "task": context.plan.tasks[task].name,
             "address": f"{context.dataset}/{context.plan.tasks[task].name}",
-            "state": states.get(task) or str(S.WAITING if context.plan.parents[task] else S.READY),
+            "state": states.get(task) or str(S.WAITING if context.graph.pending_once(task, 1) else S.READY),
         }
         for task in context.graph.once
     ]

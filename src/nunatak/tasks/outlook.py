@@ -13,7 +13,7 @@ from nunatak.core.clock import iso
 from nunatak.core.work import Shape
 from nunatak.datasets.expand import shape_of
 from nunatak.db.statement import Statement
-from nunatak.tasks import lessons, offers
+from nunatak.tasks import following_look, lessons, offers
 from nunatak.tasks.choosing import Rules, stand, uses_of, wanted
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.learning.eta import Eta, Work, eta
@@ -70,6 +70,9 @@ def outlook(
         return Outlook(None, "it is held: no time can be told until it is released", needy)
     if left <= 0:
         return Outlook(None, f"nothing goes on by itself: {needy} tasks failed or are held and need you", needy)
+    others = [str(item.follow) for item in following_look.of_dataset(tx, context) if not item.open]
+    if others and not any(plain["tasks"][state] for state in ("ready", "queued", "running")):
+        return Outlook(None, f"no time can be told: it waits for {', '.join(others)}", needy)
     evidence = evidence_of(tx, context.dataset) if evidence is None else evidence
     slots = _slots(tx, contexts, context, counts, evidence, rules, now)
     if slots <= 0:
@@ -78,6 +81,7 @@ def outlook(
     if found is None:
         return Outlook(None, "no time can be told: nothing that is left can go on yet", needy)
     rest = f"; without the {needy} that failed or are held, and what waits for them" if needy else ""
+    rest += f"; if {', '.join(others)} is done in time" if others else ""
     return Outlook(found, found.text + rest, needy)
 
 

@@ -14,7 +14,7 @@ from nunatak.core.work import Outcome, Shape
 from nunatak.datasets import progress
 from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row
-from nunatak.tasks import checkpoints, failures, ledger, nodes, store
+from nunatak.tasks import checkpoints, failures, following, ledger, nodes, store
 from nunatak.tasks.advance import advance
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.elsewhere import avoid_text
@@ -141,6 +141,7 @@ def _end(
     _mark(tx, known, closed, verdicts, moves)
     done = [key[:3] for key in closed if verdicts[key].action is Action.DONE]
     jobs_done = advance(tx, contexts, known, done, moves, now) if done else []
+    following.note(tx, contexts, done, now)
     expire_temporary(tx, known, jobs_done, now)
     checkpoints.note(tx, contexts, known, verdicts, closed, ended, moves, now)
     failures.note(tx, judged, closed, ended, moves, now)

@@ -16,7 +16,7 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.plan import Plan
 from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row
-from nunatak.tasks import dividing, lasting, store, unfold
+from nunatak.tasks import dividing, following, lasting, store, unfold
 from nunatak.tasks.advance import once_done
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.dividing import Divisible
@@ -65,7 +65,7 @@ def split(
     dataset = context.dataset
     datasets_store.LOCK_FRONTIER(tx, dataset=dataset)  # no job is opened meanwhile
     row = datasets_store.DATASET(tx, dataset=dataset)[0]
-    _check(context, row)
+    _check(tx, context, row)
     what = dividing.divisible(context.plan)
     division = _proposed(tx, context, what, now) if into is None else dividing.in_pieces(what, into)
     taken = _taken(tx, dataset)
@@ -86,7 +86,7 @@ def split(
     )  # fmt: skip
 
 
-def _check(context: Context, row: Row) -> None:
+def _check(tx: Connection, context: Context, row: Row) -> None:
     """Raise `Conflict` for a dataset that cannot be split as a whole."""
     name = f"dataset {context.dataset}"
     for flag in ("cancelled", "closed"):
@@ -94,6 +94,7 @@ def _check(context: Context, row: Row) -> None:
             raise Conflict(f"{name} is {flag}", code=flag, hint="submit its recipe as a new dataset")
     if row.held:
         raise Conflict(f"{name} is held", code="held", hint=f"nunatak release {context.dataset}, then split it")
+    following.check_division(tx, context)
     gathering = [context.plan.tasks[number].name for number, parents in enumerate(context.graph.gathers) if parents]
     if gathering:
         raise Conflict(

@@ -115,7 +115,10 @@ LOCKED_BEYOND = Statement(
     " ORDER BY job, task {wait}"
 )
 FORGET_BEYOND = Statement("DELETE FROM tasks WHERE dataset = :dataset AND job >= :first")
-ONCE_DONE = Statement("SELECT task FROM tasks WHERE dataset = :dataset AND job = -1 AND state = 'done'")
+ONCE_DONE = Statement(
+    "SELECT task FROM tasks WHERE dataset = :dataset AND job = -1 AND state = 'done'"
+    " UNION ALL SELECT -number FROM follows WHERE dataset = :dataset AND opened IS NOT NULL"
+)
 
 LOCKED_ROWS = Statement(
     "SELECT dataset, job, task, state, shape, pending, attempt, tries, lease, engine, claimed, started, host,"

@@ -59,6 +59,50 @@ Index(
     sqlite_where=text(_OPEN),
 )
 
+# What a task comes after in another dataset: there its task `other_task` (-1: everything), in the same job or in all jobs.
+# `opened`: when it was there, for all of its jobs where it is for each; for good, whatever is added to the other dataset.
+follows = Table(
+    "follows",
+    metadata,
+    Column("dataset", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # from 1, as in the plan
+    Column("task", Integer, nullable=False),
+    Column("other", Integer, nullable=False),
+    Column("other_task", Integer, nullable=False),
+    Column("each_job", Boolean, nullable=False),
+    Column("seen", Integer, nullable=False, server_default="0"),  # arrivals that were taken
+    Column("passed", Integer, nullable=False, server_default="0"),  # those of them for which there is a job here
+    Column("opened", Float),
+    postgresql_with={"fillfactor": "50"},
+)
+Index(
+    "ix_follows_closed",
+    follows.c.dataset,
+    follows.c.number,
+    postgresql_where=text("opened IS NULL"),
+    sqlite_where=text("opened IS NULL"),
+)
+Index("ix_follows_other", follows.c.other)
+
+# Jobs of other datasets that are where they were waited for; `taken`: the job here was let go on.
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("dataset", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("job", Integer, primary_key=True, autoincrement=False),
+    Column("taken", Boolean, nullable=False, server_default=text("false")),
+    sqlite_with_rowid=False,
+)
+Index(
+    "ix_arrivals_new",
+    arrivals.c.dataset,
+    arrivals.c.number,
+    arrivals.c.job,
+    postgresql_where=text("NOT taken"),
+    sqlite_where=text("NOT taken"),
+)
+
 # Every ended attempt, kept for good; rows are only ever added.
 attempts = Table(
     "attempts",

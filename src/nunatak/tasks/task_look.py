@@ -15,7 +15,7 @@ from nunatak.core.states import TaskState
 from nunatak.core.work import Command, TaskSpec
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import expand
-from nunatak.tasks import explain, look
+from nunatak.tasks import explain, following_look, look
 from nunatak.tasks import look_store as store
 from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Context, Contexts
@@ -149,8 +149,12 @@ def _conditions(
 def _parents(tx: Connection, context: Context, address: Address) -> list[Plain]:
     job, number = look.locate(context, address)
     parents = context.plan.parents[number]
+    outside = [
+        {"text": item.text, "met": item.done, "address": item.address}
+        for item in following_look.of_task(tx, context, job, number)
+    ]
     if not parents:
-        return []
+        return outside
     states = {row.task: row.state for row in store.JOB(tx, dataset=context.dataset, job=job)}
     once = {row.task: row.state for row in store.JOB(tx, dataset=context.dataset, job=ONCE)}
     gathers = context.graph.gathers[number]
@@ -171,7 +175,7 @@ def _parents(tx: Connection, context: Context, address: Address) -> list[Plain]:
         where = name_of(context, ONCE if of_once else job, parent)
         text = f"{where} is done" + ("" if state == S.DONE else f": it is {state}")
         found.append({"text": text, "met": state == S.DONE, "address": where})
-    return found
+    return [*found, *outside]
 
 
 def program(

@@ -15,7 +15,7 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.graph import Graph
 from nunatak.datasets.plan import Plan
 from nunatak.datasets.progress import Moves
-from nunatak.tasks import asking, store
+from nunatak.tasks import asking, following, store
 from nunatak.tasks.advance import count_touched, expect, once_done
 from nunatak.tasks.context import Context, Contexts, context_of
 
@@ -37,13 +37,15 @@ def submit(
 ) -> int:
     """Accept a checked plan as a new dataset and return its number. The cost does not depend on the number of jobs.
 
-    With `wanted`, the plan's jobs are tried first, and a person means to add the others, up to so many.
+    With `wanted`, the plan's jobs are tried first, and a person means to add the others, up to so many. Raises `Invalid` if
+    what it follows in other datasets is not there.
     """
     datasets_store.ADD_RECIPE(tx, digest=plan.digest, plan=plan.text, source=source, filename=filename, now=now)
     dataset: int = datasets_store.ADD_DATASET(
         tx, name=plan.name, owner=owner, team=team, recipe=plan.digest, priority=priority, now=now
     )[0].dataset
     datasets_store.ADD_REVISION(tx, dataset=dataset, revision=1, recipe=plan.digest, author=owner, now=now)
+    following.begin(tx, contexts, dataset, plan, source=source, filename=filename)
     graph = Graph(plan)
     idle = 0 if graph.per_job else plan.jobs  # jobs of a plan in which everything is done once have nothing to do
     datasets_store.ADD_FRONTIER(tx, dataset=dataset, next_job=idle, total=plan.jobs)
@@ -177,8 +179,10 @@ def touch(tx: Connection, contexts: Contexts, context: Context, job: int, moves:
     opened = graph.open_tasks(once_done(tx, context.dataset)) if graph.gated else frozenset(graph.per_job)
     shapes = contexts.shape_numbers(tx, context, [(job, task) for task in missing])
     rows = []
+    arrived = following.arrived(tx, context, job)
     for task in missing:
         pending = sum(1 for parent in graph.local[task] if parent not in have or have[parent].state != S.DONE)
+        pending += sum(1 for number in graph.each[task] if number not in arrived)
         state = S.READY if pending == 0 and task in opened else S.WAITING
         rows.append((context.dataset, job, task, state, shapes[job, task], pending))
     states = {row[2]: row[3] for row in rows}
@@ -198,6 +202,7 @@ def more(tx: Connection, contexts: Contexts, context: Context, jobs: int, actor:
         raise Conflict(f"dataset {dataset} is closed", code="closed", hint="submit the recipe as a new dataset")
     graph = context.graph
     idle = 0 if graph.per_job else jobs
+    following.more(tx, context, int(limits.total), jobs)
     datasets_store.SET_FRONTIER(tx, dataset=dataset, next_job=limits.next_job + idle, total=limits.total + jobs)
     moves = Moves()
     _count_untouched(context, moves, jobs, once_done(tx, dataset) if graph.gated else frozenset())

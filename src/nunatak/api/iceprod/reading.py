@@ -95,6 +95,11 @@ def task_document(context: Context, row: dict[str, Any]) -> dict[str, Any]:
         "depends": [
             task_id(dataset, None if up.once else row["job"], up.name)
             for up in (plan.tasks[parent] for parent in plan.parents[number])
+        ]
+        + [
+            task_id(follow.dataset, row["job"], follow.task)
+            for follow in plan.tasks[number].follows
+            if follow.each and not follow.task.isdigit()
         ],
         "requirements": {
             "cpu": shape.cpu,

@@ -121,7 +121,12 @@ def get_config(dataset_id: str, services: Have) -> Response:
             pass
     plan = context.plan
     tasks = [
-        {"name": task.name, "depends": list(task.after), "requirements": dict(task.needs), "trays": []}
+        {
+            "name": task.name,
+            "depends": [*task.after, *(f"{of.dataset}:{of.task}" for of in task.follows if of.each)],
+            "requirements": dict(task.needs),
+            "trays": [],
+        }
         for task in plan.tasks
     ]
     return answer(

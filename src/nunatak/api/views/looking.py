@@ -21,6 +21,7 @@ class Why(View):
     state: str
     sentence: str
     reasons: list[str]
+    links: list[str] = []  # addresses in other datasets that it waits for
 
 
 class Snapshot(View):
