@@ -107,7 +107,11 @@ def why(
         return _why_job(tx, contexts, context, address, now, rules)
     plain = task_status(tx, contexts, context, address, now)
     reasons = [*_task_reasons(tx, contexts, context, address, plain, rules, now), *_chain(plain)]
-    return {"address": plain["address"], "state": plain["state"], "sentence": reasons[0], "reasons": reasons}
+    outside = following_look.of_task(tx, context, *locate(context, address)) if plain["state"] == S.WAITING else []
+    return {
+        "address": plain["address"], "state": plain["state"], "sentence": reasons[0], "reasons": reasons,
+        "links": [item.address for item in outside if not item.done],
+    }  # fmt: skip
 
 
 def _why_dataset(tx: Connection, contexts: Contexts, context: Context, rules: Rules, now: float) -> Plain:
@@ -177,11 +181,15 @@ def _why_job(tx: Connection, contexts: Contexts, context: Context, address: Addr
     order = (S.FAILED, S.HELD, S.RUNNING, S.QUEUED, S.READY, S.WAITING)
     first = next((name for state in order for name, found in plain["per_task"].items() if found == state), None)
     if first is None:
-        return {**{key: plain[key] for key in ("address", "state")}, "sentence": "every task is done", "reasons": []}
+        head = {key: plain[key] for key in ("address", "state")}
+        return {**head, "sentence": "every task is done", "reasons": [], "links": []}
     task = Address(address.dataset, address.job, first)
     found = why(tx, contexts, context, task, now, rules)
     reasons = [f"{found['address']} is {found['state']}: {reason}" for reason in found["reasons"]]
-    return {"address": plain["address"], "state": plain["state"], "sentence": reasons[0], "reasons": reasons}
+    return {
+        "address": plain["address"], "state": plain["state"], "sentence": reasons[0], "reasons": reasons,
+        "links": found["links"],
+    }  # fmt: skip
 
 
 def _task_reasons(
