@@ -45,10 +45,14 @@ class Brief:
         query: Mapping[str, Any],
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
     ) -> Answer:
-        """Send one request, `body` as JSON, and read the answer whole. Raises `Unavailable`, and `Invalid` for a URL."""
+        """Send one request, `body` as JSON or `content` as it is, and read the answer whole.
+
+        Raises `Unavailable`, and `Invalid` for a URL.
+        """
         target = self._base + quote(path, safe="/%:@!$&'()*+,;=") + (f"?{urlencode(query)}" if query else "")
-        more, data = {**self._headers, **(headers or {})}, None
+        more, data = {**self._headers, **(headers or {})}, content
         if body is not None:
             more["Content-Type"] = "application/json"
             data = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

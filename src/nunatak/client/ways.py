@@ -57,8 +57,8 @@ class Ways:
         content: bytes | None,
     ) -> Answer:
         """Send one request and read the answer whole. Raises `Unavailable` if there is none."""
-        if self._brief and content is None:
-            return self._brief.send(method, path, query, json, headers)
+        if self._brief:
+            return self._brief.send(method, path, query, json, headers, content)
         return self.full().send(method, path, query, json, headers, content)
 
     def close(self) -> None:

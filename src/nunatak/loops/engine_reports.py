@@ -97,10 +97,13 @@ class Reports:
 
     def report(self, changes: Changes, most: int, now: float) -> bool:
         """Tell what is new, at most `most` in a request; tell whether anything ended."""
-        fresh = [change for change in changes.changes if (key_of(change.handle), change.what) not in self._told]
         refused = self._holdings.refused
+        if now - self._reported < self._pause:
+            self.pending = self.pending or bool(changes.changes or refused)  # it is looked at when it is due
+            return False
+        fresh = [change for change in changes.changes if (key_of(change.handle), change.what) not in self._told]
         self.pending = bool(fresh or refused)
-        if not self.pending or now - self._reported < self._pause:
+        if not self.pending:
             return False
         ended = [change.handle for change in fresh if change.what is What.ENDED]
         self._logs.courses(courses_of(fresh))
