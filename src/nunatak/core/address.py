@@ -29,14 +29,11 @@ class Address:
 
     def __str__(self) -> str:
         """Return the one spelling."""
-        text = str(self.dataset)
-        if self.job is not None and self.job != ONCE:
-            text += f"/{self.job}"
-        if self.task is not None:
-            text += f"/{self.task}"
-            if self.attempt is not None:
-                text += f"#{self.attempt}"
-        return text
+        job = "" if self.job is None or self.job == ONCE else f"/{self.job}"
+        if self.task is None:
+            return f"{self.dataset}{job}"
+        attempt = "" if self.attempt is None else f"#{self.attempt}"
+        return f"{self.dataset}{job}/{self.task}{attempt}"
 
     @property
     def level(self) -> str:

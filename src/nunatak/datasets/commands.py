@@ -20,6 +20,7 @@ class TextTable:
     def __init__(self, table: Mapping[str, str]) -> None:
         """Compile."""
         self.templates = {name: compile_template(text) for name, text in table.items()}
+        self.constant = all(template.constant is not None for template in self.templates.values())
 
     def expand(self, scope: Scope) -> dict[str, str]:
         """Return the texts. Raises `Invalid` where an expression fails."""
@@ -35,9 +36,15 @@ class CommandProgram:
         self.words = [(template := compile_template(word), template.constant) for word in plan.words]
         self.variables = TextTable(plan.variables)
         self.stdin = compile_template(plan.stdin)
+        constants = [constant for _, constant in self.words] + [self.stdin.constant]
+        constant = self.variables.constant and None not in constants
+        self._same = self._expand(Scope({}, {})) if constant else None  # for all jobs
 
     def expand(self, scope: Scope) -> Command:
         """Return the argument list. Raises `Invalid` where an expression fails."""
+        return self._same or self._expand(scope)
+
+    def _expand(self, scope: Scope) -> Command:
         variables = self.variables.expand(scope)
         if self.shell:
             text = "".join(shell_parts(self.words[0][0], scope, variables))

@@ -88,6 +88,8 @@ class TaskProgram:
         self.commands = [CommandProgram(command) for command in task.commands]
         self.variables = TextTable(task.variables)
         self.image = compile_template(task.image)
+        constant = self.variables.constant and self.image.constant is not None
+        self._same = self._environment(Scope({}, {})) if constant else None  # for all jobs
         self.inputs = [_InputProgram(item) for item in task.inputs]
         self.outputs = [(item, compile_template(item.name), compile_template(item.url)) for item in task.outputs]
         self.checkpoint = compile_template(task.checkpoint)
@@ -127,9 +129,7 @@ class TaskProgram:
             address=str(Address(where.dataset, job, task.name, attempt)),
             lease=lease,
             commands=tuple(command.expand(scope) for command in self.commands),
-            environment=Environment(
-                self.variables.expand(scope), task.setup, self.image.render(scope), task.requirements
-            ),
+            environment=self._same or self._environment(scope),
             inputs=(*self._files(where.blobs), *inputs),
             outputs=tuple(outputs),
             shape=order.shape or self.shape(where, job),
@@ -142,6 +142,10 @@ class TaskProgram:
     def shape(self, where: Where, job: int) -> Shape:
         """Return what the task asks for in a job, rounded. Raises `Invalid` where an expression fails for this job."""
         return self.task.shape or shape_from(self.task.needs, self.scope(where, job, needs=True))
+
+    def _environment(self, scope: Scope) -> Environment:
+        task = self.task
+        return Environment(self.variables.expand(scope), task.setup, self.image.render(scope), task.requirements)
 
     def _checkpoint(
         self, scope: Scope, where: Where, job: int, attempt: int, kept: Mapping[str, Any] | None

@@ -43,9 +43,14 @@ def unknown(batch: Sequence[TaskSpec | Series], known: Collection[Key]) -> list[
     """Return what of a batch is new, each attempt once; a series keeps the members that are."""
     new, seen = list[TaskSpec | Series](), set[Key]()
     for item in batch:
-        fresh = tuple({key_of(spec): spec for spec in specs_of(item) if key_of(spec) not in known}.values())
-        fresh = tuple(spec for spec in fresh if key_of(spec) not in seen)
-        seen.update(map(key_of, fresh))
-        if fresh:
-            new.append(replace(item, members=fresh) if isinstance(item, Series) else item)
+        members, fresh = specs_of(item), list[TaskSpec]()
+        for spec in members:
+            key = key_of(spec)
+            if key not in seen and key not in known:
+                seen.add(key)
+                fresh.append(spec)
+        if len(fresh) == len(members):
+            new.append(item)
+        elif fresh and isinstance(item, Series):
+            new.append(replace(item, members=tuple(fresh)))
     return new
