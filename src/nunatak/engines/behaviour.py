@@ -14,6 +14,7 @@ from nunatak.engines.hosts import Fault, FaultsByHost
 
 _NORMAL, _EIGHT = NormalDist(), struct.Struct("<8Q")
 _WORDS = {
+    **{reason: str(reason) for reason in Reason},
     Reason.OK: "",
     Reason.EXIT: "the command ended with exit code 1",
     Reason.MEMORY: "it needed more memory than it asked for",
@@ -106,18 +107,21 @@ def outcome(spec: TaskSpec, fate: Fate, host: str, reason: Reason, started: floa
         address=spec.address,
         lease=spec.lease,
         reason=reason,
-        message=fate.message if reason is fate.reason and fate.message else _WORDS.get(reason, str(reason)),
+        message=fate.message if reason is fate.reason and fate.message else _WORDS[reason],
         exit=1 if reason is Reason.EXIT else None,
         started=started,
         ended=ended,
         host=host,
         usage=Usage(wall=wall, cpu=0.95 * wall * spec.shape.cpu, memory=fate.memory, disk=spec.shape.disk // 2),
-        inputs=tuple(_record(item.name, item.url, item.url, item.size, item.sha256) for item in spec.inputs),
-        outputs=tuple(
-            _record(item.name, item.url, f"{spec.address.partition('#')[0]}/{item.name}", temporary=item.temporary)
-            for item in spec.outputs
-            if reason is Reason.OK
-        ),
+        inputs=tuple([_record(item.name, item.url, item.url, item.size, item.sha256) for item in spec.inputs]),
+        outputs=_made(spec) if reason is Reason.OK else (),
+    )
+
+
+def _made(spec: TaskSpec) -> tuple[FileRecord, ...]:
+    task = spec.address.partition("#")[0]
+    return tuple(
+        [_record(item.name, item.url, f"{task}/{item.name}", temporary=item.temporary) for item in spec.outputs]
     )
 
 

@@ -98,17 +98,24 @@ class World:
         changes: list[Change] = []
         while self._heap and self._heap[0][0] <= now:
             at, _, event, key, change = heapq.heappop(self._heap)
-            attempt = self.attempts.get(key)
-            if event in (_Event.ARRIVAL, _Event.BEGIN):
-                changes += self._happen(event, self.runs[key], at) if key in self.runs else []
+            if event is _Event.END:
+                changes += self._over(key, at)
             elif event is _Event.REPORT and change:
                 changes.append(change)
-                if attempt:
-                    attempt.reported = True
-            elif attempt and attempt.begun and not attempt.end:
-                told = outcome(attempt.spec, attempt.fate, attempt.run.host, attempt.fate.reason, attempt.begun.at, at)
-                changes += self._release(attempt, told, at)
+                if key in self.attempts:
+                    self.attempts[key].reported = True
+            elif key in self.runs:
+                changes += self._happen(event, self.runs[key], at)
         return changes
+
+    def _over(self, key: Key, at: float) -> list[Change]:
+        """End an attempt as it was to end, unless it did before."""
+        attempt = self.attempts.get(key)
+        if attempt is None or attempt.begun is None or attempt.end:
+            return []
+        fate = attempt.fate
+        told = outcome(attempt.spec, fate, attempt.run.host, fate.reason, attempt.begun.at, at)
+        return self._release(attempt, told, at)
 
     def be(self, nodes: Nodes, now: float) -> list[Change]:
         """Take note of how nodes stand from now on, which may let somebody start."""
