@@ -132,6 +132,26 @@ def test_logs_of_running_attempts_are_there_already(api: Api) -> None:
     assert not api.get(f"/logs/{number}/0/first")["complete"]
 
 
+class Asked(SimulatedEngine):
+    """An engine that remembers whose logs it was asked for."""
+
+    def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
+        self.__dict__.setdefault("asked", set()).update(address for address, _, _ in offsets)
+        return super().logs(offsets)
+
+
+def test_logs_are_looked_for_of_what_runs_and_what_waits_takes_no_turn_from_it(api: Api) -> None:
+    site = Site(api, duration=1000.0)
+    world = World(replace(site.world.slots.total, cpu=2), behaviour=Behaviour(duration=1000.0))
+    site.world = world
+    engine = Asked(clock=site.clock, world=world)
+    site.start(lambda _: engine)
+    api.submit(RECIPE.replace("jobs: 5", "jobs: 20"))
+    site.until(lambda: len(world.attempts) > 2 and site.status()["tasks"]["running"] == 2)
+    site.until(lambda: all(api.get(f"/logs/1/{job}/first")["total"] > 0 for job in range(2)))
+    assert engine.__dict__["asked"] == {"1/0/first#1", "1/1/first#1"}
+
+
 class Showing(SimulatedEngine):
     """An engine that shows what it submitted, once it has."""
 

@@ -133,10 +133,15 @@ def test_a_missing_input_is_said_by_the_worker(host: Host, tmp_path: Path) -> No
     assert host.ended("1/0/a#1")[0].reason is Reason.STAGE_IN
 
 
-def test_a_series_runs_and_one_member_is_ended_alone(host: Host, rig: StagedRig) -> None:
-    members = (spec("1/0/a#1"), long("1/1/a#1"), spec("1/2/a#1", "false"))
-    handles = host.engine.submit([Series(members, suite.SMALL)])
-    host.until(lambda: (rig.there / "1/1/a.1.a1/begun").exists())
+def test_a_series_runs_and_each_member_is_told_while_it_does_and_one_is_ended_alone(
+    host: Host, rig: StagedRig, tmp_path: Path
+) -> None:
+    made = Output("out.txt", f"file://{tmp_path}/store/out.txt")
+    first = replace(spec("1/0/a#1", "echo said; echo x > out.txt", shell=True), outputs=(made,))
+    handles = host.engine.submit([Series((first, long("1/1/a#1"), spec("1/2/a#1", "false")), suite.SMALL)])
+    host.until(lambda: host.ended("1/0/a#1") and host.begun("1/1/a#1"))
+    assert (tmp_path / "store/out.txt").read_text() == "x\n"
+    assert not host.begun("1/2/a#1")
     host.engine.cancel(handles[1:2])
     host.until(lambda: all(host.ended(handle.address) for handle in handles))
     reasons = [host.ended(handle.address)[0].reason for handle in handles]

@@ -34,7 +34,7 @@ class Holdings:
         return len(self._handles)
 
     def add(self, handles: Sequence[Handle]) -> None:
-        """Know attempts, and carry their logs from now on."""
+        """Know attempts, and carry what was submitted for them."""
         self._handles.update({key_of(handle): handle for handle in handles})
         self._logs.follow(handles)
 

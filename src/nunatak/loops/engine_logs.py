@@ -15,7 +15,7 @@ NOTHING = {"stdout": 0, "stderr": 0}
 MOST = 3_000_000
 """Bytes sent in one request, about; base64 makes them a third longer."""
 MOST_FOLLOWED = 200
-"""Running attempts looked at in one round; with more, they take turns."""
+"""Running attempts looked at in one round; with more, they take turns. Those that wait, in series mostly, have no turn."""
 MOST_FINISHED = 1000
 """Ended attempts whose logs are completed in one round."""
 
@@ -35,9 +35,11 @@ class LogCarrier:
         self._whole: set[Key] = set()  # complete, and not forgotten by the engine yet
 
     def follow(self, handles: Iterable[Handle]) -> None:
-        """Carry the logs of attempts from now on, and once what was submitted for them."""
-        handles = list(handles)
-        self._scripts.follow(handles)
+        """Carry once what was submitted for attempts."""
+        self._scripts.follow(list(handles))
+
+    def begin(self, handles: Iterable[Handle]) -> None:
+        """Carry the logs of attempts that run from now on."""
         for handle in handles:
             key = handle.address, handle.lease
             if key not in self._ended and key not in self._whole:

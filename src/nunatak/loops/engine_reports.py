@@ -105,6 +105,7 @@ class Reports:
         self.pending = bool(fresh or refused)
         if not self.pending:
             return False
+        self._logs.begin(change.handle for change in fresh if change.what is What.RUNNING)
         ended = [change.handle for change in fresh if change.what is What.ENDED]
         self._logs.courses(courses_of(fresh))
         self._finish_logs(ended, now)

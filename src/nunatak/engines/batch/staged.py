@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from nunatak.core.errors import NunatakError
@@ -17,6 +18,8 @@ from nunatak.engines.outcomes import held_to_checkpoint, held_to_promise
 
 TOGETHER = 200
 """Jobs whose files are fetched at one look."""
+AHEAD = 50
+"""Members of one series that are looked for at one look: short ones, of which more may have begun, are seen at the next."""
 LEFT = (OUTCOME, "usage.json", "stdout", "stderr", "worker.log", BEGUN)
 """What a worker leaves in a sandbox beside outputs."""
 
@@ -106,6 +109,22 @@ class Staged:
         if self._rubbish:
             self._ferry.remove(list(self._rubbish))
             self._rubbish.clear()
+
+    def follow(self, workers: Sequence[Worker]) -> None:
+        """Bring the marks of members that began, then what those left whose next one has begun: nothing of them runs."""
+        marks: dict[str, Path] = {}
+        for worker in workers:
+            unbegun = [attempt.box for attempt in worker.unended() if not attempt.box.has(BEGUN)][:AHEAD]
+            marks.update({f"{box.handle.external}/{BEGUN}": box.path / BEGUN for box in unbegun})
+        if marks:
+            self._ferry.get(marks, BEGUN)
+        left: dict[str, Path] = {}
+        for worker in workers:
+            for attempt, following in pairwise(worker.unended()):
+                if following.box.has(BEGUN) and not attempt.box.has(OUTCOME):
+                    left.update(self._left(attempt))
+        if left:
+            self._ferry.get(left, OUTCOME)
 
     def _missing(self, worker: Worker) -> list[Attempt]:
         return [attempt for attempt in worker.unended() if not attempt.box.has(OUTCOME)]

@@ -29,6 +29,12 @@ class There(Protocol):
     def fetch(self, workers: Sequence[Worker]) -> None:
         """Have what workers left whose jobs are over. Raises `Unavailable`."""
 
+    def follow(self, workers: Sequence[Worker]) -> None:
+        """Have the marks of those members of running series that began, and what those left that are over.
+
+        Raises `Unavailable`.
+        """
+
     def seen(self, worker: Worker) -> bool:
         """Tell whether what a worker left was looked for since its end."""
 
@@ -58,6 +64,9 @@ class Shared:
         """Workers look into the sandboxes themselves."""
 
     def fetch(self, workers: Sequence[Worker]) -> None:
+        """Nothing has to be fetched."""
+
+    def follow(self, workers: Sequence[Worker]) -> None:
         """Nothing has to be fetched."""
 
     def seen(self, worker: Worker) -> bool:  # noqa: ARG002

@@ -47,6 +47,9 @@ class Watch:
             jobs = self._status(unsure) if live else []
             self._find(unsure, jobs)
             self._compare(live, jobs)
+            self._follow(
+                [worker for worker in live if worker.home and worker.running and not (worker.over or worker.done)]
+            )
             self._end_others(jobs)
             self._there.fetch(list(self._book.over.values()))
             system.look_again(now)
@@ -111,6 +114,13 @@ class Watch:
             for worker, name in missing:
                 found = told.get((name.id, name.index)) or told.get((name.id, 1 if not name.index else name.index))
                 self._book.is_over(worker, found if found and found.stage is Stage.ENDED else Job(name.id, name.index))
+
+    def _follow(self, series: Sequence[Worker]) -> None:
+        """Report what members of running series did whose files have to be fetched for that."""
+        if series and not self._there.live:
+            self._there.follow(series)
+            for worker in series:
+                self._ends.advance(worker)
 
     def _apply(self, worker: Worker, job: Job) -> None:
         if job.stage is Stage.ENDED:
