@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from random import Random
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -80,6 +81,34 @@ def test_what_an_old_look_did_not_know_is_claimed_in_the_same_transaction(world:
     assert [len(items) for items in taken] == [6, 8]
     assert {item.dataset for items in taken for item in items} == {first, second}
     assert len({item[:3] for items in taken for item in items}) == 14
+
+
+@pytest.mark.parametrize(
+    ("took", "age", "holds"), [(0.1, 0.05, 0.4), (60.0, 0.05, 5.0), (60.0, 0.0, 0.0), (0.01, 0.05, 0.0)]
+)
+def test_a_look_that_took_long_holds_four_times_as_long_and_never_for_long(
+    world: World, took: float, age: float, holds: float
+) -> None:
+    at = 0.0
+
+    class Slow(Chooser):
+        def look(self, *arguments: Any) -> choosing.Places:
+            nonlocal at
+            at += took
+            return super().look(*arguments)
+
+    memory = DemandMemory(Slow(), age, timer=lambda: at)
+
+    def look() -> bool:
+        world.clock.advance(1.0)  # it is older than `age`
+        return world.database.run(lambda tx: memory.get(tx, world.contexts, world.clock()))[1]
+
+    world.submit(chain(1))
+    assert look()
+    at += max(0.0, holds - 0.001)
+    assert look() == (holds == 0.0)
+    at += 0.002
+    assert look()
 
 
 def test_no_count_is_locked_while_a_claim_looks_again(crowded: World) -> None:

@@ -517,3 +517,11 @@ def test_members_have_logs_of_their_own(host: Host) -> None:
     parts = host.engine.logs({(name, "a1", "stdout"): 0 for name in names(2)})
     assert [part.handle.address for part in parts] == names(2)
     assert all(name.encode() in part.data for name, part in zip(names(2), parts, strict=True))
+
+
+def test_the_log_of_a_later_member_is_there_while_it_runs(host: Host) -> None:
+    later = spec("1/1/a#1", "echo said; exec sleep 600", shell=True)
+    handles = host.engine.submit([series(spec("1/0/a#1"), later, shape=SMALL)])
+    host.until(lambda: host.begun("1/1/a#1") and host.engine.logs({("1/1/a#1", "a1", "stdout"): 0}))
+    assert not host.ended("1/1/a#1")
+    host.engine.cancel(handles)

@@ -44,6 +44,7 @@ ALIKE = (
     "test_a_restarted_engine_adopts_a_series_whole",
     "test_a_series_that_can_never_run_ends_with_reason_submit",
     "test_members_have_logs_of_their_own",
+    "test_the_log_of_a_later_member_is_there_while_it_runs",
 )
 """Those tests of the suite that hold for a batch system as they are; the others have their like below."""
 globals().update({name: getattr(suite, name) for name in ALIKE})

@@ -17,10 +17,12 @@ from nunatak.tasks.rows import Durations
 
 LONG = 0.05
 """Seconds from which on a look is dear: then at most every fifth part of the time is spent on looking."""
+REST = 5.0
+"""Seconds that a dear look holds at most: one that something else held up must not keep claims from work for long."""
 
 
 class DemandMemory:
-    """The last look of this process at who wants what; it may be `age` seconds old."""
+    """The last look of this process at who wants what; it may be `age` seconds old (0: each claim looks anew)."""
 
     def __init__(self, chooser: Chooser, age: float, timer: Callable[[], float] = time.perf_counter) -> None:
         """Begin with none."""
@@ -48,7 +50,8 @@ class DemandMemory:
 
     def _dear(self) -> bool:
         """Tell whether looking again so soon would take too much of the time."""
-        return self._took > LONG and self._timer() - self._ended < 4 * self._took
+        dear = self._age > 0 and self._took > LONG
+        return dear and self._timer() - self._ended < min(4 * self._took, REST)
 
     def forget(self) -> None:
         """Look anew at the next claim."""
