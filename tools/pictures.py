@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.pages.campaign import fill, house
+from tests.pages.campaign import WHOLE, Campaign, House, fill, house
 from tests.services import chromium
 
-PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
+from nunatak.tasks import site_use
+
+PICTURES = Path(os.environ.get("NUNATAK_PICTURES") or Path(__file__).parents[1] / "docs" / "pictures")
 PAGES = {
     "work": "/datasets",
     "dataset": "/datasets/5",
@@ -18,7 +21,7 @@ PAGES = {
     "dataset-graph": "/datasets/5/graph",
     "new": "/new?mode=recipe",
     "errors": "/errors",
-    "sites": "/sites",
+    "sites": "/sites?all=true",
     "usage": "/usage",
     "why": "/why?address=7/60/generate",
     "what-if": "/what-if?dataset=7&slots=100&priority=2",
@@ -37,6 +40,7 @@ def main(only: list[str]) -> None:
     """Write the pictures that are named, or all."""
     with tempfile.TemporaryDirectory() as directory, house(Path(directory)) as server, chromium.browser() as browser:
         campaign = fill(server)
+        use_sites(server, campaign)
         for suffix, (width, scheme) in LOOKS.items():
             context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
             page = context.new_page()
@@ -50,6 +54,16 @@ def main(only: list[str]) -> None:
                     print(f"docs/pictures/{name}{suffix}.png")
             context.close()
         campaign.close()
+
+
+def use_sites(server: House, campaign: Campaign) -> None:
+    """Let half a day of use be kept, and say what is in use now: as much as runs."""
+    services, now, total = server.services, server.clock(), {**WHOLE, "cpu": 128}
+    for at in range(12 * 6, -1, -1):
+        busy = 95 if at < 3 else 40 + at * 7 % 60
+        free = {**total, "cpu": 128 - busy, "gpu": 8 - busy // 16, "memory": 10**12 - busy * 4 * 10**9}
+        campaign.beat({"total": total, "free": free, "queue": 1000})
+        services.database.run(lambda tx, then=now - at * 600: site_use.keep(tx, then))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from nunatak.client.connection import Connection
 from nunatak.core.settings import Settings
 from nunatak.core.work import Shape
 from nunatak.tasks import curve
+from nunatak.tasks.scoreboard import Scoreboard
 from tests.pages.chain import recipe
 from tests.services import databases
 
@@ -157,7 +158,8 @@ class Campaign:
         wall = self.chance.lognormvariate(5.6, 0.35)
         usage = {"wall": wall, "cpu": wall * 0.93, "memory": int(self.chance.gauss(1.1e9, 1.5e8)), "disk": 200_000_000}
         if not failed:
-            return {**_key(task), "reason": "ok", "usage": usage}
+            told = {"speed": round(0.9 + int(task["address"].split("/")[1]) % 12 * 0.04, 2)}
+            return {**_key(task), "reason": "ok", "usage": usage, "detail": told}
         if kind == "memory":
             return {
                 **_key(task),
@@ -170,10 +172,21 @@ class Campaign:
             "usage": {**usage, "wall": wall / 20, "cpu": wall / 25}, "stderr": TRACE,
         }  # fmt: skip
 
+    def see_nodes(self) -> None:
+        """Let the loop that keeps the scores of nodes read what was reported."""
+        services = self.house.services
+        board = Scoreboard(services.database, services.contexts, self.house.clock, random.Random(1).random, "test")
+        while board.tick():
+            pass
+
     def day(self, days: float) -> None:
         """Go to a time so many days ago."""
         self.house.clock.behind = days * DAY
-        self._engine.post("/api/v1/engines/icecube/heartbeat", self._said(capacity=CAPACITY))
+        self.beat(CAPACITY)
+
+    def beat(self, capacity: dict[str, Any]) -> None:
+        """Let the engine say what it has, and what of it is free."""
+        self._engine.post("/api/v1/engines/icecube/heartbeat", self._said(capacity=capacity))
 
 
 def _key(task: dict[str, Any]) -> dict[str, Any]:
@@ -216,4 +229,5 @@ def fill(of: House) -> Campaign:
     made.day(0.0)
     made.submit("alice", recipe("systematics: hole ice", 120), "gen2")
     made.run(5, leave=5)
+    made.see_nodes()
     return made

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 from playwright.sync_api import expect
 
 from nunatak.tasks import site_use
-from nunatak.tasks.scoreboard import Scoreboard
 from tests.pages.campaign import Campaign
 from tests.pages.conftest import LOOKS, Open, Tab
 from tests.services.chromium import faults_of
@@ -38,7 +35,7 @@ def test_use_over_the_last_day_is_drawn_and_said(tab: Tab, campaign: Campaign) -
 
 
 def test_an_operator_drains_a_node_and_gives_it_work_again(open_tab: Open, campaign: Campaign) -> None:
-    _see_nodes(campaign)
+    campaign.see_nodes()
     page = open_tab("root", "read", "admin").open("/sites")
     page.locator(".drain [name=node]").fill("madison/node03")
     page.locator(".drain [name=reason]").fill("<b>fan</b> is broken")
@@ -55,12 +52,14 @@ def test_an_operator_drains_a_node_and_gives_it_work_again(open_tab: Open, campa
     expect(page.locator(".said")).to_contain_text("node03 at madison gets work since")
 
 
-def _see_nodes(campaign: Campaign) -> None:
-    """Let the loop that keeps the scores read what was reported."""
-    services = campaign.house.services
-    board = Scoreboard(services.database, services.contexts, campaign.house.clock, random.Random(1).random, "test")
-    while board.tick():
-        pass
+def test_how_fast_nodes_are_is_shown_for_each_and_for_their_site(tab: Tab) -> None:
+    page = tab.open("/sites?all=true")
+    expect(page.locator(".site", has_text="madison")).to_contain_text("core speed")
+    twin = page.request.get(f"{tab.url}/sites.json?all=true").json()
+    of = {node["name"]: node["speed"] for node in twin["nodes"]}
+    assert 0.9 <= of["madison/node04"] <= 1.34
+    expect(page.locator("#nodes tr", has_text="madison/node04")).to_contain_text(f"{of['madison/node04']:.2f}")
+    assert min(of.values()) <= twin["sites"][0]["speed"] <= max(of.values())
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)

@@ -98,6 +98,8 @@ def _clock(at: float, span: float) -> str:
 
 BINS = 30
 HIST_WIDTH, HIST_HEIGHT = 300.0, 64.0
+LETTER = 8.5
+"""Width of a letter of a name below a histogram, and a little more."""
 
 
 def histogram(used: Sketch, asked: float, factor: float = 1.0) -> Plain:
@@ -115,9 +117,26 @@ def histogram(used: Sketch, asked: float, factor: float = 1.0) -> Plain:
         for i, n in enumerate(bins)
         if n and (h := max(1.5, HIST_HEIGHT * n / top))
     ]  # fmt: skip
-    places = {"p50": used.quantile(0.5) * factor, "p95": used.quantile(0.95) * factor, "asked": asked}
+    places = {"asked": asked, "p50": used.quantile(0.5) * factor, "p95": used.quantile(0.95) * factor}
     lines = [{"name": name, "value": value, "x": round(HIST_WIDTH * value / most, 1)} for name, value in places.items()]
-    return {"width": HIST_WIDTH, "height": HIST_HEIGHT, "bars": bars, "lines": lines, "n": used.count, "most": most}
+    rows = _label(lines)
+    return {
+        "width": HIST_WIDTH, "height": HIST_HEIGHT, "rows": rows, "bars": bars, "lines": lines, "n": used.count, "most": most
+    }  # fmt: skip
+
+
+def _label(lines: Sequence[Plain]) -> int:
+    """Say of each line on which side of it its name stands, and in which row below: none covers another. Returns the rows."""
+    taken: list[list[tuple[float, float]]] = []
+    for line in lines:
+        x, wide = line["x"], LETTER * len(line["name"])
+        anchor = "end" if x > HIST_WIDTH - wide / 2 else "start" if x < wide / 2 else "middle"
+        left = x - {"end": wide, "start": 0.0, "middle": wide / 2}[anchor]
+        row = next((n for n, of in enumerate(taken) if all(left > b or left + wide < a for a, b in of)), len(taken))
+        taken += [[]] if row == len(taken) else []
+        taken[row].append((left, left + wide))
+        line |= {"row": row, "anchor": anchor}
+    return len(taken)
 
 
 NODE_WIDTH, NODE_HEIGHT, ACROSS, DOWN = 190.0, 54.0, 64.0, 22.0

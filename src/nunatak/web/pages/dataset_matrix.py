@@ -132,7 +132,7 @@ def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
     return {
         "width": WIDTH,
         "height": round(TOP + len(tasks) * (HEIGHT + GAP) + 2),
-        "parts": _merged(parts),
+        "paths": _paths(_merged(parts)),
         "letters": letters,
         "letters_alone": shown["step"] == 1 and inner >= LETTERS - 2,
         "links": links,
@@ -181,6 +181,15 @@ def _merged(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         else:
             found.append(part)
             last[key] = part
+    return found
+
+
+def _paths(parts: list[dict[str, Any]]) -> dict[str, str]:
+    """Return one path for each kind of part: a browser has a few shapes to lay out, and not a thousand."""
+    found: dict[str, str] = {}
+    for part in parts:
+        x, y, width, height = (f"{part[name]:g}" for name in ("x", "y", "width", "height"))
+        found[part["kind"]] = f"{found.get(part['kind'], '')}M{x} {y}h{width}v{height}h-{width}z"
     return found
 
 

@@ -1,0 +1,40 @@
+"""What pages draw: names below a histogram never cover each other, a matrix of any size is a shape for each kind of part."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nunatak.web.pages import dataset_draw as draw
+from nunatak.web.pages.dataset_matrix import drawn
+
+
+@given(st.lists(st.floats(0.0, draw.HIST_WIDTH), min_size=3, max_size=3))
+def test_names_below_a_histogram_do_not_cover_each_other(places: list[float]) -> None:
+    lines = [{"name": name, "x": x} for name, x in zip(("asked", "p50", "p95"), places, strict=True)]
+    rows = draw._label(lines)
+    assert 1 <= rows <= 3
+    ends = []
+    for line in lines:
+        wide = len(line["name"]) * 7.0
+        left = line["x"] - {"end": wide, "start": 0.0, "middle": wide / 2}[line["anchor"]]
+        ends.append((line["row"], left, left + wide))
+        assert left >= -8.0
+        assert left + wide <= draw.HIST_WIDTH + 8.0
+    assert all(a[0] != b[0] or a[2] < b[1] or b[2] < a[1] for a, b in combinations(ends, 2))
+
+
+def test_a_large_matrix_is_a_handful_of_shapes_and_a_link_for_each_column() -> None:
+    counts = {"done": 700, "failed": 3, "running": 97, "ready": 200}
+    columns = [{"first": 1000 * n, "last": 1000 * n + 1000, "cells": [counts, {"waiting": 1000}]} for n in range(100)]
+    shown = {
+        "columns": columns, "tasks": ["generate", "propagate"], "step": 1000, "first": 0, "last": 100_000, "row": 0,
+        "total": 100_000,
+    }  # fmt: skip
+    found = drawn(7, shown)
+    assert found["paths"].keys() == {"done", "needy", "running", "ready", "waiting"}
+    assert all(path.startswith("M150 ") for path in found["paths"].values())
+    assert sum(map(len, found["paths"].values())) < 1000, "columns that are alike touch, and are drawn as one"
+    assert len(found["links"]) == 100
