@@ -18,6 +18,7 @@ from nunatak.db.database import Database
 from nunatak.loops.maintenance import CurveKeeper
 from nunatak.tasks import control, curve, matrix, matrix_busy, task_list
 from nunatak.tasks.errors import errors
+from nunatak.tasks.orders import order
 from nunatak.tasks.task_list import Which
 from tests.contract.world import World, campaign, chain, diamond, task
 
@@ -191,12 +192,12 @@ def test_one_group_of_failures_is_tried_again_and_all_else_stays(world: World) -
     failed = world.status(str(number))["tasks"]["failed"]
     assert failed == 8
     world.act("hold", str(number))
-    order = control.Order("retry", Address(number), "alice", "fixed the table", groups[0]["signature"])
-    changed = world.database.run(lambda tx: control.act(tx, world.contexts, order, world.clock()))
+    again = order("retry", [Address(number)], "alice", "fixed the table", groups[0]["signature"])
+    changed = world.database.run(lambda tx: control.act(tx, world.contexts, again, world.clock()))
     assert changed == 4
     plain = world.status(str(number))
     assert (plain["tasks"]["failed"], plain["tasks"]["ready"], plain["held"]) == (4, 4, True)
-    assert world.database.run(lambda tx: control.act(tx, world.contexts, order, world.clock())) == 0
-    wrong = control.Order("cancel", Address(number), "alice", "", groups[0]["signature"])
+    assert world.database.run(lambda tx: control.act(tx, world.contexts, again, world.clock())) == 0
+    wrong = order("cancel", [Address(number)], "alice", "", groups[0]["signature"])
     with pytest.raises(Invalid):
         world.database.run(lambda tx: control.act(tx, world.contexts, wrong, world.clock()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,11 +14,12 @@ from nunatak.core.clock import ManualClock
 from nunatak.core.work import FileRecord, Outcome, Reason, Shape, Usage
 from nunatak.datasets.plan import CommandPlan, InputPlan, OutputPlan, Plan, Retry, TaskPlan
 from nunatak.db.database import Database
-from nunatak.tasks import claim, control, fleet, invariants, look, report, unfold
+from nunatak.tasks import claim, control, enforcing, fleet, invariants, look, report, unfold
 from nunatak.tasks.choosing import Chooser
 from nunatak.tasks.claim import Claimed
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.lessons import Lessons
+from nunatak.tasks.orders import order
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.split import Divided, split
 from nunatak.tasks.tables import attempts, tasks
@@ -159,11 +160,14 @@ class World:
         )
 
     def act(self, verb: str, address: str, reason: str = "") -> int:
-        order = control.Order(verb, parse(address), "alice", reason)
-        return self.database.run(lambda tx: control.act(tx, self.contexts, order, self.clock()))
+        return self.act_on(verb, [address], reason)
+
+    def act_on(self, verb: str, addresses: Iterable[str], reason: str = "", *, lenient: bool = False) -> int:
+        given = order(verb, map(parse, addresses), "alice", reason, lenient=lenient)
+        return self.database.run(lambda tx: control.act(tx, self.contexts, given, self.clock()))
 
     def enforce(self) -> int:
-        return self.database.run(lambda tx: control.enforce(tx, self.contexts, self.clock()))
+        return self.database.run(lambda tx: enforcing.enforce(tx, self.contexts, self.clock()))
 
     def more(self, dataset: int, jobs: int) -> int:
         return self.database.run(

@@ -13,6 +13,7 @@ from nunatak.api.guard import GuardedRoute
 from nunatak.api.requests import Body, Caller, Have, address_of
 from nunatak.api.views import datasets as views
 from nunatak.tasks import control
+from nunatak.tasks.orders import order
 
 router = APIRouter(prefix="/api/v1/actions", tags=["actions"], route_class=GuardedRoute)
 
@@ -25,16 +26,12 @@ def act(
 
     With a `signature`, a retry of datasets is of the tasks alone that failed like this group of their errors.
     """
-    addresses = [address_of(text, "dataset", "job", "task") for text in dict.fromkeys(sent.addresses)]
+    addresses = [address_of(text, "dataset", "job", "task") for text in sent.addresses]
+    given = order(sent.verb, addresses, caller.name, sent.reason, sent.signature)
 
     def work(tx: Connection) -> dict[str, Any]:
         ownership.check(request, tx, [address.dataset for address in addresses])
-        now = services.clock()
-        orders = [
-            control.Order(sent.verb, address, caller.name, sent.reason, sent.signature)
-            for address in sorted(addresses, key=str)
-        ]
-        return {"changed": sum(control.act(tx, services.contexts, order, now) for order in orders)}
+        return {"changed": control.act(tx, services.contexts, given, services.clock())}
 
     answered = idempotency.create(request, key, raw, work)
     request.app.state.demand.forget()

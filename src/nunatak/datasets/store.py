@@ -142,6 +142,11 @@ ADD_EVENT = Statement(
     "INSERT INTO events (at, dataset, job, task, actor, verb, detail)"
     " VALUES (:now, :dataset, :job, :task, :actor, :verb, :detail)"
 )
+ADD_EVENTS = Statement(
+    "INSERT INTO events (at, dataset, job, task, actor, verb, detail)"
+    " SELECT :now, dataset, job, task, :actor, :verb, detail FROM {v} WHERE true",
+    v="dataset int, job int, task text, detail text",
+)
 SUBMITTED = Statement("SELECT detail FROM events WHERE dataset = :dataset ORDER BY event LIMIT 1")
 EVENTS = Statement(
     "SELECT event, at, job, task, actor, verb, detail FROM events WHERE dataset = :dataset AND event > :after"

@@ -23,7 +23,7 @@ from nunatak.db.database import Database
 from nunatak.loops.clock_watch import ClockWatch
 from nunatak.loops.following import Following
 from nunatak.storage.protocol import Storage
-from nunatak.tasks import cleanup, control, curve, fleet, leaders, standings
+from nunatak.tasks import cleanup, curve, enforcing, fleet, leaders, standings
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs import LogStore
 from nunatak.tasks.scoreboard import Scoreboard
@@ -145,9 +145,9 @@ def enforcer(database: Database, contexts: Contexts, clock: Clock) -> Callable[[
 
     def tick() -> bool:
         with database.read() as tx:
-            if not control.stopped_but_live(tx):
+            if not enforcing.stopped_but_live(tx):
                 return False
-        return database.run(lambda tx: control.enforce(tx, contexts, clock())) > 0
+        return database.run(lambda tx: enforcing.enforce(tx, contexts, clock())) > 0
 
     return tick
 

@@ -124,11 +124,12 @@ def more(tx: Connection, context: Context, total: int, jobs: int) -> None:
         store.REOPEN(tx, **of, seen=len(again))
 
 
-def arrived(tx: Connection, context: Context, job: int) -> frozenset[int]:
-    """Return the numbers of what a job follows in other datasets and has been let go on from."""
-    numbers = [(number,) for of in context.graph.each for number in of]
-    rows = store.ARRIVED(tx, v=numbers, dataset=context.dataset, job=job) if numbers else ()
-    return frozenset(row.number for row in rows)
+def arrived(tx: Connection, context: Context, jobs: Iterable[int]) -> frozenset[tuple[int, int]]:
+    """Return (job, number of what it follows in other datasets) for what jobs have been let go on from."""
+    numbers = [number for of in context.graph.each for number in of]
+    keys = [(number, job) for job in jobs for number in numbers] if numbers else []
+    rows = store.ARRIVED(tx, v=keys, dataset=context.dataset) if keys else ()
+    return frozenset((row.job, row.number) for row in rows)
 
 
 def note(tx: Connection, contexts: Contexts, done: Sequence[tuple[int, int, int]], now: float) -> None:

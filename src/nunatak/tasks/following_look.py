@@ -104,7 +104,7 @@ def _like(tx: Connection, context: Context, row: Row, job: int) -> Before:
     """Say how the task is that one of a job waits for."""
     follow = context.plan.follows[row.number][1]
     address = str(Address(follow.dataset, job, follow.task)) if not follow.task.isdigit() else f"{follow.dataset}/{job}"
-    if store.ARRIVED(tx, v=[(row.number,)], dataset=context.dataset, job=job):
+    if store.ARRIVED(tx, v=[(row.number, job)], dataset=context.dataset):
         return Before(address, True, f"{address} is done")
     if job >= datasets_store.FRONTIER(tx, dataset=row.other)[0].total:
         return Before(

@@ -18,8 +18,9 @@ NOTE = Statement(
     v="dataset int, job int, task int",
 )
 ARRIVED = Statement(
-    "SELECT a.number FROM {v} JOIN arrivals a ON a.dataset = :dataset AND a.number = v.number AND a.job = :job WHERE a.taken",
-    v="number int",
+    "SELECT a.number, a.job FROM {v} JOIN arrivals a ON a.dataset = :dataset AND a.number = v.number AND a.job = v.job"
+    " WHERE a.taken",
+    v="number int, job int",
 )
 
 _STATES = ("waiting", "ready", "queued", "running", "failed", "held", "done")

@@ -124,6 +124,13 @@ LOCKED_ROWS = Statement(
     "SELECT dataset, job, task, state, shape, pending, attempt, tries, lease, engine, claimed, started, host,"
     " COALESCE(asked, shape) AS asked FROM tasks WHERE dataset = :dataset AND job = :job ORDER BY task {wait}"
 )
+LOCKED_ROWS_IN = Statement(
+    "SELECT tasks.dataset, tasks.job, tasks.task, tasks.state, tasks.shape, tasks.pending, tasks.attempt, tasks.tries,"
+    " tasks.lease, tasks.engine, tasks.claimed, tasks.started, tasks.host, COALESCE(tasks.asked, tasks.shape) AS asked"
+    " FROM {v} CROSS JOIN tasks WHERE tasks.dataset = :dataset AND tasks.job = v.job"  # as JOB_MARKS: by its key
+    " ORDER BY tasks.job, tasks.task {wait}",
+    v="job int",
+)
 LOCKED_ROWS_OF = Statement(
     "SELECT dataset, job, task, state, shape, pending, attempt, tries, lease, engine, claimed, started, host,"
     " COALESCE(asked, shape) AS asked FROM tasks WHERE dataset = :dataset AND state = :state"

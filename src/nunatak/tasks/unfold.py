@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -15,6 +15,7 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.graph import Graph
 from nunatak.datasets.plan import Plan
 from nunatak.datasets.progress import Moves
+from nunatak.db.statement import Row
 from nunatak.tasks import asking, following, store
 from nunatak.tasks.advance import count_touched, expect, once_done
 from nunatak.tasks.context import Context, Contexts, context_of
@@ -161,34 +162,37 @@ def take_fresh(
     return [(new.job, new.lease) for new in got]
 
 
-def touch(tx: Connection, contexts: Contexts, context: Context, job: int, moves: Moves, now: float) -> None:
-    """Give every task of a job its row, so that it can be held, changed or looked at by itself.
+def check_jobs(dataset: int, total: int, jobs: Iterable[int]) -> None:
+    """Raise `NotFound` for the first job that a dataset of `total` jobs does not have."""
+    for job in jobs:
+        if not 0 <= job < total:
+            hint = f"its jobs are 0 to {total - 1}"
+            raise NotFound(f"dataset {dataset} has no job {job}", code="no-job", hint=hint)
 
-    Raises `NotFound` for a job the dataset does not have.
-    """
-    graph = context.graph
-    total = datasets_store.FRONTIER(tx, dataset=context.dataset)[0].total
-    if not 0 <= job < total:
-        raise NotFound(
-            f"dataset {context.dataset} has no job {job}", code="no-job", hint=f"its jobs are 0 to {total - 1}"
-        )
-    have = {row.task: row for row in store.LOCKED_ROWS(tx, dataset=context.dataset, job=job)}
-    missing = [task for task in graph.per_job if task not in have]
+
+def touch(tx: Connection, contexts: Contexts, context: Context, jobs: Sequence[int], moves: Moves, now: float) -> None:
+    """Give every task of jobs of a dataset its row, so that it can be held, changed or looked at by itself."""
+    graph, dataset = context.graph, context.dataset
+    have: dict[int, dict[int, Row]] = {job: {} for job in sorted(jobs)}
+    for row in store.LOCKED_ROWS_IN(tx, dataset=dataset, v=[(job,) for job in have]):
+        have[row.job][row.task] = row
+    missing = [(job, task) for job in have for task in graph.per_job if task not in have[job]]
     if not missing:
         return
-    opened = graph.open_tasks(once_done(tx, context.dataset)) if graph.gated else frozenset(graph.per_job)
-    shapes = contexts.shape_numbers(tx, context, [(job, task) for task in missing])
+    opened = graph.open_tasks(once_done(tx, dataset)) if graph.gated else frozenset(graph.per_job)
+    shapes = contexts.shape_numbers(tx, context, missing)
+    states: dict[tuple[int, int], TaskState] = {}
     rows = []
-    arrived = following.arrived(tx, context, job)
-    for task in missing:
-        pending = sum(1 for parent in graph.local[task] if parent not in have or have[parent].state != S.DONE)
-        pending += sum(1 for number in graph.each[task] if number not in arrived)
-        state = S.READY if pending == 0 and task in opened else S.WAITING
-        rows.append((context.dataset, job, task, state, shapes[job, task], pending))
-    states = {row[2]: row[3] for row in rows}
+    arrived = following.arrived(tx, context, have)
+    for job, task in missing:
+        of = have[job]
+        pending = sum(1 for parent in graph.local[task] if parent not in of or of[parent].state != S.DONE)
+        pending += sum(1 for number in graph.each[task] if (job, number) not in arrived)
+        state = states[job, task] = S.READY if pending == 0 and task in opened else S.WAITING
+        rows.append((dataset, job, task, state, shapes[job, task], pending))
     for added in store.ADD(tx, v=rows, now=now):
-        state = states[added.task]
-        count_touched(moves, context, added.task, state, state, shapes[job, added.task])
+        state = states[added.job, added.task]
+        count_touched(moves, context, added.task, state, state, shapes[added.job, added.task])
 
 
 def more(tx: Connection, contexts: Contexts, context: Context, jobs: int, actor: str, now: float) -> int:

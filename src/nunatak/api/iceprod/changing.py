@@ -13,12 +13,13 @@ from sqlalchemy import Connection
 from nunatak.api import ownership
 from nunatak.api.requests import principal_of, services_of
 from nunatak.core.address import Address
-from nunatak.core.errors import Conflict, Invalid, NotFound
-from nunatak.tasks import control, look
+from nunatak.core.errors import Invalid, NotFound
+from nunatak.tasks import control
+from nunatak.tasks.orders import order
 
 MOST = 10_000
 """Jobs or tasks in one request."""
-TOGETHER = 200
+TOGETHER = 1000
 """Jobs or tasks in one transaction: others wait for no more than that."""
 Names = Annotated[list[Annotated[str, Field(max_length=100)]] | None, Field(max_length=MOST)]
 """Names in a request, or nothing said of them."""
@@ -55,28 +56,14 @@ def change(request: Request, addresses: Sequence[Address], status: str) -> int:
 
     def work(tx: Connection, part: Sequence[Address]) -> int:
         ownership.check(request, tx, sorted({address.dataset for address in part}))
-        orders = [
-            control.Order(verb, address, caller.name, "asked by IceProd's interface")
-            for address in part
-            for verb in NEXT[status]
-        ]
-        return sum(_act(tx, request, order) for order in orders)
+        changed = 0
+        for verb in NEXT[status]:
+            given = order(verb, part, caller.name, "asked by IceProd's interface", lenient=True)
+            changed += control.act(tx, services.contexts, given, services.clock())
+        return changed
 
     wanted = sorted(set(addresses), key=str)
     parts = [wanted[at : at + TOGETHER] for at in range(0, len(wanted), TOGETHER)]
     done = sum(services.database.run(partial(work, part=part)) for part in parts)
     request.app.state.demand.forget()
     return done
-
-
-def _act(tx: Connection, request: Request, order: control.Order) -> int:
-    """Carry out an order; one that has nothing to do is no error, as long as the address is there."""
-    services = services_of(request)
-    if order.address.level == "task":
-        state = look.status(tx, services.contexts, order.address, services.clock())["state"]
-        if state not in control.FROM[order.verb]:
-            return 0
-    try:
-        return control.act(tx, services.contexts, order, services.clock())
-    except Conflict:
-        return 0

@@ -18,6 +18,7 @@ from nunatak.core.address import Address
 from nunatak.core.errors import Invalid
 from nunatak.datasets import store
 from nunatak.tasks import control, lists, look, unfold
+from nunatak.tasks.orders import order
 
 router = APIRouter(prefix="/datasets", route_class=GuardedRoute)
 summaries = APIRouter(prefix="/dataset_summaries", route_class=GuardedRoute)
@@ -147,7 +148,7 @@ def truncate(dataset_id: str, request: Request, services: Have, caller: Caller) 
 
     def work(tx: Connection) -> None:
         ownership.check(request, tx, [number])
-        control.act(tx, services.contexts, control.Order("close", Address(number), caller.name), services.clock())
+        control.act(tx, services.contexts, order("close", [Address(number)], caller.name), services.clock())
 
     services.database.run(work)
     return answer({})

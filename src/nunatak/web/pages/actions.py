@@ -10,6 +10,7 @@ from nunatak.api import ownership
 from nunatak.api.requests import Caller, Have, address_of
 from nunatak.core.errors import Invalid
 from nunatak.tasks import control
+from nunatak.tasks.orders import order
 from nunatak.web.guard import Sent
 from nunatak.web.routing import Pages, go_on
 from nunatak.web.words import plural
@@ -33,17 +34,17 @@ def act(request: Request, services: Have, caller: Caller, sent: Sent) -> Respons
     verb, texts = str(sent.get("verb", "")), [str(text) for text in sent.getlist("address")]
     if verb not in DONE or not 0 < len(texts) <= MOST:
         raise Invalid("this form asks for nothing that can be done", code="bad-action")
-    addresses = sorted({address_of(text, "dataset", "job", "task") for text in texts}, key=str)
+    reason = str(sent.get("reason", ""))[:4000]
+    given = order(verb, [address_of(text, "dataset", "job", "task") for text in texts], caller.name, reason)
 
     def work(tx: Connection) -> int:
-        ownership.check(request, tx, [address.dataset for address in addresses])
-        now, reason = services.clock(), str(sent.get("reason", ""))[:4000]
-        orders = [control.Order(verb, address, caller.name, reason) for address in addresses]
-        return sum(control.act(tx, services.contexts, order, now) for order in orders)
+        ownership.check(request, tx, [address.dataset for address in given.addresses])
+        return control.act(tx, services.contexts, given, services.clock())
 
     changed = services.database.run(work)
     request.app.state.demand.forget()
-    what = str(addresses[0]) if len(addresses) == 1 else plural(len(addresses), "address", "addresses")
+    several = len(given.addresses) > 1
+    what = plural(len(given.addresses), "address", "addresses") if several else str(given.addresses[0])
     return go_on(
         request, sent, f"{what}: {plural(changed, 'change')}, {DONE[verb]}" if changed else f"{what}: nothing to do"
     )

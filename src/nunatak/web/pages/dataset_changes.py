@@ -14,6 +14,7 @@ from nunatak.core.address import Address
 from nunatak.core.errors import Conflict, Invalid
 from nunatak.datasets import store
 from nunatak.tasks import control, unfold
+from nunatak.tasks.orders import order
 from nunatak.web.guard import Sent
 from nunatak.web.routing import Pages, go_on
 from nunatak.web.words import plural
@@ -93,8 +94,8 @@ def retry(request: Request, services: Have, caller: Caller, dataset: Number, sen
 
     def work(tx: Connection) -> int:
         ownership.check(request, tx, [dataset])
-        order = control.Order("retry", Address(dataset), caller.name, str(sent.get("reason", ""))[:4000], signature)
-        return control.act(tx, services.contexts, order, services.clock())
+        given = order("retry", [Address(dataset)], caller.name, str(sent.get("reason", ""))[:4000], signature)
+        return control.act(tx, services.contexts, given, services.clock())
 
     changed = services.database.run(work)
     request.app.state.demand.forget()
