@@ -19,7 +19,7 @@ CORPUS = HERE / "corpus"
 NAMES = sorted(path.name.removesuffix(".expected.json") for path in CORPUS.glob("*.expected.json"))
 FEATURES = ("cvmfs", "gsiftp", "pelican", "s3", "site:CHTC", "token", "gpu_capability=7.5", "xrootd", "davs", "srm")
 """What the machine of the tests has."""
-TOOLS = ("gfal-copy", "pelican", "aws", "xrdcp")
+CLIENTS = ("gfal-copy", "gfal-cat", "pelican", "aws", "xrdcp")
 ENV_SHELL = """#!/bin/sh
 [ "$1" != --quiet ] || shift
 export SROOT={tree}/cvmfs/sroot I3_BUILD={tree}/cvmfs/build I3_SRC={tree}/cvmfs/src PYTHONPATH={tree}/v1
@@ -83,8 +83,8 @@ def build_tree(tree: Path) -> None:
     shell_script(tree / "web/tools/fetched.sh")
     shutil.copy(HERE / "software" / "fakev1.py", tree / "v1/fakev1/modules.py")
     (tree / "v1/fakev1/__init__.py").touch()
-    for tool in TOOLS:
-        program(tree / "bin" / tool, (HERE / "software" / "copy.py").read_text())
+    for client in CLIENTS:
+        program(tree / "bin" / client, (HERE / "software" / "copy.py").read_text())
     program(tree / "bin/apptainer", CONTAINER)
     shell = tree / "cvmfs/icecube.opensciencegrid.org/py3-v4.3.0/icetray-env.sh"
     shell.parent.mkdir(parents=True)

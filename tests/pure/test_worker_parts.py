@@ -127,6 +127,7 @@ def test_a_log_keeps_all_or_head_and_tail(
             "E: 2",
         ),
         ("\xff\n", "\xff"),
+        ("a \0 b\n", "a  b"),
     ],
 )
 def test_the_line_that_says_most_is_found(text: str, line: str) -> None:

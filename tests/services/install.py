@@ -13,15 +13,25 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.services import apt, chromium, gridengine, htcondor_root, roots, slurm, slurm_root, ssh
+from tests.services import apt, chromium, gridengine, htcondor_root, roots, slurm, slurm_root, ssh, xrootd
 
-PACKAGES = (*slurm.PACKAGES, *chromium.PACKAGES, "openssh-server", "openssh-client", "iproute2", "debootstrap")
+PACKAGES = (
+    *slurm.PACKAGES,
+    *chromium.PACKAGES,
+    *xrootd.PACKAGES,
+    "openssh-server",
+    "openssh-client",
+    "iproute2",
+    "debootstrap",
+)
 COMMANDS = ("chromium", "ip", "debootstrap", "ssh")
 
 
 def there() -> bool:
     """Tell whether all packages of this machine are installed."""
-    return all(map(shutil.which, COMMANDS)) and slurm.is_installed() and Path(ssh.SSHD).exists()
+    return (
+        all(map(shutil.which, COMMANDS)) and slurm.is_installed() and xrootd.is_installed() and Path(ssh.SSHD).exists()
+    )
 
 
 SYSTEMS: dict[str, Callable[[], object]] = {

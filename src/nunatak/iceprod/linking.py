@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nunatak.core.schemes import FEATURES
 from nunatak.iceprod.commands import Run
 from nunatak.iceprod.deferred import template
 from nunatak.iceprod.findings import Findings
-from nunatak.iceprod.transfers import TOOLS, WITH_TOKEN, Files, Move, by_tool, moving, put_together, scheme
+from nunatak.iceprod.transfers import Files, Move, feature, put_together
 from nunatak.iceprod.words import quoted
 
 BEFORE = "before."
@@ -42,9 +43,8 @@ class Makers:
         self.numbers[task.name] = len(self.numbers)
         self.before[task.name] = self._before(task.after)
         for name, move in task.files.outputs.items():
-            if not _by_a_tool(move):
-                self.found.setdefault(_place(move), []).append((task.name, name))
-                self.optional |= {(task.name, name)} if move.optional else set()
+            self.found.setdefault(_place(move), []).append((task.name, name))
+            self.optional |= {(task.name, name)} if move.optional else set()
 
     def maker(self, move: Move, after: Sequence[str]) -> tuple[str, str] | None:
         """Return the earlier task that makes a file, and what it calls it; `after` are the tasks just before."""
@@ -63,29 +63,22 @@ class Makers:
     def moved(
         self, run: Run, files: Files, after: Sequence[str], features: list[str]
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
-        """Return the commands, those that move files by tools of the node around the modules', the inputs and the outputs."""
-        first, last, inputs, outputs = [], [], [], []
+        """Return the commands, before them those that rename what a task changes, the inputs and the outputs.
+
+        What a machine must have to move them is added to `features`.
+        """
+        first, inputs = [], []
         for move in files.inputs.values():
-            maker = self.maker(move, after)
-            feature = "" if maker else by_tool(move, self.findings)
-            if feature:
-                features.append(feature)
-                first.append(moving("get", move))
-            else:
-                inputs.append(self._input(move, maker))
-                if inputs[-1]["to"] in files.outputs:
-                    kept = put_together(BEFORE, move.name)
-                    inputs[-1]["to"] = template(kept)
-                    first.append(_brought(kept, move))
+            features.append(feature(move, self.findings))
+            inputs.append(self._input(move, self.maker(move, after)))
+            if inputs[-1]["to"] in files.outputs:
+                kept = put_together(BEFORE, move.name)
+                inputs[-1]["to"] = template(kept)
+                first.append(_brought(kept, move))
         inputs += [{"from": template(url), "to": local} for local, url in run.fetched.items()]
-        for move in files.outputs.values():
-            feature = by_tool(move, self.findings)
-            if feature:
-                features.append(feature)
-                last.append(moving("put", move))
-            else:
-                outputs.append(_output(move))
-        return [*first, *run.commands, *last], inputs, outputs
+        features += [FEATURES.get(template(url).partition("://")[0].lower(), "") for url in run.fetched.values()]
+        features += [feature(move, self.findings) for move in files.outputs.values()]
+        return [*first, *run.commands], inputs, [_output(move) for move in files.outputs.values()]
 
     def _input(self, move: Move, maker: tuple[str, str] | None) -> dict[str, Any]:
         name = template(move.name)
@@ -117,10 +110,6 @@ def _brought(kept: Any, move: Move) -> dict[str, Any]:
     if move.optional:
         return {"run": f'/bin/sh -c \'[ ! -e "$1" ] || install -D -m 644 "$1" "$2"\' sh {names}'}
     return {"run": f"install -D -m 644 {names}"}
-
-
-def _by_a_tool(move: Move) -> bool:
-    return scheme(move) in TOOLS or (move.token and scheme(move) in WITH_TOKEN)
 
 
 def _output(move: Move) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from nunatak.iceprod.needs import needs
 from nunatak.iceprod.scope import Scope, Whole, table_name
 from nunatak.iceprod.strict import whole
 from nunatak.iceprod.taskfiles import TaskFiles
-from nunatak.iceprod.transfers import TOOL, Files
+from nunatak.iceprod.transfers import Files
 
 DEFAULTS = {
     "resource_url": "http://prod-exe.icecube.wisc.edu/",
@@ -146,7 +146,7 @@ def _written(
 ) -> Made:  # fmt: skip
     findings = made.shared.findings
     commands, inputs, outputs = made.makers.moved(run, files, after, features)
-    helpers = sorted(run.helpers | ({TOOL} if len(commands) > len(run.commands) else set()))
+    helpers = sorted(run.helpers)
     made.helpers |= set(helpers)
     fetched = {template(move.name) for move in files.inputs.values()} | set(run.fetched)
     beside = [source for source in run.sources if source not in fetched]
@@ -156,7 +156,7 @@ def _written(
     if "/cvmfs/" in json.dumps([commands, image]):
         features.append("cvmfs")
         findings.add("asks", path, "CVMFS on the machine: the feature cvmfs")
-    asked |= {"features": sorted(set(features))} if features else {}
+    asked |= {"features": sorted(filter(None, set(features)))} if any(features) else {}
     entry = {
         "after": after,
         "run": [_short(command) for command in commands] if len(commands) != 1 else _short(commands[0]),

@@ -1,4 +1,4 @@
-"""The `data` of a task to inputs and outputs of a recipe, and to commands where only a tool of the node can move a file."""
+"""The `data` of a task to inputs and outputs of a recipe, and which of them only a client of the node can move."""
 
 from __future__ import annotations
 
@@ -7,20 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nunatak.core.schemes import FEATURES
 from nunatak.iceprod.deferred import Deferred, Mixed, depends, template
 from nunatak.iceprod.findings import Findings, Path
 from nunatak.iceprod.scope import Scope
-from nunatak.iceprod.words import quoted
 
-TOOL = "iceprod_transfer.py"
-"""The file that moves a file with whichever tool for its scheme a node has."""
 OURS = ("file", "http", "https")
 """Schemes that the worker moves itself."""
-TOOLS = {"gsiftp": "gsiftp", "osdf": "pelican", "pelican": "pelican", "stash": "pelican", "s3": "s3", "root": "xrootd",
-         "davs": "davs", "srm": "srm"}  # fmt: skip
-"""Schemes that a tool of the node moves, and the feature that says that a node has one."""
-WITH_TOKEN = {"http": "davs", "https": "davs"}
-"""Schemes that a tool moves where that takes a token, which the worker has none of."""
+WITH_TOKEN = {"http": "dav", "https": "davs"}
+"""Where a token is needed, which the worker has none of, a client of the node moves the same file by this scheme."""
 TYPES = ("permanent", "job_temp", "dataset_temp", "site_temp", "resource")
 
 _YES, _NO, _MAYBE = ("y", "yes", "t", "true", "1"), ("n", "no", "not", "f", "false", "0"), ("maybe", "exists")
@@ -123,7 +118,10 @@ def _move(entry: Mapping[str, Any], scope: Scope, tokens: tuple[str, ...]) -> Mo
         )
         return None
     url, seen = _url(entry, kind, remote, name, scope)
-    return Move(path, name, url, kind, wanted == "maybe", seen, bool(tokens) and seen.startswith(tokens))
+    token = bool(tokens) and seen.startswith(tokens)
+    if token:
+        url, seen = _with_token(url, seen, path, findings)
+    return Move(path, name, url, kind, wanted == "maybe", seen, token)
 
 
 def _whole(value: Any) -> Any:
@@ -212,23 +210,37 @@ def scheme(move: Move) -> str:
     return head.lower() if separator else ""
 
 
-def by_tool(move: Move, findings: Findings) -> str:
-    """Return the feature a node must have to move a file, "" if the worker can; note schemes that nothing here moves."""
+def feature(move: Move, findings: Findings) -> str:
+    """Return the feature a node must have to move a file, "" if the worker does by itself; note schemes that nothing moves."""
     kind = scheme(move)
-    if move.token and kind in WITH_TOKEN:
-        hint = "the worker moves what needs no token"
-        findings.add("asks", move.path, f"a tool for {kind}:// with a token: the feature {WITH_TOKEN[kind]}", hint)
-        return WITH_TOKEN[kind]
     if kind in OURS or not kind:
         return ""
-    if kind not in TOOLS:
-        findings.wrong(move.path, f'nothing here moves files by "{kind}://"', f"known: {', '.join((*OURS, *TOOLS))}")
+    if kind not in FEATURES:
+        findings.wrong(move.path, f'nothing here moves files by "{kind}://"', f"known: {', '.join((*OURS, *FEATURES))}")
         return ""
-    findings.add("asks", move.path, f"a tool for {kind}:// on the machine: the feature {TOOLS[kind]}")
-    return TOOLS[kind]
+    needed = FEATURES[kind]
+    if move.token and kind in WITH_TOKEN.values():
+        hint = "the worker moves by itself what needs no token"
+        findings.add(
+            "asks", move.path, f"a client for {kind}:// with a token on the machine: the feature {needed}", hint
+        )
+    else:
+        findings.add("asks", move.path, f"a client for {kind}:// on the machine: the feature {needed}")
+    return needed
 
 
-def moving(verb: str, move: Move) -> dict[str, Any]:
-    """Return the command that moves a file with a tool of the node; `verb` is get or put."""
-    words: list[Any] = ["python", TOOL, verb, *(["--maybe"] if move.optional else []), move.url, move.name]
-    return {"run": " ".join(map(quoted, words))}
+def _with_token(url: Any, seen: str, path: Path, findings: Findings) -> tuple[Any, str]:
+    """Return an address of the web by the scheme under which a client that finds tokens moves it."""
+    kind, separator, rest = seen.partition("://")
+    if not separator or kind not in WITH_TOKEN:
+        return url, seen
+    head = f"{kind}://"
+    parts = url.parts if isinstance(url, Mixed) else (url,)
+    if not isinstance(parts[0], str) or not parts[0].startswith(head):
+        hint = f"write {head} in `remote` itself"
+        findings.wrong(
+            path, "a token is needed, and whether it is an address of the web is known in the job alone", hint
+        )
+        return url, seen
+    first = f"{WITH_TOKEN[kind]}://{parts[0][len(head) :]}"
+    return (Mixed((first, *parts[1:])) if isinstance(url, Mixed) else first), f"{WITH_TOKEN[kind]}://{rest}"

@@ -80,8 +80,11 @@ class CappedLog:
 
 
 def last_line(recent: bytes) -> str:
-    """Return the line that says most about a failure: a Python exception if there is one, else the last with text."""
-    lines = [line.rstrip() for line in recent.decode("utf-8", "replace").splitlines()]
+    """Return the line that says most about a failure: a Python exception if there is one, else the last with text.
+
+    No database keeps a NUL, which some programs print.
+    """
+    lines = [line.rstrip() for line in recent.decode("utf-8", "replace").replace("\0", "").splitlines()]
     start = max([i for i, line in enumerate(lines) if line.startswith("Traceback (most recent")] or [-1])
     after = [line for line in lines[start + 1 :] if line and not line.startswith(" ")] if start >= 0 else []
     text = after[0] if after else next((line for line in reversed(lines) if line.strip()), "")

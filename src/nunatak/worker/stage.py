@@ -50,8 +50,8 @@ def keep(name: str, url: str, work: str, base: str) -> "Dict[str, Any]":
     source = os.path.realpath(os.path.join(root, name))
     if not source.startswith(root + os.sep) or not os.path.isfile(source):
         raise Failure("output", "{} is not a regular file in the sandbox".format(name))
-    if transfer.is_web(url):
-        size, digest, _ = _put(url, source)
+    if transfer.is_far(url):
+        size, digest, _ = transfer.mover(url).put(url, source)
         return _record(name, url, size, digest, True)
     target = transfer.local_path(url, base)
     part, size, digest = transfer.store(source, target)
@@ -64,10 +64,9 @@ def keep(name: str, url: str, work: str, base: str) -> "Dict[str, Any]":
 
 def _bring(item: "Input", target: str, base: str) -> "Tuple[int, str]":
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    if transfer.is_web(item.url):
-        from . import web
-
-        return web.fetch(item.url, target, item.mode, item.size, item.sha256)
+    if transfer.is_far(item.url):
+        found: "Tuple[int, str]" = transfer.mover(item.url).fetch(item.url, target, item.mode, item.size, item.sha256)
+        return found
     return transfer.copy(transfer.local_path(item.url, base), target, item.mode)
 
 
@@ -88,10 +87,10 @@ def stage_out(outputs: "List[Output]", work: str, base: str) -> "Tuple[List[Dict
     present = _present(outputs, work)
     records, parts, unread = [], [], []
     try:
-        for item, source in sorted(present, key=lambda pair: transfer.is_web(pair[0].url)):
+        for item, source in sorted(present, key=lambda pair: transfer.is_far(pair[0].url)):
             try:
-                if transfer.is_web(item.url):
-                    size, digest, was_read = _put(item.url, source)
+                if transfer.is_far(item.url):
+                    size, digest, was_read = transfer.mover(item.url).put(item.url, source)
                     unread += [] if was_read else [item.url]
                 else:
                     target = transfer.local_path(item.url, base)
@@ -106,12 +105,6 @@ def stage_out(outputs: "List[Output]", work: str, base: str) -> "Tuple[List[Dict
             transfer.remove(part)
     order = [item.name for item in outputs]
     return sorted(records, key=lambda record: order.index(record["name"])), unread
-
-
-def _put(url: str, source: str) -> "Tuple[int, str, bool]":
-    from . import web
-
-    return web.put(url, source)
 
 
 def _publish(parts: "List[Tuple[str, str]]") -> None:

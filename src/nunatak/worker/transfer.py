@@ -1,10 +1,11 @@
 """Moves files in and out of the sandbox, with a checksum taken on the way; file:// and plain paths here."""
 
 import os
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Tuple
+    from typing import Any, Callable, Tuple
 
 BLOCK = 1 << 20
 _LARGE = 4 << 20
@@ -16,6 +17,31 @@ class Gone(Exception):  # noqa: N818
 
 class Wrong(Exception):  # noqa: N818
     """The file was not what it should be, or was refused; trying again at once does not help."""
+
+    passing = False  # whether it failed in a way that may go by, at every try
+
+
+class Passing(Exception):  # noqa: N818
+    """Failed in a way that may go by."""
+
+
+PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between tries, each varied by a half up or down."""
+
+
+def tried(action: "Callable[[], Any]") -> "Any":
+    """Return what `action` gives, tried again while it raises `Passing`. Raises `Wrong` when it did so at every try."""
+    for pause in PAUSES:
+        try:
+            return action()
+        except Passing:
+            time.sleep(pause * (0.5 + os.urandom(1)[0] / 255.0))
+    try:
+        return action()
+    except Passing as error:
+        wrong = Wrong("{} (after {} tries)".format(error, len(PAUSES) + 1))
+        wrong.passing = True
+        raise wrong from error
 
 
 def hasher(size: int) -> "Any":
@@ -31,16 +57,37 @@ def hasher(size: int) -> "Any":
     return hashlib.sha256()
 
 
-def is_web(url: str) -> bool:
-    """Tell whether a URL is http or https."""
-    return url.startswith(("http://", "https://"))
+BY_CLIENT = ("gsiftp", "osdf", "pelican", "stash", "s3", "root", "davs", "dav", "srm")
+"""Schemes of files that a client of the node moves."""
+
+
+def scheme_of(url: str) -> str:
+    """Return the scheme of a URL, "" for a plain path."""
+    head, separator, _ = url.partition("://")
+    return head.lower() if separator else ""
+
+
+def is_far(url: str) -> bool:
+    """Tell whether a file is moved over a network rather than copied here."""
+    return scheme_of(url) in ("http", "https", *BY_CLIENT)
+
+
+def mover(url: str) -> "Any":
+    """Return the module that moves a file over a network: `fetch` brings it, `put` stores it. Loaded when it is needed."""
+    if scheme_of(url) in BY_CLIENT:
+        from . import clients
+
+        return clients
+    from . import web
+
+    return web
 
 
 def local_path(url: str, base: str) -> str:
     """Return the path of a file:// URL or a plain path, relative ones below `base`. Raises `Wrong`."""
     if not url.startswith("file:"):
         if "://" in url:
-            raise Wrong("the scheme of {} is not known; use file, http or https".format(url))
+            raise Wrong("the scheme of {} is not known".format(url))
         return os.path.join(base, url)
     path = url[5:]
     if path.startswith("//"):

@@ -3,25 +3,18 @@
 import binascii
 import http.client
 import os
-import time
 import urllib.error
 import urllib.request
 
-from .transfer import BLOCK, Gone, Wrong, checksum, hasher
+from .transfer import BLOCK, Gone, Passing, Wrong, checksum, hasher, tried
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Tuple
+    from typing import Any, Tuple
 
-PAUSES = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between tries, each varied by a half up or down."""
 TIMEOUT = 60.0
 _PASSING = (408, 425, 429)
 _NOT_READABLE = (401, 403, 405, 501)
-
-
-class Passing(Exception):  # noqa: N818
-    """Failed in a way that may go by."""
 
 
 def fetch(url: str, target: str, mode: int, size: int, sha256: str) -> "Tuple[int, str]":
@@ -34,7 +27,7 @@ def fetch(url: str, target: str, mode: int, size: int, sha256: str) -> "Tuple[in
         return found
 
     try:
-        found: "Tuple[int, str]" = _tried(once)
+        found: "Tuple[int, str]" = tried(once)
     except Wrong:
         if os.path.exists(target) and (size >= 0 or sha256):
             return checksum(target)  # the caller says what is wrong with it
@@ -49,26 +42,14 @@ def put(url: str, source: str) -> "Tuple[int, str, bool]":
     Raises `Wrong` and `OSError`.
     """
     size, digest = checksum(source)
-    _tried(lambda: _upload(url, source, size, digest))
+    tried(lambda: _upload(url, source, size, digest))
     try:
-        back = _tried(lambda: _read_back(url))
+        back = tried(lambda: _read_back(url))
     except Gone as error:
         raise Wrong("{} is not there after it was stored".format(url)) from error
     if back is not None and back != (size, digest):
         raise Wrong("{} does not read back as it was written".format(url))
     return size, digest, back is not None
-
-
-def _tried(action: "Callable[[], Any]") -> "Any":
-    for pause in PAUSES:
-        try:
-            return action()
-        except Passing:
-            time.sleep(pause * (0.5 + os.urandom(1)[0] / 255.0))
-    try:
-        return action()
-    except Passing as error:
-        raise Wrong("{} (after {} tries)".format(error, len(PAUSES) + 1)) from error
 
 
 def _open(request: "urllib.request.Request") -> "Any":

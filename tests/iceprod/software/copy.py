@@ -1,12 +1,9 @@
 #!/usr/bin/env python3
-"""Stands for every tool that copies files of other schemes: what is at SCHEME://HOST/PATH is below ~/remote here."""
+"""Stands for every client that copies files of other schemes: what is at SCHEME://HOST/PATH is below ~/remote here."""
 
 import os
 import shutil
 import sys
-
-sys.path.insert(0, os.environ["HOME"])
-import record
 
 
 def local(word):
@@ -17,8 +14,10 @@ def local(word):
     return os.path.join(os.environ["HOME"], "remote", scheme, rest.lstrip("/")) if separator else word
 
 
-source, target = sys.argv[-2:]
-remote = [word for word in (source, target) if "://" in word and not word.startswith("file://")]
-record.note([os.path.basename(sys.argv[0]), *remote])
-os.makedirs(os.path.dirname(os.path.abspath(local(target))), exist_ok=True)
-shutil.copyfile(local(source), local(target))
+source, target = (sys.argv[-1], "-") if sys.argv[0].endswith("-cat") else sys.argv[-2:]
+if target == "-":
+    with open(local(source), "rb") as stream:
+        shutil.copyfileobj(stream, sys.stdout.buffer)
+else:
+    os.makedirs(os.path.dirname(os.path.abspath(local(target))), exist_ok=True)
+    shutil.copyfile(local(source), local(target))

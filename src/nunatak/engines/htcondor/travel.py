@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from nunatak.core.schemes import FEATURES
 from nunatak.core.work import FORMAT, FileRecord, Input, Outcome, Series, Shape, TaskSpec
 from nunatak.engines.carried import below, local
 
@@ -126,7 +127,8 @@ def unfetched(spec: TaskSpec, plugins: Sequence[str]) -> str:
     """Say which input neither the worker nor HTCondor can fetch; "" if there is none."""
     for item in spec.inputs:
         scheme = scheme_of(item.url)
-        if scheme not in THE_WORKERS and scheme not in plugins and not item.optional:
+        known = scheme in THE_WORKERS or scheme in plugins or FEATURES.get(scheme) in spec.shape.features
+        if not known and not item.optional:
             return f"the input {item.name} could not be had: no machine of the pool fetches {scheme}: {item.url}"
     return ""
 

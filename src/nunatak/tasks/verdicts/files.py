@@ -31,6 +31,8 @@ def stage_in(case: Case) -> Finding | None:
         return Finding(K.NOT_MOUNTED, f"a file system is not mounted{case.there}: {message}", message)
     if _any(text, sayings.SPACE):
         return Finding(K.SCRATCH_FULL, f"the disk of the node{case.there} is full: {message}", K.SCRATCH_FULL)
+    if "no client for " in message:
+        return Finding(K.COMMAND_NOT_FOUND, f"{message}{case.there}", f"{K.COMMAND_NOT_FOUND} client")
     if " is missing" in text or "answered 404" in text or "answered 410" in text:
         return Finding(K.INPUT_MISSING, message, "")
     if _any(text, sayings.DENIED):
@@ -54,6 +56,8 @@ def stage_out(case: Case) -> Finding | None:
     message, text = case.outcome.message, case.text
     if _any(text, _STALE):
         return Finding(K.NOT_MOUNTED, f"a file system is not mounted{case.there}: {message}", message)
+    if "no client for " in message:
+        return Finding(K.COMMAND_NOT_FOUND, f"{message}{case.there}", f"{K.COMMAND_NOT_FOUND} client")
     for kind, signs, words in (
         (K.STORAGE_FULL, sayings.NO_ROOM, "the storage has no room"),
         (K.STORAGE_DENIED, sayings.DENIED, "the storage may not be written"),
@@ -69,4 +73,4 @@ def _any(text: str, signs: tuple[str, ...]) -> bool:
 
 
 def _far(url: str) -> bool:
-    return url.startswith(("http://", "https://"))
+    return "://" in url and not url.startswith("file:")

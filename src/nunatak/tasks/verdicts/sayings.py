@@ -186,7 +186,10 @@ PROGRAM = Clues(
 """What programs say when they fail; looked for in the lines that matter and in the worker's sentence."""
 
 NO_ROOM = (*SPACE, *QUOTA, "507 insufficient", "answered 413")
-DENIED = ("permission denied", "answered 401", "answered 403", "errno 13", "access denied", "read-only file system")
+DENIED = (
+    "permission denied", "answered 401", "answered 403", "errno 13", "access denied", "read-only file system",
+    "not authorized", "unauthorized", "forbidden", "authentication failed", "auth failed",
+)  # fmt: skip
 DOWN = (
     "connection refused", "reset by peer", "timed out", "timeout", "broke off", "broken pipe", "no route to host",
     "name resolution", "name or service not known", "network is unreachable", "unreachable", "answered 5",
