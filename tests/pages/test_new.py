@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,6 +12,15 @@ from playwright.sync_api import expect
 from tests.pages.campaign import Campaign
 from tests.pages.conftest import LOOKS, Open, Tab
 from tests.services.chromium import faults_of
+
+CONFIG = json.dumps(
+    {
+        "version": 3.2, "description": "muons", "tasks": [{
+            "name": "filter", "task_files": True, "token_scopes": {"file:///data/": "storage.read:/"},
+            "data": [{"remote": "out_$(job).i3", "movement": "output"}],
+            "trays": [{"modules": [{"src": "/sw/filter.py", "args": "$(input)"}]}]}],
+    }, indent=1)  # fmt: skip
+FILES = [{"filename": f"file:///data/in_{job}.i3", "task_name": "filter", "job_index": job} for job in range(2)]
 
 
 def test_a_script_over_files_shows_its_first_command_and_is_submitted(
@@ -52,6 +62,44 @@ def test_mistakes_show_at_their_place_as_one_types(tab: Tab) -> None:
     assert "line 5" in faults
     assert "did you mean" in faults
     expect(page.locator("#check .at").first).to_contain_text("run: echo {jb}")
+
+
+def test_what_only_a_configuration_of_iceprod_takes_shows_for_one(tab: Tab, campaign: Campaign, tmp_path: Path) -> None:
+    page = tab.open("/new?mode=recipe")
+    expect(page.locator("#check h2")).to_have_text("10\u00a0jobs of first try")
+    expect(page.locator("#iceprod")).to_be_hidden()
+    page.get_by_label("Recipe").fill(CONFIG)
+    expect(page.locator("#check .faults")).to_contain_text("no files are given for this task")
+    expect(page.locator("#check .at").first).to_contain_text('"task_files": true')
+    page.get_by_label("Options").fill("data_url")
+    expect(page.locator("#check .faults")).to_contain_text("line 1 of options")
+    page.get_by_label("Options").fill("data_url=file:///made/")
+    expect(page.locator("#check .faults")).to_contain_text("no files are given for this task")
+    (tmp_path / "files.json").write_text(json.dumps(FILES))
+    page.get_by_label("Files of tasks").set_input_files(tmp_path / "files.json")
+    expect(page.locator("#check h2")).to_have_text("2\u00a0jobs of muons")
+    for width, scheme in LOOKS:
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 900})
+        assert faults_of(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_label("exactly as IceProd expands it").check()
+    expect(page.locator("#check details pre")).to_contain_text("read in exact mode")
+    page.get_by_role("button", name="Submit").click()
+    number = int(re.findall(r"dataset (\d+)", page.locator(".said").inner_text())[0])
+    with campaign.house.client() as client:
+        assert "file:///made/out_{job}.i3" in client.recipe(number)["source"]
+
+
+def test_without_scripts_what_iceprod_takes_is_there_too(open_tab: Open) -> None:
+    tab = open_tab("alice", java_script_enabled=False)
+    page = tab.open("/new?mode=recipe")
+    page.get_by_text("If it is a configuration of IceProd").click()
+    page.get_by_label("Recipe").fill(CONFIG)
+    page.get_by_label("Options").fill("data_url")
+    page.get_by_role("button", name="Submit").click()
+    assert "the option 'data_url' has no value" in page.locator("main").inner_text()
+    tab.complaints.clear()  # of an answer that is no page
 
 
 def test_a_recipe_like_an_old_one_shows_what_is_different(tab: Tab) -> None:

@@ -70,9 +70,10 @@ def iceprod(
     Without --to and --submit the recipe is printed.
     """
     from nunatak.iceprod.importing import import_config
+    from nunatak.iceprod.options import read_options
 
     made = import_config(
-        _read(config), filename=config.name, jobs=jobs, mode=mode, options=_options(options),
+        _read(config), filename=config.name, jobs=jobs, mode=mode, options=read_options(options or ()),
         task_files=_read(task_files) if task_files else None, datasets=_datasets(datasets),
     )  # fmt: skip
     if not as_json:
@@ -136,16 +137,6 @@ def place(made: Imported, beside: Path, recipe: Path) -> None:
         target.write_bytes(content)
         if name in made.sources:
             target.chmod((beside / name).stat().st_mode & 0o777)
-
-
-def _options(words: Sequence[str] | None) -> dict[str, str]:
-    found = {}
-    for word in words or ():
-        name, equals, value = word.partition("=")
-        if not equals or not name:
-            raise Invalid(f"--option {word!r} has no value", code="bad-option", hint="write --option NAME=VALUE")
-        found[name] = value
-    return found
 
 
 def _datasets(words: Sequence[str] | None) -> dict[str, int]:

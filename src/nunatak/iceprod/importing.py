@@ -18,6 +18,9 @@ from nunatak.iceprod.recipe import Draft, draft, parameters
 from nunatak.iceprod.scope import Whole
 from nunatak.iceprod.taskfiles import TaskFiles, read_task_files
 
+TASK_FILES = "the list of files"
+"""What problems call the list of files attached to tasks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:
@@ -51,7 +54,7 @@ def import_config(
     findings = Findings(decoded(text))
     config = complete(plain, findings)
     config["options"].update(options or {})
-    attached = read_task_files(task_files, "the list of files")
+    attached = read_task_files(task_files, TASK_FILES)
     count = _count(config, jobs, attached)
     samples = attached.rows[0] if attached.rows else {}
     made = draft(Whole(config, mode, count, findings, samples=samples, datasets=datasets or {}), attached)

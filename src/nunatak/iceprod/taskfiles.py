@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nunatak.core.errors import Invalid
+from nunatak.core.errors import Invalid, Problem
 from nunatak.iceprod.deferred import Deferred, Mixed
-from nunatak.iceprod.findings import Findings, Path
+from nunatak.iceprod.findings import Findings, Path, spelled
+from nunatak.iceprod.positions import nearest, places
 
 
 @dataclass(slots=True)
@@ -43,58 +44,84 @@ class TaskFiles:
         return Mixed((f"{scheme}://", (Deferred(column), ""))) if scheme else Deferred(column)
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """The text of a list of files, and what people call it."""
+
+    text: str
+    filename: str
+
+    def bad(self, message: str, hint: str = "", path: Path = (), place: tuple[int, int] = (0, 0)) -> Invalid:
+        """Return what is wrong at a place in it, which is that of `path` unless it is given."""
+        line, column = place if place[0] or not path else nearest(path, places(self.text))
+        problem = Problem(message, spelled(path), hint, self.filename, line, column)
+        return Invalid(message, code="bad-task-files", hint=hint, problems=[problem])
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return its entries, completed."""
+        try:
+            entries = json.loads(self.text)
+        except json.JSONDecodeError as error:
+            place = (error.lineno, error.colno)
+            raise self.bad(f"{self.filename} is no JSON: {error.msg}", place=place) from None
+        except (ValueError, RecursionError) as error:
+            raise self.bad(f"{self.filename} is no list of files: {error}") from None
+        if not isinstance(entries, list):
+            raise self.bad(f"{self.filename} is no list of files", 'write [{"filename": ..., "task_name": ...}, ...]')
+        return [self._entry(entry, number) for number, entry in enumerate(entries)]
+
+    def _entry(self, entry: Any, number: int) -> dict[str, Any]:
+        if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str) or not entry["filename"]:
+            raise self.bad(f"file {number} has no filename", path=(number,))
+        job = entry.get("job_index")
+        if not isinstance(job, int) or isinstance(job, bool) or not 0 <= job < 100_000:
+            raise self.bad(f"file {number} needs a job_index from 0", path=(number,))
+        if not isinstance(entry.get("task_name"), str):
+            raise self.bad(f"file {number} needs a task_name", path=(number,))
+        movement = entry.get("movement", "input")
+        if movement not in ("input", "output", "both"):
+            message = f'file {number}: "{movement}" is no movement'
+            raise self.bad(message, "input, output or both", (number, "movement"))
+        return {
+            "filename": entry["filename"], "task_name": entry["task_name"], "job_index": job, "movement": movement,
+            "local": entry.get("local") or posixpath.basename(entry["filename"]), "transfer": entry.get("transfer", True),
+            "number": number,
+        }  # fmt: skip
+
+
 def read_task_files(text: str | bytes | None, filename: str) -> TaskFiles:
     """Read a JSON list of files as IceProd's API takes them: `filename`, `task_name`, `job_index`, `movement`, `local`.
 
-    Raises `Invalid` (code `bad-task-files`).
+    Raises `Invalid` (code `bad-task-files`), with the place.
     """
     if not text:
         return TaskFiles()
-    try:
-        entries = json.loads(text)
-        listed = [_entry(entry, number) for number, entry in enumerate(entries)]
-    except (ValueError, TypeError, RecursionError) as error:
-        raise _bad(f"{filename} is no list of files: {error}") from None
+    given = _Listed(text.decode("utf-8-sig", "replace") if isinstance(text, bytes) else text, filename)
+    listed = given.entries()
     jobs = 1 + max((entry["job_index"] for entry in listed), default=-1)
     found = TaskFiles(jobs, [{} for _ in range(jobs)])
     counts: dict[tuple[str, int], int] = {}
     for entry in listed:
-        task, job = entry["task_name"], entry["job_index"]
+        task, job, here = entry["task_name"], entry["job_index"], (entry["number"],)
         number = counts[task, job] = counts.get((task, job), -1) + 1
         columns = found.columns.setdefault(task, [])
         if number == len(columns):
             columns.append((f"file_{list(found.columns).index(task)}_{number}", entry))
         column, first = columns[number]
         if (entry["movement"], entry["transfer"]) != (first["movement"], first["transfer"]):
-            raise _bad(f"file {number} of {task} is moved otherwise in job {job} than in other jobs")
+            raise given.bad(f"file {number} of {task} is moved otherwise in job {job} than in other jobs", path=here)
         scheme, separator, rest = entry["filename"].rpartition("://")
         if found.schemes.setdefault(column, scheme) != scheme:
-            raise _bad(
-                f"file {number} of {task} lies elsewhere in job {job}: {scheme}:// and not {found.schemes[column]}://"
+            raise given.bad(
+                f"file {number} of {task} lies elsewhere in job {job}: {scheme}:// and not {found.schemes[column]}://",
+                path=here,
             )
         found.rows[job][column] = rest if separator else entry["filename"]
         found.rows[job][f"{column}_name"] = entry["local"]
     for job, row in enumerate(found.rows):
         missing = [column for columns in found.columns.values() for column, _ in columns if column not in row]
         if missing:
-            raise _bad(f"job {job} has fewer files than others", "give every job the same number of files for a task")
+            raise given.bad(
+                f"job {job} has fewer files than others", "give every job the same number of files for a task"
+            )
     return found
-
-
-def _entry(entry: Any, number: int) -> dict[str, Any]:
-    if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str) or not entry["filename"]:
-        raise _bad(f"file {number} has no filename")
-    job = entry.get("job_index")
-    if not isinstance(job, int) or not 0 <= job < 100_000 or not isinstance(entry.get("task_name"), str):
-        raise _bad(f"file {number} needs a job_index from 0 and a task_name")
-    movement = entry.get("movement", "input")
-    if movement not in ("input", "output", "both"):
-        raise _bad(f'file {number}: "{movement}" is no movement', "input, output or both")
-    return {
-        "filename": entry["filename"], "task_name": entry["task_name"], "job_index": job, "movement": movement,
-        "local": entry.get("local") or posixpath.basename(entry["filename"]), "transfer": entry.get("transfer", True),
-    }  # fmt: skip
-
-
-def _bad(message: str, hint: str = "") -> Invalid:
-    return Invalid(message, code="bad-task-files", hint=hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nunatak.api.services import Services
@@ -15,22 +16,44 @@ if TYPE_CHECKING:
     from nunatak.iceprod.importing import Imported
 
 FILENAME = "config.json"
+"""What problems call the configuration."""
 
 
-def read_configuration(text: str, jobs: int | None, mode: str = "strict") -> Imported | None:
-    """Return what an IceProd configuration becomes; None for a text that is none. Raises `Invalid` for a wrong one."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a form says of a configuration besides its text: how it is expanded, its options (one a line), files of tasks."""
+
+    mode: str = ""
+    options: str = ""
+    task_files: str = ""
+
+    def texts(self) -> dict[str, str]:
+        """Return the texts in which there may be mistakes, by what problems call them."""
+        return {"options": self.options, "the list of files": self.task_files}
+
+
+def is_configuration(text: str) -> bool:
+    """Tell whether a text is an IceProd configuration rather than a recipe."""
     if not text.lstrip().startswith("{"):
-        return None
+        return False
     try:
         plain = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-    tasks = plain.get("tasks") if isinstance(plain, dict) else None
-    if not isinstance(tasks, list):
+        return False
+    return isinstance(plain, dict) and isinstance(plain.get("tasks"), list)
+
+
+def read_configuration(text: str, jobs: int | None, told: Told) -> Imported | None:
+    """Return what an IceProd configuration becomes; None for a text that is none. Raises `Invalid` for a wrong one."""
+    if not is_configuration(text):
         return None
     from nunatak.iceprod.importing import import_config  # not loaded where nobody imports anything
+    from nunatak.iceprod.options import read_options
 
-    return import_config(text, filename=FILENAME, jobs=jobs, mode="exact" if mode == "exact" else "strict")
+    return import_config(
+        text, filename=FILENAME, jobs=jobs, mode="exact" if told.mode == "exact" else "strict",
+        options=read_options(told.options.splitlines()), task_files=told.task_files,
+    )  # fmt: skip
 
 
 def check_sources(made: Imported, files: Container[str]) -> None:

@@ -26,7 +26,15 @@ from nunatak.datasets.plan import Plan, StoredFile
 from nunatak.datasets.recipe import compile_recipe
 from nunatak.datasets.run_recipe import recipe_for_run
 from nunatak.tasks import unfold
-from nunatak.web.configurations import check_sources, files_of, keep, read_configuration
+from nunatak.web.configurations import (
+    FILENAME,
+    Told,
+    check_sources,
+    files_of,
+    is_configuration,
+    keep,
+    read_configuration,
+)
 from nunatak.web.guard import Sent
 from nunatak.web.render import Page, View, render
 from nunatak.web.routing import Pages, go_to
@@ -94,21 +102,26 @@ def _recipe_of(tx: Connection, dataset: int) -> tuple[Any, Any]:
 def check(request: Request, services: Have, sent: Sent) -> Response:
     """Return what a form would do: job 0's commands and the number of jobs, or every mistake at its place."""
     data: dict[str, Any] = {"problems": [], "difference": _difference(services, sent)}
-    text, wanted = "", None
+    told, source = _told(sent), _source(sent)
+    texts, wanted = {FILENAME: source, **told.texts()}, None
     try:
         wanted = _wanted(sent, _named(sent))
-        text = wanted.text
+        texts[wanted.filename] = wanted.text
         plan = _plan(services, wanted, _like(services, sent))
         tasks = dry_run(plan, 0, store=services.store, blobs=services.blobs_url)
         data |= {"jobs": plan.jobs, "name": plan.name, "tasks": [_shown(task) for task in tasks]}
     except Invalid as error:
-        problems = [_placed(problem, text) for problem in error.to_plain().get("problems", ())]
+        problems = [
+            _placed(problem, texts.get(problem["file"], ""), problem["file"] if problem["file"] in told.texts() else "")
+            for problem in error.to_plain().get("problems", ())
+        ]
         data |= {
             "problems": problems or [{"message": error.message, "hint": error.hint, "path": "", "line": 0, "lines": []}]
         }
     made = wanted.made if wanted else None
+    data["iceprod"] = bool(made) or (sent.get("mode") == "recipe" and is_configuration(source))
     data["findings"] = [{"kind": item.kind, "text": str(item)} for item in made.findings] if made else []
-    data["text"] = text if made or sent.get("mode") != "recipe" else ""
+    data["text"] = wanted.text if wanted and (made or sent.get("mode") != "recipe") else ""
     return render(request, CHECK, View("Checked", data))
 
 
@@ -141,8 +154,8 @@ def _wanted(sent: FormData, files: dict[str, StoredFile]) -> Wanted:
     if jobs and not (jobs.isascii() and jobs.isdigit() and len(jobs) < 10):
         raise Invalid(f"{jobs!r} is no number of jobs", code="bad-jobs")
     if sent.get("mode") == "recipe":
-        source, count = str(sent.get("source", "")).replace("\r\n", "\n"), int(jobs) if jobs else None
-        made = read_configuration(source, count, str(sent.get("expansion", "")))
+        source, count = _source(sent), int(jobs) if jobs else None
+        made = read_configuration(source, count, _told(sent))
         if made is not None:
             return Wanted(made.text, "config.yaml", Manifest({**files, **files_of(made)}), made=made)
         return Wanted(source, "recipe.yaml", Manifest(files), count)
@@ -158,6 +171,19 @@ def _wanted(sent: FormData, files: dict[str, StoredFile]) -> Wanted:
         raise Invalid(f"the outputs cannot be read: {error}", code="bad-outputs", hint="as out/{stem}.json") from None
     text = recipe_for_run(script, INPUTS, outputs, python="python3")
     return Wanted(text, f"{posixpath.splitext(script)[0]}.yaml", Manifest(files, {INPUTS: tuple(inputs)}))
+
+
+def _source(sent: FormData) -> str:
+    return str(sent.get("source", "")).replace("\r\n", "\n")
+
+
+def _told(sent: FormData) -> Told:
+    """Return what is said of a configuration of IceProd; the files of tasks come as a file, or as its text for a check."""
+    given = sent.get("task_files", "")
+    if isinstance(given, UploadFile):
+        given.file.seek(0)  # it may be asked for twice
+        given = given.file.read().decode("utf-8-sig", "replace")
+    return Told(str(sent.get("expansion", "")), str(sent.get("options", "")).replace("\r\n", "\n"), given)
 
 
 def _plan(services: Services, wanted: Wanted, known: dict[str, StoredFile]) -> Plan:
@@ -217,7 +243,7 @@ def _difference(services: Services, sent: FormData) -> list[str]:
         return []
     with services.database.read() as tx:
         _, recipe = _recipe_of(tx, int(number))
-    new_lines = str(sent.get("source", "")).replace("\r\n", "\n").splitlines()
+    new_lines = _source(sent).splitlines()
     return list(difflib.unified_diff(recipe.source.splitlines(), new_lines, lineterm="", n=1))[2:]
 
 
@@ -227,8 +253,8 @@ def _shown(task: dict[str, Any]) -> dict[str, Any]:
     return {"task": task["task"], "once": task["once"], "commands": commands}
 
 
-def _placed(problem: dict[str, Any], text: str) -> dict[str, Any]:
-    """Return a problem with the lines around its place."""
+def _placed(problem: dict[str, Any], text: str, of: str) -> dict[str, Any]:
+    """Return a problem with the lines around its place; `of` names the text if it is not the one of the work itself."""
     lines, line = text.splitlines(), int(problem["line"])
     around = range(max(1, line - SHOWN_LINES), min(len(lines), line + SHOWN_LINES) + 1) if line else ()
-    return {**problem, "lines": [{"number": n, "text": lines[n - 1], "here": n == line} for n in around]}
+    return {**problem, "of": of, "lines": [{"number": n, "text": lines[n - 1], "here": n == line} for n in around]}
