@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -19,10 +20,11 @@ from hypothesis.stateful import (
 )
 
 from nunatak.core.clock import ManualClock
-from nunatak.core.errors import Conflict
+from nunatak.core.errors import Conflict, Invalid
 from nunatak.core.work import Reason
-from nunatak.datasets.plan import Plan
+from nunatak.datasets.plan import Follow, Plan
 from nunatak.db.database import Database
+from nunatak.loops.following import Following
 from nunatak.tasks import fleet
 from tests.contract.world import World, campaign, chain, diamond, divisible, key
 from tests.services import databases
@@ -38,6 +40,7 @@ class Lives(RuleBasedStateMachine):
     def open(self) -> None:
         self.database = Database(type(self).make_url())
         self.world = World(self.database, ManualClock())
+        self.loop = Following(self.database, self.world.contexts, self.world.clock)
         self.out: list = []
         self.datasets: list[tuple[int, Plan]] = []
 
@@ -50,10 +53,31 @@ class Lives(RuleBasedStateMachine):
             self.database.close()
 
     @precondition(lambda self: len(self.datasets) < 3)
-    @rule(make=PLANS, jobs=st.integers(1, 4))
-    def submit(self, make, jobs) -> None:
+    @rule(make=PLANS, jobs=st.integers(1, 4), data=st.data())
+    def submit(self, make, jobs, data) -> None:
         plan = make(jobs)
-        self.datasets.append((self.world.submit(plan), plan))
+        if self.datasets and data.draw(st.sampled_from([True, True, False])):
+            plan = self.following(plan, data)
+        with suppress(Invalid):  # the other dataset may have fewer jobs
+            self.datasets.append((self.world.submit(plan), plan))
+
+    def following(self, plan: Plan, data) -> Plan:
+        """Let a task of a plan come after another dataset."""
+        other, of = data.draw(st.sampled_from(self.datasets))
+        late = data.draw(st.sampled_from(plan.tasks))
+        early = data.draw(st.sampled_from([*of.tasks, None]))
+        each = (
+            early is not None and not early.once and not late.once and data.draw(st.sampled_from([True, True, False]))
+        )
+        follow = Follow(other, early.name if early else "", each)
+        tasks = tuple(replace(task, follows=(follow,)) if task is late else task for task in plan.tasks)
+        total = self.world.status(str(other))["jobs"]["total"]
+        return replace(plan, tasks=tasks, jobs=data.draw(st.sampled_from([plan.jobs, max(1, min(plan.jobs, total))])))
+
+    @rule(times=st.integers(1, 3))
+    def look(self, times) -> None:
+        for _ in range(times):
+            self.loop.tick()
 
     @rule(limit=st.integers(1, 6))
     def claim(self, limit) -> None:
