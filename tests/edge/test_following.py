@@ -76,6 +76,17 @@ def test_pages_say_it_with_links(pages: Api) -> None:
     assert "1/0/second" in pages.http.get("/datasets/2/0/a").text
 
 
+def test_what_is_stuck_is_on_top_of_ones_work(pages: Api) -> None:
+    sign_in(pages)
+    pages.submit()
+    pages.submit(FOLLOWER)
+    assert "Needs you" not in pages.http.get("/datasets?owner=*").text
+    pages.post("/actions", {"verb": "hold", "addresses": ["1"], "reason": "wait"})
+    shown = pages.http.get("/datasets?owner=*").text
+    assert "it waits for another dataset that failed, is held or was cancelled" in shown
+    assert pages.http.get("/why?address=2").text.count("dataset 1 is held: nunatak release 1") > 0
+
+
 def test_everything_goes_on_when_the_other_is_done(api: Api) -> None:
     api.submit()
     api.submit(FOLLOWER)

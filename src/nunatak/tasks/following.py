@@ -134,6 +134,8 @@ def arrived(tx: Connection, context: Context, jobs: Iterable[int]) -> frozenset[
 
 def note(tx: Connection, contexts: Contexts, done: Sequence[tuple[int, int, int]], now: float) -> None:
     """Tell those that follow that (dataset, job, task) are done: one statement if any do, else none."""
+    if not done:
+        return
     followed = contexts.followed.among(tx, {dataset for dataset, _, _ in done}, now)
     news = sorted(key for key in done if key[0] in followed and key[1] >= 0)
     if news:

@@ -84,13 +84,16 @@ def closed(tx: Connection, after: tuple[int, int]) -> list[Row]:
 def take(tx: Connection, contexts: Contexts, row: Row, now: float) -> int:
     """Let jobs go on whose like is done in the other dataset; returns how many were taken."""
     dataset, number = row.dataset, row.number
-    total = datasets_store.LOCK_FRONTIER(tx, dataset=dataset)[0].total
+    limits = datasets_store.LOCK_FRONTIER(tx, dataset=dataset)[0]
+    total = limits.total
     jobs = sorted(item.job for item in store.TAKE(tx, dataset=dataset, number=number, n=TAKEN))
     here = [job for job in jobs if job < total]
     moves = Moves()
     if here:
         context = contexts.one(tx, dataset)
         release(tx, contexts, {dataset: context}, {dataset: Counter((job, row.task) for job in here)}, moves, now)
+        if not context.graph.roots and here[-1] >= limits.next_job:  # else jobs are opened by claims, in their order
+            datasets_store.SET_FRONTIER(tx, dataset=dataset, next_job=here[-1] + 1, total=total)
     if jobs:
         store.PASS(tx, dataset=dataset, number=number, seen=len(jobs), passed=len(here), total=total, now=now)
     moves.apply(tx, now)

@@ -36,11 +36,18 @@ PAGE = {name: _page(key, way) for name, (key, way) in _ORDERS.items()}
 _OF_STATE = f"SELECT * FROM ({_HEAD} WHERE d.state = '{{state}}' AND {_NEEDY} AND (:owner = '' OR d.owner = :owner)" + (
     " ORDER BY d.dataset DESC LIMIT :n) AS {state}_ones"
 )
+_STUCK = (
+    "SELECT * FROM (SELECT DISTINCT d.*, j.total, j.done, j.failed, j.held AS held_jobs FROM follows f"
+    " JOIN datasets o ON o.dataset = f.other AND (o.cancelled OR o.state IN ('failed', 'held'))"
+    " JOIN datasets d ON d.dataset = f.dataset AND d.state = 'open' JOIN job_counts j ON j.dataset = d.dataset"
+    f" WHERE f.opened IS NULL AND NOT {_NEEDY} AND (:owner = '' OR d.owner = :owner)"
+    " ORDER BY d.dataset DESC LIMIT :n) AS stuck_ones"
+)
 NEEDY = Statement(
-    " UNION ALL ".join(_OF_STATE.replace("{state}", state) for state in ("open", "failed", "held"))
+    " UNION ALL ".join([*(_OF_STATE.replace("{state}", state) for state in ("open", "failed", "held")), _STUCK])
     + " ORDER BY dataset DESC LIMIT :n"
 )
-"""Datasets of which something waits for a person, the newest first."""
+"""Datasets of which something waits for a person, or that wait for another of which it does, the newest first."""
 
 COUNTS = Statement(
     f"SELECT c.dataset, c.task, {', '.join(f'SUM(c.{state}) AS {state}' for state in STATES)}"
