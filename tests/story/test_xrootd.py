@@ -13,7 +13,7 @@ import pytest
 
 from nunatak.cli.imports import place
 from nunatak.client import Client
-from nunatak.client.results import AttemptStatus
+from nunatak.client.statuses import AttemptStatus
 from nunatak.iceprod.importing import import_config
 from nunatak.worker import clients, transfer
 from tests.services.relay import Relay

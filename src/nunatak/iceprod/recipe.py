@@ -128,7 +128,7 @@ def _times(given: Any, path: Path, outside: Scope, findings: Findings) -> int | 
 
 def _tokens(task: Mapping[str, Any], path: Path, shared: Whole, files: Files) -> list[str]:
     """Return the feature of nodes that have the tokens for a task's files; note which tokens these are."""
-    moved = [move.seen for moves in (files.inputs, files.outputs) for move in moves.values() if move.token]
+    moved = [move.token for moves in (files.inputs, files.outputs) for move in moves.values() if move.token]
     for prefix, scopes in task["token_scopes"].items():
         place = (*path, "token_scopes", prefix)
         if prefix and any(url.startswith(prefix) for url in moved):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nunatak.core.schemes import FEATURES
-from nunatak.iceprod.deferred import Deferred, Mixed, depends, template
+from nunatak.iceprod.deferred import UNKNOWN, Deferred, Mixed, depends, template
 from nunatak.iceprod.findings import Findings, Path
 from nunatak.iceprod.scope import Scope
 
@@ -32,7 +32,7 @@ class Move:
     kind: str
     optional: bool
     seen: str = ""  # the URL in the first job
-    token: bool = False  # a token is needed there
+    token: str = ""  # where a token is needed: the URL in the first job as it is written
 
 
 @dataclass(slots=True)
@@ -96,11 +96,12 @@ class Files:
 
 def _move(entry: Mapping[str, Any], scope: Scope, tokens: tuple[str, ...]) -> Move | None:
     path, findings = entry["path"], scope.whole.findings
-    kind = str(scope.text(entry["type"], (*path, "type"))).lower()
+    kind = str(_settled(scope.text(entry["type"], (*path, "type")), (*path, "type"), findings)).lower()
     if kind not in TYPES:
         findings.wrong((*path, "type"), f'"{kind}" is no type of data', f"known: {', '.join(TYPES[:4])}")
         return None
-    wanted = _transfer(scope.text(entry["transfer"], (*path, "transfer")), (*path, "transfer"), findings)
+    asked = _settled(scope.text(entry["transfer"], (*path, "transfer")), (*path, "transfer"), findings)
+    wanted = _transfer(asked, (*path, "transfer"), findings)
     if wanted == "no":
         findings.add("dropped", path, "transfer is false: the file is not moved, and has to be there")
         return None
@@ -118,10 +119,18 @@ def _move(entry: Mapping[str, Any], scope: Scope, tokens: tuple[str, ...]) -> Mo
         )
         return None
     url, seen = _url(entry, kind, remote, name, scope)
-    token = bool(tokens) and seen.startswith(tokens)
+    token = seen if tokens and seen.startswith(tokens) else ""
     if token:
         url, seen = _with_token(url, seen, path, findings)
     return Move(path, name, url, kind, wanted == "maybe", seen, token)
+
+
+def _settled(value: Any, path: Path, findings: Findings) -> Any:
+    """Return a value that is one for all jobs: of a parameter, what it is now."""
+    if isinstance(value, Deferred) and value.known is not UNKNOWN:
+        findings.add("translated", path, f"it is {value.known} once and for all: --set does not change it")
+        return value.known
+    return template(value) if isinstance(value, Deferred | Mixed) else value
 
 
 def _whole(value: Any) -> Any:
@@ -178,7 +187,7 @@ def _url(entry: Mapping[str, Any], kind: str, remote: Any, name: Any, scope: Sco
             )
         return "", ""
     whole = _below(base, remote if remote != "" else name)
-    return whole, scope.first(raw)
+    return whole, str(_below(scope.first(raw), seen or scope.first(entry["local"])))
 
 
 def _below(base: Any, rest: Any) -> Any:

@@ -64,14 +64,15 @@ def _error(code: int, message: str, more: Mapping[str, Any] | None = None) -> Re
 async def _ours(_: Request, error: Exception) -> Response:
     assert isinstance(error, NunatakError)
     code = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
-    lines = [error.message, *(str(problem) for problem in error.problems)]
+    told = [text for problem in error.problems if (text := str(problem)) not in error.message]
+    lines = [error.message, *told]
     return _error(code, "; ".join(lines), {"hint": error.hint} if error.hint else None)
 
 
 async def _wrong(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = problems.problems_of(error.errors(), 1)[0]
-    return _error(400, f"{first['path']}: {first['message']}")
+    return _error(400, f"{first['path'] or 'the body'}: {first['message']}")
 
 
 async def _other(request: Request, error: Exception) -> Response:
