@@ -130,7 +130,8 @@ def translated(tx: Connection, sql: str, error: psycopg.Error | sqlite3.Error) -
 def _array(items: Iterable[Any], kind: str) -> str:
     """Return PostgreSQL's text form of an array; the driver's own takes ten times as long for thousands of elements."""
     if kind == "text":
-        return "{" + ",".join(["NULL" if item is None else _quoted(item) for item in items]) + "}"
+        quoted = {item: "NULL" if item is None else _quoted(item) for item in set(items)}  # most occur many times
+        return "{" + ",".join([quoted[item] for item in items]) + "}"
     return "{" + ",".join(["NULL" if item is None else repr(item) for item in items]) + "}"
 
 

@@ -13,7 +13,8 @@ from nunatak.tasks.context import Context
 
 def expire_temporary(tx: Connection, known: Mapping[int, Context], jobs: Sequence[tuple[int, int]], now: float) -> None:
     """Note the temporary outputs of jobs (dataset, job) that are done, but for those a gathering task still reads."""
-    keys = [(dataset, job, task) for dataset, job in jobs for task in _with_temporary(known[dataset])]
+    tasks = {dataset: _with_temporary(known[dataset]) for dataset in {dataset for dataset, _ in jobs}}
+    keys = [(dataset, job, task) for dataset, job in jobs for task in tasks[dataset]]
     rows = []
     for row in store.PARENT_OUTPUTS(tx, v=keys) if keys else ():
         rows += [(record["url"], row.dataset) for record in json.loads(row.outputs or "[]") if record["temporary"]]
