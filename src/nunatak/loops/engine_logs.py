@@ -69,14 +69,15 @@ class LogCarrier:
         """Tell whether logs of ended attempts have to be completed."""
         return bool(self._ended)
 
-    def carry(self) -> bool:
+    def carry(self, *, live: bool = True) -> bool:
         """Send what is new, at most about `MOST` bytes; tell whether there may be more right now.
 
-        Raises `Unavailable`; then nothing is lost, and the same is sent again next time.
+        Without `live`, only of attempts that ended. Raises `Unavailable`; then nothing is lost, and the same is sent again
+        next time.
         """
         self._scripts.carry()
         ending = list(self._ended)[:MOST_FINISHED]
-        followed = self._turn()
+        followed = self._turn() if live else []
         parts, rest = self._read(ending, followed)
         courses = [Part(*key, COURSE, 0, self._courses[key]) for key in ending if key in self._courses]
         whole = [key for key in ending if key not in rest]

@@ -108,7 +108,7 @@ class Reports:
         self._logs.begin(change.handle for change in fresh if change.what is What.RUNNING)
         ended = [change.handle for change in fresh if change.what is What.ENDED]
         self._logs.courses(courses_of(fresh))
-        self._finish_logs(ended, now)
+        self._finish_logs(ended)
         for start in range(0, len(fresh), most):
             self._tell(fresh[start : start + most])
         while refused:
@@ -118,13 +118,14 @@ class Reports:
         self._pause = max(self._pace.report, self._monotonic() - now)  # a server that is busy is told more at a time
         return bool(ended)
 
-    def _finish_logs(self, ended: Sequence[Handle], now: float) -> None:
+    def _finish_logs(self, ended: Sequence[Handle]) -> None:
         """Send what attempts wrote before saying that they ended, so that whoever hears of the end can read it."""
         self._logs.end(ended)
         if not ended:
             return
         try:
-            self._logged = now if not self._logs.carry() else float("-inf")
+            if self._logs.carry(live=False):
+                self._logged = float("-inf")
         except NunatakError as error:  # an end is worth more than a log, which is sent again later
             log.warning("logs were not taken", error=error.message, code=error.code)
 
