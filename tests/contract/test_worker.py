@@ -357,7 +357,7 @@ def test_when_the_inner_worker_is_killed_an_outcome_is_still_written(box: Box, t
     assert outcome.reason is Reason.LOST
     assert "killed by SIGKILL" in outcome.message
     assert (outcome.usage.memory or 0) > 0
-    assert outcome.detail["course"]["memory"][0] > 0, "and what was used over time"
+    assert max(outcome.detail["course"]["memory"]) > 0, "and what was used over time"
     assert not (box.root / "work").exists()
 
 
