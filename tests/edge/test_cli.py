@@ -202,6 +202,24 @@ def test_run_tries_one_then_the_rest_and_get_brings_all(cli: Run, analysis: Path
     assert [path.read_text() for path in sorted(analysis.glob("results/out/*.json"))] == ["A", "B", "C"]
 
 
+def test_run_speaks_of_its_options_not_of_a_recipe_that_nobody_wrote(cli: Run, analysis: Path) -> None:
+    said = cli("run", "fit.py", "--input", "none/*", code=2).stderr
+    assert said == f'--input: no file matches "none/*" (patterns are read in {analysis})\n'
+    said = cli("run", "fit.py", "--input", "data/*", "--output", "{stm}", "--memory", "much", code=2).stderr
+    assert '--output: "stm" is not a known name (did you mean "stem"?)\n' in said
+    assert "--memory: " in said
+    assert "fit.yaml" not in said
+
+
+def test_what_is_not_there_or_no_name_is_said_with_what_to_do(cli: Run) -> None:
+    assert cli("ls", "--owner", "nobody").stderr == "no such datasets; `nunatak ls` shows all\n"
+    assert cli("ls", "--state", "held", "--json").stdout == "[]\n"
+    assert cli("ls", "--state", "held").stderr == "no held datasets; `nunatak ls` shows all\n"
+    for verb in ("drain", "undrain"):
+        assert "'node7' is no node\nhint: write SITE/NODE" in cli("node", verb, "node7", code=2).stderr
+    assert "'abc' is not a valid int" in cli("token", "revoke", "abc", code=2).stderr
+
+
 def test_run_stops_after_a_first_job_that_failed(cli: Run, analysis: Path) -> None:
     (analysis / "fit.py").write_text("raise SystemExit(3)\n")
     found = cli(*RUN, "--json", code=7)

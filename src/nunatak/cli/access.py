@@ -113,7 +113,8 @@ def list_tokens(as_json: AsJson = False) -> None:
 
 @token.command("revoke")
 def revoke(
-    number: Annotated[str, typer.Argument(metavar="ID", help="As `token list` shows it.")], as_json: AsJson = False
+    number: Annotated[int, typer.Argument(metavar="ID", min=1, help="As `token list` shows it.")],
+    as_json: AsJson = False,
 ) -> None:
     """Make a token worthless."""
     client().revoke_token(number)

@@ -40,7 +40,15 @@ def list_datasets(
         return
     table(("dataset", "name", "state", "jobs done", "tasks failed", "owner", "age"), [_line(row) for row in rows], 2)
     if not rows:
-        say("no datasets")
+        filters = [value for value in (owner, name) if value]
+        said = (
+            f"no {state} datasets"
+            if state and not filters
+            else "no such datasets"
+            if state or filters
+            else "no datasets"
+        )
+        say(f"{said}; `nunatak ls` shows all" if state or filters else said)
 
 
 def _line(row: Any) -> tuple[str, ...]:

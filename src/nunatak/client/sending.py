@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nunatak.client.connection import API, Connection
-from nunatak.core.errors import Invalid, NotFound
+from nunatak.core.errors import Invalid, NotFound, Problem
 
 if TYPE_CHECKING:
     from nunatak.datasets.manifest import Manifest
@@ -73,7 +73,24 @@ def script(path: Path, inputs: str, outputs: Sequence[str], needs: Mapping[str, 
         raise Invalid(f"{path} is not below {here}", code="bad-path", hint="go to the directory of the script first")
     relative = path.absolute().relative_to(here).as_posix()
     text = recipe_for_run(relative, inputs.removeprefix("./"), outputs, python=python, needs=needs, name=name)
-    return _gathered(text, f"{path.stem}.yaml", here, None, None)
+    try:
+        return _gathered(text, f"{path.stem}.yaml", here, None, None)
+    except Invalid as error:
+        raise _as_asked(error, here) from None
+
+
+def _as_asked(error: Invalid, here: Path) -> Invalid:
+    """Return an error in a recipe that nobody wrote in the words of what it was made of."""
+    found: dict[str, Problem] = {}
+    for problem in error.problems:
+        of = problem.path.split(".")
+        if of[0] == "foreach":
+            what = "--input"
+        else:
+            what = "--output" if of[-1].startswith("outputs") else f"--{of[-1]}" if "needs" in of else ""
+        hint = f"patterns are read in {here}" if of[0] == "foreach" else problem.hint
+        found[problem.message] = Problem(problem.message, what, hint)
+    return Invalid(error.message, code=error.code, problems=list(found.values()))
 
 
 def _gathered(

@@ -8,6 +8,7 @@ from typing import Any
 from nunatak.client.connected import Connected
 from nunatak.client.connection import API, fresh_key
 from nunatak.client.results import NodeList
+from nunatak.core.errors import Invalid
 
 
 class Tending(Connected):
@@ -43,12 +44,12 @@ class Tending(Connected):
 
     def drain_node(self, node: str, *, reason: str = "", seconds: float | None = None) -> Mapping[str, Any]:
         """Give a node (`SITE/NODE`) no new work, for good or for some seconds; returns how it stands."""
-        body = {"node": node, "reason": reason, "seconds": seconds}
+        body = {"node": _checked(node), "reason": reason, "seconds": seconds}
         return dict(self._to.post(f"{API}/nodes/drain", body, key=fresh_key()))
 
     def undrain_node(self, node: str) -> Mapping[str, Any]:
         """Give a node work again; returns how it stands."""
-        return dict(self._to.post(f"{API}/nodes/undrain", {"node": node}, key=fresh_key()))
+        return dict(self._to.post(f"{API}/nodes/undrain", {"node": _checked(node)}, key=fresh_key()))
 
     def usage(self, by: str = "user", *, limit: int = 100) -> Iterator[Mapping[str, Any]]:
         """Yield who or what used most: hours occupied and lost, by user, group, dataset, site or cause."""
@@ -57,3 +58,12 @@ class Tending(Connected):
     def engines(self) -> Iterator[Mapping[str, Any]]:
         """Yield the engines: name, kind, site, capacity, when last heard of, and what they have."""
         return self._to.pages(f"{API}/engines")
+
+
+def _checked(node: str) -> str:
+    """Return the name of a node, if it can be one. Raises `Invalid`."""
+    if not all(node.rpartition("/")[1:]):
+        raise Invalid(
+            f"{node!r} is no node", code="bad-node", hint="write SITE/NODE, as `nunatak node ls --all` shows them"
+        )
+    return node

@@ -94,7 +94,7 @@ def status(tx: Connection, contexts: Contexts, address: Address, now: float, rul
         if attempt["number"] == address.attempt:
             return dict(attempt)
     raise NotFound(
-        f"{address} has not been", code="no-attempt", hint=f"{plain['address']} has {len(plain['attempts'])} attempts"
+        f"{address} has not been", code="no-attempt", hint=f"attempts of {plain['address']}: {len(plain['attempts'])}"
     )
 
 

@@ -40,7 +40,7 @@ def task(tx: Connection, contexts: Contexts, address: Address, now: float, rules
     numbers = [attempt["number"] for attempt in plain["attempts"]]
     if address.attempt is not None and address.attempt not in numbers:
         raise NotFound(
-            f"{address} has not been", code="no-attempt", hint=f"{plain['address']} has {len(numbers)} attempts"
+            f"{address} has not been", code="no-attempt", hint=f"attempts of {plain['address']}: {len(numbers)}"
         )
     kept = {row.attempt: row for row in store.ATTEMPTS(tx, dataset=context.dataset, job=job, task=number)}
     for attempt in plain["attempts"]:
