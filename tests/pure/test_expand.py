@@ -289,6 +289,19 @@ def test_environment_and_variables_are_expanded() -> None:
     assert found.variables["S"] == spec(plan, "a", 5, attempt=3).environment.variables["S"]
 
 
+def test_a_look_at_what_is_gathered_from_a_thousand_million_jobs_is_short() -> None:
+    text = (
+        "jobs: 999999999\ntasks:\n  a: {run: x, outputs: [y]}\n"
+        "  b: {once: true, inputs: [a/y], run: 'cat {inputs} {jobs}', outputs: ['n{len(inputs)}']}\n"
+        "  c: {once: true, inputs: ['b/n{len(inputs)}'], run: x}\n"
+    )
+    shown = dry_run(plan_of(text), 0)
+    assert [item["left_out"] for item in shown] == [0, 999_998_999, 0]
+    assert len(shown[1]["inputs"]) == 1000
+    assert shown[1]["commands"][0]["argv"][-1] == "999999999"
+    assert shown[2]["inputs"][0]["name"] == "n1000"
+
+
 def test_a_dry_run_shows_every_task_of_a_job() -> None:
     plan = plan_of(CHAIN, FILES)
     shown = dry_run(plan, 1)

@@ -128,6 +128,8 @@ def _lines(task: Mapping[str, Any]) -> list[str]:
         after = f" < {command['stdin']}" if command["stdin"] else ""
         lines.append(f"{'sh' if command['shell'] else 'run'}: {before}{words}{after}")
     lines += [f"input: {item['name']} <- {item['url']}" for item in task["inputs"]]
+    if task["left_out"]:
+        lines.append(f"input: the same of {task['left_out']} more jobs, also in commands")
     lines += [f"output: {item['name']} -> {item['url']}" for item in task["outputs"]]
     lines.append(f"needs: {fact('shape', task['shape'])}")
     around = task["environment"]

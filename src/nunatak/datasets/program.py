@@ -38,6 +38,8 @@ class Where:
     jobs: int
     store: str
     blobs: str = ""
+    most: int | None = None
+    """Of so many jobs at most are outputs gathered: to be looked at, all are too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,11 @@ class TaskProgram:
         """Tell whether an input stands for the outputs of all jobs."""
         return self.task.once and bool(item.task) and not self.whole.named[item.task].task.once
 
+    def left_out(self, where: Where) -> int:
+        """Return of how many jobs outputs were not gathered."""
+        several = any(self.gathers(item.plan) for item in self.inputs)
+        return max(0, where.jobs - where.most) if several and where.most is not None else 0
+
     def name_outputs(self, scope: Scope, where: Where, job: int) -> list[Output]:
         """Return the outputs, and make their names known in the scope."""
         found = []
@@ -282,7 +289,8 @@ class _InputProgram:
     ) -> Iterator[Input]:
         maker = task.whole.named[self.plan.task]
         several = task.gathers(self.plan)
-        for number in range(where.jobs) if several else (ONCE if maker.task.once else job,):
+        jobs = where.jobs if where.most is None else min(where.jobs, where.most)
+        for number in range(jobs) if several else (ONCE if maker.task.once else job,):
             made, optional = maker.output_name(where, number, self.plan.output)
             found = recorded.get((self.plan.task, number, made)) if recorded is not None else None
             if found is None and recorded is not None and optional:

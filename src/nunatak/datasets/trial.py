@@ -46,9 +46,9 @@ class Trial:
     def __init__(self, plan: Plan, drafts: Mapping[str, Draft], shelf: Shelf, report: Report) -> None:
         """Keep what is to be tried."""
         self.plan, self.drafts, self.shelf, self.report = plan, drafts, shelf, report
-        self.where = Where(1, plan.jobs, "file:///store", "file:///files")
         texts = sum(len(draft.texts) for draft in drafts.values())
         self.tried = max(4, min(MOST_TRIED, MOST_EVALUATED // max(1, texts)))
+        self.where = Where(1, plan.jobs, "file:///store", "file:///files", most=self.tried)
         self.failed: set[Path] = set()
         self.written: dict[str, tuple[str, int]] = {}
 

@@ -14,7 +14,7 @@ from nunatak.core.errors import Invalid, NotFound
 from nunatak.core.states import TaskState
 from nunatak.core.work import Command, TaskSpec
 from nunatak.datasets import store as datasets_store
-from nunatak.datasets.expand import expand
+from nunatak.datasets.expand import SHOWN, expand, left_out
 from nunatak.tasks import explain, following_look, look
 from nunatak.tasks import look_store as store
 from nunatak.tasks.choosing import Rules
@@ -184,7 +184,7 @@ def program(
     """Return what an attempt runs, as its worker gets it: commands as one would type them, environment, files.
 
     Sizes and checksums of what other tasks make are those of the attempt itself; see its `inputs`. `problem` says where
-    an expression fails for this job.
+    an expression fails for this job, `left_out` of how many jobs gathered outputs are not shown.
     """
     context = contexts.one(tx, address.dataset)
     job, number = look.locate(context, address)
@@ -192,11 +192,12 @@ def program(
     try:
         spec = expand(
             context.plan, dataset=context.dataset, job=job, task=number, attempt=attempt, lease="",
-            store=store_url, blobs=blobs_url, recorded=None, jobs=jobs,
+            store=store_url, blobs=blobs_url, recorded=None, jobs=jobs, most=SHOWN,
         )  # fmt: skip
     except Invalid as error:
-        return {"problem": error.message, "commands": [], "environment": {}, "inputs": [], "outputs": []}
-    return _plain(spec)
+        nothing: Plain = {"commands": [], "environment": {}, "inputs": [], "outputs": [], "left_out": 0}
+        return {"problem": error.message, **nothing}
+    return {**_plain(spec), "left_out": left_out(context.plan, number, jobs)}
 
 
 def _plain(spec: TaskSpec) -> Plain:

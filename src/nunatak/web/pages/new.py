@@ -250,7 +250,7 @@ def _difference(services: Services, sent: FormData) -> list[str]:
 def _shown(task: dict[str, Any]) -> dict[str, Any]:
     """Return a task of job 0 as the preview shows it: its commands as one would type them."""
     commands = [shlex.join(command["argv"]) for command in task["commands"]]
-    return {"task": task["task"], "once": task["once"], "commands": commands}
+    return {"task": task["task"], "once": task["once"], "commands": commands, "left_out": task["left_out"]}
 
 
 def _placed(problem: dict[str, Any], text: str, of: str) -> dict[str, Any]:
