@@ -86,7 +86,9 @@ def take(tx: Connection, contexts: Contexts, row: Row, now: float) -> int:
     dataset, number = row.dataset, row.number
     limits = datasets_store.LOCK_FRONTIER(tx, dataset=dataset)[0]
     total = limits.total
-    jobs = sorted(item.job for item in store.TAKE(tx, dataset=dataset, number=number, n=TAKEN))
+    jobs = [item.job for item in store.NEW(tx, dataset=dataset, number=number, n=TAKEN)]
+    if jobs:
+        store.TAKE(tx, v=[(dataset, number, job) for job in jobs])
     here = [job for job in jobs if job < total]
     moves = Moves()
     if here:

@@ -42,9 +42,13 @@ GIVEN_UP = Statement(
     " WHERE j.dataset = :dataset AND (j.failed > 0 OR j.held > 0) AND j.cancelled"
 )
 LOCK = Statement("SELECT seen, passed, opened FROM follows WHERE dataset = :dataset AND number = :number {wait}")
-TAKE = Statement(
-    "UPDATE arrivals SET taken = true WHERE (dataset, number, job) IN (SELECT dataset, number, job FROM arrivals"
-    " WHERE dataset = :dataset AND number = :number AND NOT taken ORDER BY job LIMIT :n) AND NOT taken RETURNING job"
+NEW = Statement(
+    "SELECT job FROM arrivals WHERE dataset = :dataset AND number = :number AND NOT taken ORDER BY job LIMIT :n"
+)
+TAKE = Statement(  # by whole keys alone: of what is named besides, PostgreSQL would go through all for each row
+    "UPDATE arrivals SET taken = true FROM {v} WHERE arrivals.dataset = v.dataset AND arrivals.number = v.number"
+    " AND arrivals.job = v.job",
+    v="dataset int, number int, job int",
 )
 PASS = Statement(
     "UPDATE follows SET seen = seen + :seen, passed = passed + :passed,"
@@ -55,11 +59,10 @@ OPEN = Statement(
     "UPDATE follows SET opened = :now WHERE dataset = :dataset AND number = :number AND opened IS NULL RETURNING number"
 )
 LAST_DONE = Statement("SELECT MAX(job) AS job FROM tasks WHERE dataset = :dataset")
-SWEEP = Statement(
+SWEEP = Statement(  # what was noted is left out by its key: a join would go through all of it for each row
     "INSERT INTO arrivals (dataset, number, job) SELECT :dataset, :number, t.job FROM tasks t"
-    " LEFT JOIN arrivals a ON a.dataset = :dataset AND a.number = :number AND a.job = t.job"
     " WHERE t.dataset = :other AND t.job >= :first AND t.job < :last AND t.task = :task AND t.state = 'done'"
-    " AND a.job IS NULL ORDER BY t.job ON CONFLICT (dataset, number, job) DO NOTHING RETURNING job"
+    " ORDER BY t.job ON CONFLICT (dataset, number, job) DO NOTHING RETURNING job"
 )
 AGAIN = Statement(
     "UPDATE arrivals SET taken = false WHERE dataset = :dataset AND number = :number AND job >= :first AND job < :last"
