@@ -571,3 +571,11 @@ def test_any_text_gives_a_plan_or_placed_problems(text: str | bytes) -> None:
         assert found.code == "bad-recipe"
         assert found.problems
         assert all(problem.message and problem.line >= 1 for problem in found.problems)
+
+
+def test_of_a_table_that_is_far_too_large_the_rest_is_not_looked_at() -> None:
+    text = "name: x\njobs: 1\ntasks:\n" + "".join(f"  t{n}: {{runs: 'true'}}\n" for n in range(5000))
+    with pytest.raises(Invalid) as found:
+        compile_recipe(text, filename="r.yaml", manifest=Manifest({}, {}))
+    assert "the table has over 1000 entries" in str(found.value.problems[0])
+    assert len(found.value.problems) <= 2001

@@ -145,12 +145,12 @@ class Builder:
 
     def _find_inputs(self, drafts: Mapping[str, Draft]) -> None:
         for name, draft in drafts.items():
-            hint = f"the tasks are {', '.join(other for other in drafts if other != name)}" if len(drafts) > 1 else ""
             for path, plan in draft.inputs:
+                others = ", ".join(other for other in drafts if other != name) if plan.file and "/" in plan.file else ""
                 if (
                     plan.file
                     and "{" not in plan.file
-                    and not self.shelf.find(plan.file, path, hint if "/" in plan.file else "")
+                    and not self.shelf.find(plan.file, path, f"the tasks are {others}" if others else "")
                 ):
                     self.unsound.add(name)
 
