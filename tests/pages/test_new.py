@@ -16,7 +16,7 @@ from tests.services.chromium import faults_of
 CONFIG = json.dumps(
     {
         "version": 3.2, "description": "muons", "tasks": [{
-            "name": "filter", "task_files": True, "token_scopes": {"file:///data/": "storage.read:/"},
+            "name": "filter", "task_files": True, "depends": ["z2kq9vxw:0"], "token_scopes": {"file:///data/": "storage.read:/"},
             "data": [{"remote": "out_$(job).i3", "movement": "output"}],
             "trays": [{"modules": [{"src": "/sw/filter.py", "args": "$(input)"}]}]}],
     }, indent=1)  # fmt: skip
@@ -74,6 +74,11 @@ def test_what_only_a_configuration_of_iceprod_takes_shows_for_one(tab: Tab, camp
     page.get_by_label("Options").fill("data_url")
     expect(page.locator("#check .faults")).to_contain_text("line 1 of options")
     page.get_by_label("Options").fill("data_url=file:///made/")
+    expect(page.locator("#check .faults")).to_contain_text("z2kq9vxw:0 is a task of another dataset")
+    page.get_by_label("Other datasets").fill("z2kq9vxw")
+    expect(page.locator("#check .faults")).to_contain_text("line 1 of other datasets")
+    page.get_by_label("Other datasets").fill("z2kq9vxw=")
+    expect(page.locator("#check .faults")).not_to_contain_text("another dataset")
     expect(page.locator("#check .faults")).to_contain_text("no files are given for this task")
     (tmp_path / "files.json").write_text(json.dumps(FILES))
     page.get_by_label("Files of tasks").set_input_files(tmp_path / "files.json")

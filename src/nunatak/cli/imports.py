@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ import typer
 
 from nunatak.cli.look import client
 from nunatak.cli.talk import AsJson, out, out_json, plain, say
-from nunatak.core.errors import Conflict, Invalid, NotFound
+from nunatak.core.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from nunatak.iceprod.importing import Imported
@@ -70,11 +70,11 @@ def iceprod(
     Without --to and --submit the recipe is printed.
     """
     from nunatak.iceprod.importing import import_config
-    from nunatak.iceprod.options import read_options
+    from nunatak.iceprod.options import read_datasets, read_options
 
     made = import_config(
         _read(config), filename=config.name, jobs=jobs, mode=mode, options=read_options(options or ()),
-        task_files=_read(task_files) if task_files else None, datasets=_datasets(datasets),
+        task_files=_read(task_files) if task_files else None, datasets=read_datasets(datasets or ()),
     )  # fmt: skip
     if not as_json:
         for finding in made.findings:
@@ -137,17 +137,6 @@ def place(made: Imported, beside: Path, recipe: Path) -> None:
         target.write_bytes(content)
         if name in made.sources:
             target.chmod((beside / name).stat().st_mode & 0o777)
-
-
-def _datasets(words: Sequence[str] | None) -> dict[str, int]:
-    found = {}
-    for word in words or ():
-        name, equals, number = word.rpartition("=")
-        if not equals or not name or not (number == "" or (number.isascii() and number.isdigit() and len(number) < 10)):
-            hint = "write --dataset ID=NUMBER, or --dataset ID= for one that is done already"
-            raise Invalid(f"--dataset {word!r} names no dataset and its number here", code="bad-option", hint=hint)
-        found[name] = int(number or 0)
-    return found
 
 
 def _read(path: Path) -> bytes:

@@ -97,7 +97,10 @@ def _elsewhere(given: str, datasets: Mapping[str, int], path: Path, findings: Fi
     dataset, _, task = given.partition(":")
     number = datasets.get(dataset, int(dataset) if _OURS.match(dataset) else None)
     if number is None:
-        hint = f"say which it is here: --dataset {dataset}=NUMBER, or --dataset {dataset}= if it is done already"
+        hint = (
+            f"say which it is here: --dataset {dataset}=NUMBER, or --dataset {dataset}= if it is done already"
+            " (on the page New: Other datasets)"
+        )
         findings.wrong(path, f"{given} is a task of another dataset, whose number here is not known", hint)
         return []
     if not number:

@@ -21,15 +21,16 @@ FILENAME = "config.json"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a form says of a configuration besides its text: how it is expanded, its options (one a line), files of tasks."""
+    """What a form says of a configuration besides its text: how it is expanded, options and other datasets (one a line), files."""
 
     mode: str = ""
     options: str = ""
+    datasets: str = ""
     task_files: str = ""
 
     def texts(self) -> dict[str, str]:
         """Return the texts in which there may be mistakes, by what problems call them."""
-        return {"options": self.options, "the list of files": self.task_files}
+        return {"options": self.options, "other datasets": self.datasets, "the list of files": self.task_files}
 
 
 def is_configuration(text: str) -> bool:
@@ -48,11 +49,12 @@ def read_configuration(text: str, jobs: int | None, told: Told) -> Imported | No
     if not is_configuration(text):
         return None
     from nunatak.iceprod.importing import import_config  # not loaded where nobody imports anything
-    from nunatak.iceprod.options import read_options
+    from nunatak.iceprod.options import read_datasets, read_options
 
     return import_config(
         text, filename=FILENAME, jobs=jobs, mode="exact" if told.mode == "exact" else "strict",
         options=read_options(told.options.splitlines()), task_files=told.task_files,
+        datasets=read_datasets(told.datasets.splitlines()),
     )  # fmt: skip
 
 

@@ -183,7 +183,8 @@ def _told(sent: FormData) -> Told:
     if isinstance(given, UploadFile):
         given.file.seek(0)  # it may be asked for twice
         given = given.file.read().decode("utf-8-sig", "replace")
-    return Told(str(sent.get("expansion", "")), str(sent.get("options", "")).replace("\r\n", "\n"), given)
+    options, datasets = (str(sent.get(name, "")).replace("\r\n", "\n") for name in ("options", "datasets"))
+    return Told(str(sent.get("expansion", "")), options, datasets, given)
 
 
 def _plan(services: Services, wanted: Wanted, known: dict[str, StoredFile]) -> Plan:
