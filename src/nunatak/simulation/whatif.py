@@ -15,7 +15,7 @@ from nunatak.simulation.copy import MOST, Copy, Rule
 from nunatak.simulation.resources import Resource
 
 SEEDS = 5
-GRAIN = 50
+GRAIN = 25
 """Coarser steps than a single campaign has: there are many."""
 SAME = 0.02
 """A smaller change of the finish time is none: the simulation is not better than that."""
