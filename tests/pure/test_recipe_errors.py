@@ -574,8 +574,18 @@ def test_any_text_gives_a_plan_or_placed_problems(text: str | bytes) -> None:
 
 
 def test_of_a_table_that_is_far_too_large_the_rest_is_not_looked_at() -> None:
-    text = "name: x\njobs: 1\ntasks:\n" + "".join(f"  t{n}: {{runs: 'true'}}\n" for n in range(5000))
+    text = "name: x\njobs: 1\ntasks:\n" + "".join(f"  t{n}: {{runs: 'true'}}\n" for n in range(1100))
     with pytest.raises(Invalid) as found:
         compile_recipe(text, filename="r.yaml", manifest=Manifest({}, {}))
     assert "the table has over 1000 entries" in str(found.value.problems[0])
     assert len(found.value.problems) <= 2001
+
+
+def test_texts_that_cost_much_are_tried_for_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "name: x\njobs: 9\ntasks: {a: {run: 'echo {1 // (job - 5)}'}}\n"
+    with pytest.raises(Invalid):
+        compile_recipe(text, filename="r.yaml", manifest=Manifest({}, {}))
+    monkeypatch.setattr("nunatak.datasets.trial.MOST_SECONDS", -1.0)
+    assert compile_recipe(text, filename="r.yaml", manifest=Manifest({}, {})).jobs == 9
+    with pytest.raises(Invalid):  # the first is always tried
+        compile_recipe(text.replace("job - 5", "job"), filename="r.yaml", manifest=Manifest({}, {}))

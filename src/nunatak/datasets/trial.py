@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -25,6 +26,8 @@ MOST_TRIED = 64
 """Jobs for which everything is evaluated, at most."""
 MOST_EVALUATED = 20_000
 """Texts evaluated in all: the more a recipe has, the fewer jobs are tried."""
+MOST_SECONDS = 2.0
+"""Seconds of processor after which no more than one job is tried of each further task: texts may cost what they like."""
 MOST_LISTED = 10_000
 """Jobs for which outputs are compared and names of the submitter's files are looked up."""
 
@@ -43,8 +46,16 @@ def sample(jobs: int, items: int, most: int) -> list[int]:
 class Trial:
     """One pass over all tasks that are sound so far."""
 
-    def __init__(self, plan: Plan, drafts: Mapping[str, Draft], shelf: Shelf, report: Report) -> None:
-        """Keep what is to be tried."""
+    def __init__(
+        self,
+        plan: Plan,
+        drafts: Mapping[str, Draft],
+        shelf: Shelf,
+        report: Report,
+        clock: Callable[[], float] = time.thread_time,
+    ) -> None:
+        """Keep what is to be tried; `clock` tells the processor time that was used."""
+        self.clock, self.until = clock, clock() + MOST_SECONDS
         self.plan, self.drafts, self.shelf, self.report = plan, drafts, shelf, report
         texts = sum(len(draft.texts) for draft in drafts.values())
         self.tried = max(4, min(MOST_TRIED, MOST_EVALUATED // max(1, texts)))
@@ -107,7 +118,9 @@ class Trial:
                 return
 
     def _task(self, part: TaskProgram, draft: Draft) -> None:
-        for job in self._jobs(part, self.tried):
+        for number, job in enumerate(self._jobs(part, self.tried)):
+            if number and self.clock() > self.until:
+                return
             before = len(self.report.problems)
             self._needs(part, draft, job)
             scope = part.scope(self.where, job, attempt=1)
