@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from nunatak.worker import build
 from tests.contract import test_engines as suite
 from tests.contract import test_engines_slurm as basics
 from tests.contract import test_engines_slurm_faults as faults
 from tests.services.slurm import Slurm
 from tests.services.slurm_root import newer_slurm
+from tests.services.workers import impatient
 
 rig, rigs, host, own = basics.rig, faults.rigs, basics.host, faults.own  # the fixtures
 ALIKE = {
@@ -48,7 +48,7 @@ def slurm() -> Iterator[Slurm]:
 @pytest.fixture(scope="session")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     """The worker, under the other system's Python."""
-    return ("python3", "-I", "-S", str(build.unpack(tmp_path_factory.mktemp("worker"))))
+    return ("python3", "-I", "-S", str(impatient(tmp_path_factory.mktemp("worker"))))
 
 
 def test_it_is_another_slurm_and_another_form(slurm: Slurm) -> None:
