@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nunatak.core.errors import Invalid
+from nunatak.datasets.expand import expand
 from nunatak.datasets.graph import Graph
-from nunatak.datasets.plan import Follow, Plan
+from nunatak.datasets.plan import Follow, Plan, StoredFile
 from nunatak.datasets.recipe import Manifest, compile_recipe
 from nunatak.iceprod.importing import import_config
 from nunatak.tasks.following_steps import Standing, Step, steps
@@ -70,6 +71,21 @@ def test_a_parameter_stands_for_the_number() -> None:
     for wrong in ("0", "true", "x", "1.5", "{job}"):
         with pytest.raises(Invalid, match=r"which is the number of no dataset|job"):
             plan_of(text, parameters={"up": wrong})
+
+
+@pytest.mark.parametrize(
+    ("top", "own"), [("", 'after: "{up}/{job}/d", '), ('after: "{up}"\n', "")], ids=["of the task", "of all"]
+)
+def test_outputs_are_read_from_the_dataset_that_the_parameter_of_after_names(top: str, own: str) -> None:
+    inputs = '["{up}/{job}/d/x.npz", "{up}/t/t.npz", "{other}/t/beside.txt"]'
+    text = f"{top}parameters: {{up: 41, other: 42}}\ntasks:\n  a: {{run: x, {own}inputs: {inputs}}}\n"
+    manifest = Manifest({"42/t/beside.txt": StoredFile("ab" * 32, 1)})
+    for up in ("41", "57"):
+        plan = compile_recipe("name: x\n" + text, filename="x.yaml", manifest=manifest, parameters={"up": up})
+        spec = expand(plan, dataset=60, job=0, task=0, attempt=1, lease="x", store="file:///s", blobs="file:///b")
+        urls = [one.url for one in spec.inputs]
+        assert urls[:2] == [f"file:///s/{up}/d/000/000000/x.npz", f"file:///s/{up}/t/t.npz"]
+        assert urls[2].startswith("file:///b/")  # what no `after` names is a file beside the recipe, as ever
 
 
 def test_what_the_recipe_comes_after_is_for_tasks_that_come_after_no_other() -> None:

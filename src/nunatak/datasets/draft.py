@@ -10,7 +10,7 @@ from typing import Any
 from nunatak.core import units
 from nunatak.core.errors import Invalid
 from nunatak.datasets.engines import told
-from nunatak.datasets.follow import apart
+from nunatak.datasets.follow import apart, followed
 from nunatak.datasets.growth import growth
 from nunatak.datasets.manifest import is_pattern
 from nunatak.datasets.names import Stage, Written
@@ -156,12 +156,13 @@ class Drafter:
             for name, value in values.items()
             if isinstance(value, str) and ("://" in value or value.startswith("{store}"))
         }
+        datasets = followed(self.document, draft.follows)
         for path, item in draft.entry.get("inputs", ()):
             if isinstance(item, Mapping) and "from" not in item:
                 continue
             try:
                 split = split_arrow(item) if isinstance(item, str) else _split(item)
-                plan = read_input(split, self.declared, addresses)
+                plan = read_input(split, self.declared, addresses, datasets)
             except Invalid as error:
                 self.report.error(path, error)
                 continue

@@ -36,6 +36,12 @@ def apart(entries: Iterable[tuple[Path, Any]]) -> tuple[list[tuple[Path, str]], 
     return own, others
 
 
+def followed(document: Mapping[str, Any], follows: Iterable[tuple[Path, str]]) -> set[str]:
+    """Return the datasets that a task comes after, as they are written there or for all tasks: `41`, `{upstream}`."""
+    texts = [text for _, text in (*follows, *apart(document.get("after", ()))[1])]
+    return {form["dataset"] for form in map(_FORM.match, texts) if form}
+
+
 class Follower:
     """Reads what tasks come after in other datasets; whether that is there only the server can tell."""
 

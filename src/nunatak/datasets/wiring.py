@@ -12,7 +12,7 @@ from nunatak.datasets.manifest import relative
 from nunatak.datasets.plan import InputPlan, OutputPlan
 
 _ARROW = re.compile(r"\s+->\s+")
-_ELSEWHERE = re.compile(r"([1-9]\d{0,8})/(?:(\d+|\{[^{}]*\})/)?([A-Za-z][A-Za-z0-9_.-]{0,62})/(.+)\Z")
+_ELSEWHERE = re.compile(r"([1-9]\d{0,8}|\{[^{}]+\})/(?:(\d+|\{[^{}]*\})/)?([A-Za-z][A-Za-z0-9_.-]{0,62})/(.+)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,11 @@ def split_arrow(text: str) -> Split:
     return Split(left[:-1].rstrip() if optional else left, parts[1] if len(parts) == 2 else "", optional)
 
 
-def read_input(split: Split, tasks: Set[str], addresses: Set[str]) -> InputPlan:
+def read_input(split: Split, tasks: Set[str], addresses: Set[str], datasets: Set[str]) -> InputPlan:
     """Return what an input stands for; its name is "" where that of the source is to be used as it is.
 
-    `addresses` are the parameters that hold storage URLs. Raises `Invalid`.
+    `addresses` are the parameters that hold storage URLs, `datasets` what `after` names: `{upstream}` there is a number here too.
+    Raises `Invalid`.
     """
     left, right = split.left, _local(split.right)
     first, _, rest = left.partition("/")
@@ -49,7 +50,7 @@ def read_input(split: Split, tasks: Set[str], addresses: Set[str]) -> InputPlan:
     if worked_out or "://" in left or first == "{store}" or (first[:1] == "{" and first[1:-1] in addresses):
         return InputPlan(right or _basename(left), url=left, optional=split.optional)
     elsewhere = _ELSEWHERE.match(left)
-    if elsewhere:
+    if elsewhere and (elsewhere[1].isdigit() or elsewhere[1] in datasets):
         url = _elsewhere(*elsewhere.groups())
         return InputPlan(right or _basename(left), url=url, optional=split.optional)
     if first in tasks and rest:
