@@ -23,7 +23,7 @@ S = TaskState
 
 
 def act(tx: Connection, contexts: Contexts, given: Order, now: float) -> int:
-    """Carry out an order in one transaction; returns how many tasks changed (for a dataset's hold: 1).
+    """Carry out an order in one transaction; returns how many tasks changed or jobs were dropped (hold, release of a dataset: 1).
 
     The number of statements depends on the datasets, not on how many jobs and tasks are picked of them.
     Raises `NotFound` for an address that is not there, `Conflict` where it makes no sense in the present state.
@@ -88,8 +88,8 @@ def _dataset(tx: Connection, contexts: Contexts, context: Context, given: Order,
                 return 0
             raise Conflict(f"dataset {dataset} is done", code="done")
         flags.update(held=False, closed=True, cancelled=True, reason=why)
-        _drop_untouched(tx, contexts, context, moves, now)
-        changed = change_every(tx, contexts, context, given, FROM["cancel"], moves, now)
+        changed = _drop_untouched(tx, contexts, context, moves, now)
+        changed += change_every(tx, contexts, context, given, FROM["cancel"], moves, now)
     moves.flag(dataset, flags)
     return changed
 
