@@ -37,6 +37,7 @@ def complaint(tmp_path: Path, text: str = "", **arguments: object) -> str:
 
 def test_every_setting_is_documented_as_it_is() -> None:
     assert DOCUMENT.read_text("utf-8") == page(), "python tools/docs.py writes it anew"
+    assert "Undefined" not in page()
 
 
 def test_every_setting_says_what_it_is_and_every_number_has_a_unit() -> None:

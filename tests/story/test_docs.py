@@ -223,6 +223,11 @@ def _anchors(text: str) -> set[str]:
     return {*words, *re.findall(r'id="([^"]+)"', text)}
 
 
+def test_every_decision_is_listed_in_its_order() -> None:
+    listed = re.findall(r"\]\(decisions/([^)]+)\)", (DOCS / "README.md").read_text("utf-8"))
+    assert listed == sorted(path.name for path in (DOCS / "decisions").glob("*.md"))
+
+
 def test_generated_pages_are_fresh() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "tools" / "docs.py"), "--check"], capture_output=True, text=True, check=False

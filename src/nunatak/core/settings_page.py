@@ -66,7 +66,7 @@ def page() -> str:
     """Return the reference page of the settings, in Markdown."""
     rows = [f"| `{row.name}` | `{row.env}` | {row.default} | {row.unit} | {row.description} |" for row in describe()]
     of_engines = [
-        f"| `{name}` | {field.description} | {f'`{field.default}`' if field.default else ''} |"
+        f"| `{name}` | {field.description} | {f'`{field.default}`' if isinstance(field.default, str) and field.default else ''} |"
         for name, field in EngineTable.model_fields.items()
         if not field.is_required()
     ]
