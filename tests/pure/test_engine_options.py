@@ -54,6 +54,8 @@ def test_what_the_host_fills_in_need_not_be_written() -> None:
         ("slurm", {"interval": "10 parsec"}, "interval", "is not a length of time"),
         ("local", {"memory": "8 GX"}, "memory", "did you mean"),
         ("htcondor", {"attributes": {"NunatakLease": "1"}}, "attributes", "set by the engine itself"),
+        ("htcondor", {"files": "/data, data"}, "files", "'data' does not begin at the root"),
+        ("slurm", {"shared": ["cvmfs"]}, "shared", "does not begin at the root"),
         ("htcondor", {"keep": 3}, "keep", "callable"),
         ("simulated", {"failure_rate": 2}, "failure_rate", "less than or equal to 1"),
     ],

@@ -57,7 +57,8 @@ def errors(
         if row["tasks"] and address.isdigit():
             out(f"    these alone again: nunatak retry {address} --signature {row['signature']}")
     if not rows:
-        say("no failures")
+        number = address.partition("/")[0]
+        say(f"no failures; what people held or cancelled: nunatak history {number}")
 
 
 def _places(row: Mapping[str, Any]) -> str:
@@ -100,4 +101,7 @@ def _spread(row: Mapping[str, Any]) -> str:
         [f"elsewhere ({row['elsewhere']})"] if row["elsewhere"] else []
     )
     where = f" at {', '.join(places)}" if places else ""
-    return f"{tasks} task{'' if tasks == 1 else 's'} of {datasets}{where}, "
+    spread = (
+        f"{tasks} task{'' if tasks == 1 else 's'} of {datasets}" if tasks else f"before the last retry of {datasets}"
+    )
+    return f"{spread}{where}, "

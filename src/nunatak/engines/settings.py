@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from nunatak.core import units
 from nunatak.core.errors import Invalid, Problem
@@ -50,6 +50,17 @@ def _listed(value: Any) -> Any:
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 """Words: a list, or text with commas."""
+
+
+def _from_the_root(paths: tuple[str, ...]) -> tuple[str, ...]:
+    for path in paths:
+        if not path.startswith("/"):
+            raise ValueError(f"{path!r} does not begin at the root: write it as /data")
+    return paths
+
+
+Paths = Annotated[Words, AfterValidator(_from_the_root)]
+"""Words that are paths from the root: one that is not would match no file, and nobody would be told."""
 
 
 def here() -> str:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from nunatak.core import units
 from nunatak.core.errors import Invalid
 from nunatak.core.work import TARGET
-from nunatak.engines.settings import BYTES, SECONDS, Count, Duration, Memory, Positive, Seconds, Words, here
+from nunatak.engines.settings import BYTES, SECONDS, Count, Duration, Memory, Paths, Positive, Seconds, Words, here
 
 
 def _typed(value: Any) -> Any:
@@ -60,9 +60,9 @@ class BatchSettings(BaseModel):
     """Host on which the batch system's commands are run; without it, this machine."""
     staged: bool = False
     """Whether nodes see nothing of `directory`: sandboxes are then in `directory_there`, and files carried there and back."""
-    shared: Words = ("/cvmfs",)
+    shared: Paths = ("/cvmfs",)
     """With `staged`, paths that are on the nodes as they are here."""
-    files: Words = ()
+    files: Paths = ()
     """With `staged`, directories of the engine's machine whose files recipes may name by `file:` URLs, beside the store's: the
     engine reads and writes them with its own rights."""
     transfer: Seconds = 600.0

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from nunatak.core.work import TARGET
 from nunatak.engines.htcondor.recipes import SETTABLE
-from nunatak.engines.settings import Count, Duration, Memory, Positive, Seconds, Words
+from nunatak.engines.settings import Count, Duration, Memory, Paths, Positive, Seconds, Words
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _FEATURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+=-]*\Z")
@@ -131,9 +131,9 @@ class HTCondorSettings(BaseModel):
     few more, which were matched before that was known."""
     platform: Line = "linux/x86_64"
     """The platform of the nodes."""
-    shared: Words = ("/cvmfs",)
+    shared: Paths = ("/cvmfs",)
     """Paths that are on the nodes as they are here."""
-    files: Words = ()
+    files: Paths = ()
     """Directories of the engine's machine whose files recipes may name by `file:` URLs, beside the store's: the engine reads and
     writes them with its own rights."""
     plugins: Annotated[Words, AfterValidator(_schemes)] | None = None
