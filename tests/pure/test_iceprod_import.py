@@ -180,3 +180,15 @@ def test_a_value_that_is_no_number_is_said_also_beside_one_of_the_job(text: str)
         import_config(json.dumps({"tasks": [{"name": "t", "trays": [{"modules": [module]}]}]}))
     assert [problem.path for problem in caught.value.problems] == ["tasks[0].trays[0].modules[0].args"]
     assert text in caught.value.problems[0].message
+
+
+def test_a_text_with_a_list_that_has_something_of_the_job_in_it_is_expanded_when_the_job_is_known() -> None:
+    data = [{"remote": "hole_$(hole)/x.i3", "local": "x_$(iter).i3", "movement": "output"}]
+    modules = [{"src": "/x.py"}]
+    tray = {"iterations": 3, "parameters": {"hole": "$steering(holes)[$(iter)]"}, "modules": modules, "data": data}
+    config = {
+        "options": {"data_url": "file:///d/"},
+        "steering": {"parameters": {"holes": ["0.5", "0.6", ["$(job)"]]}},
+        "tasks": [{"name": "t", "trays": [tray]}],
+    }
+    assert 'iceprod(\\"hole_$(hole)/x.i3\\", iceprod_names)' in import_config(json.dumps(config)).text

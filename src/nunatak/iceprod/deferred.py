@@ -117,7 +117,7 @@ def pieces_of(value: Any) -> list[str | tuple[Deferred, str]]:
     """Return a worked out value as pieces of a text. Raises `Invalid` for a list or table that depends on the job."""
     if isinstance(value, Mixed):
         return list(value.parts)
-    if isinstance(value, Deferred):
+    if isinstance(value, Deferred) and not (isinstance(value.known, list | dict) and depends(value.known)):
         if value.known is True or value.known is False or value.known is None or isinstance(value.known, list | dict):
             return [Strict._shown(value.known)]  # the recipe language writes these otherwise
         return [(value, "")]

@@ -40,8 +40,9 @@ class Partial(Strict):
 
     @staticmethod
     def _shown(value: Any) -> str:
-        if isinstance(value, Deferred) and value.known is not UNKNOWN:
-            return Strict._shown(value.known)
+        known = value.known if isinstance(value, Deferred) else UNKNOWN
+        if known is not UNKNOWN and not (isinstance(known, list | dict) and depends(known)):
+            return Strict._shown(known)
         if depends(value):
             raise refuse("a name or a calculation is put together from what depends on the job")
         return Strict._shown(value)
