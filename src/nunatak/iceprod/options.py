@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from nunatak.core.errors import Invalid, Problem
 
@@ -13,17 +13,15 @@ DATASETS = "other datasets"
 
 def read_options(words: Iterable[str]) -> dict[str, str]:
     """Return the values by name; empty words are passed over. Raises `Invalid` (code `bad-option`) with each that is wrong."""
-    found: dict[str, str] = {}
-    problems: list[Problem] = []
-    for line, word in enumerate(words, 1):
-        name, equals, value = word.strip().partition("=")
-        if equals and name.strip():
-            found[name.strip()] = value.strip()
-        elif word.strip():
-            problems.append(Problem(f"the option {word.strip()!r} has no value", "", "NAME=VALUE", OPTIONS, line))
-    if problems:
-        raise Invalid(problems[0].message, code="bad-option", hint="write NAME=VALUE", problems=problems)
-    return found
+    pairs, problems = {}, []
+    for line, word in _lines(words):
+        name, equals, value = (part.strip() for part in word.partition("="))
+        if equals and name:
+            pairs[name] = value
+        else:
+            problems.append(Problem(f"the option {word!r} has no value", "", "NAME=VALUE", OPTIONS, line))
+    _refuse(problems, "write NAME=VALUE")
+    return pairs
 
 
 def read_datasets(words: Iterable[str]) -> dict[str, int]:
@@ -31,16 +29,22 @@ def read_datasets(words: Iterable[str]) -> dict[str, int]:
 
     Raises `Invalid` (code `bad-option`) with each that is wrong.
     """
-    found: dict[str, int] = {}
-    problems: list[Problem] = []
-    for line, word in enumerate(words, 1):
+    pairs, problems = {}, []
+    for line, word in _lines(words):
         name, equals, number = (part.strip() for part in word.rpartition("="))
         if equals and name and (not number or (number.isascii() and number.isdigit() and len(number) < 10)):
-            found[name] = int(number or 0)
-        elif word.strip():
-            said = f"{word.strip()!r} names no dataset and its number here"
+            pairs[name] = int(number or 0)
+        else:
+            said = f"{word!r} names no dataset and its number here"
             problems.append(Problem(said, "", "ID=NUMBER, or ID= if it is done already", DATASETS, line))
+    _refuse(problems, "write ID=NUMBER, or ID= for one that is done already")
+    return pairs
+
+
+def _lines(words: Iterable[str]) -> Iterator[tuple[int, str]]:
+    return ((line, word.strip()) for line, word in enumerate(words, 1) if word.strip())
+
+
+def _refuse(problems: Sequence[Problem], hint: str) -> None:
     if problems:
-        hint = "write ID=NUMBER, or ID= for one that is done already"
         raise Invalid(problems[0].message, code="bad-option", hint=hint, problems=problems)
-    return found

@@ -41,7 +41,6 @@ GIVEN_UP = Statement(
     " AND (:task < 0 OR t.task = :task) AND t.state <> 'done'"
     " WHERE j.dataset = :dataset AND (j.failed > 0 OR j.held > 0) AND j.cancelled"
 )
-LOCK = Statement("SELECT seen, passed, opened FROM follows WHERE dataset = :dataset AND number = :number {wait}")
 NEW = Statement(
     "SELECT job FROM arrivals WHERE dataset = :dataset AND number = :number AND NOT taken ORDER BY job LIMIT :n"
 )
