@@ -25,6 +25,12 @@ def test_changed_configurations_import_or_say_why() -> None:
     assert "refused when imported" in found
 
 
+def test_a_tray_without_modules_is_not_gone_through_however_often_it_is_to_be_done() -> None:
+    tray = {"iterations": 10**40, "parameters": {"y": "$(iter)"}, "modules": []}
+    with pytest.raises(Invalid, match="the tray has no modules"):
+        import_config(json.dumps({"version": 3.1, "tasks": [{"name": "t", "trays": [tray]}]}), jobs=1)
+
+
 NAMES = st.sampled_from(["a", "b", "c"])
 TEXTS = st.lists(
     st.sampled_from([

@@ -100,6 +100,7 @@ def _tray(run: Run, files: Files, known: Files, tray: Mapping[str, Any], path: P
         return
     if not tray["modules"]:
         findings.wrong((*path, "modules"), "the tray has no modules, and so nothing to run")
+        return
     if times * len(tray["modules"]) > 100:
         findings.wrong((*path, "iterations"), "over 100 commands in one task", "use several tasks")
         return
