@@ -46,7 +46,7 @@ def test_other_datasets_are_written_as_addresses(after: str, found: list[Follow]
 @pytest.mark.parametrize(
     ("after", "said"),
     [
-        ("41/17/detect", "is no dataset, and no task of one"),
+        ("41/17/detect", "is a task of one job alone, and all jobs would wait for it"),
         ("41/0", "is no dataset, and no task of one"),
         ('"41/{job}"', "is no dataset, and no task of one"),
         ('"{nobody}/a"', '"nobody" is no parameter'),

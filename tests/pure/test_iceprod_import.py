@@ -87,17 +87,18 @@ def test_a_job_is_called_with_what_the_configuration_says(texts: list[str], job:
             imported(configuration([text]), mode=mode)
         return
     found = argv(imported(configuration([text]), mode=mode), job)
-    assert found == ["python", "/sw/run.py", without_quotes(str(expected))], text
+    words = as_a_shell(str(expected)) if mode == "exact" else ["".join(as_a_shell(str(expected), spaces=""))]
+    assert found == ["python", "/sw/run.py", *words], text
 
 
-def without_quotes(word: str) -> str:
-    """Return a word without the quotes that a shell takes away, where they end."""
-    reader = shlex.shlex(word, posix=True)
-    reader.whitespace, reader.whitespace_split, reader.commenters, reader.escape = "", True, "", ""
+def as_a_shell(text: str, spaces: str = " \t\r\n") -> list[str]:
+    """Cut a text as a shell does, and take away quotes, where they end."""
+    reader = shlex.shlex(text, posix=True)
+    reader.whitespace, reader.whitespace_split, reader.commenters, reader.escape = spaces, True, "", ""
     try:
-        return "".join(reader)
+        return list(reader)
     except ValueError:
-        return word
+        return text.split() if spaces else [text]
 
 
 def test_a_text_that_only_its_own_language_can_work_out_is_cut_into_words_for_each_job() -> None:
@@ -125,7 +126,7 @@ def test_what_comes_round_every_few_jobs_is_not_taken_to_be_the_same_in_all(monk
 @pytest.mark.parametrize("mode", ["strict", "exact"])
 def test_a_parameter_of_a_module_refers_to_its_neighbour_and_not_to_steering(mode: str) -> None:
     config = configuration(["$(b)"], parameters={"a": "of the task", "b": "$(a)"})
-    assert argv(imported(config, mode=mode), 0)[-1] == "of the task"
+    assert argv(imported(config, mode=mode), 0)[2:] == (["of the task"] if mode == "strict" else ["of", "the", "task"])
 
 
 @pytest.mark.parametrize("mode", ["strict", "exact"])
@@ -192,3 +193,127 @@ def test_a_text_with_a_list_that_has_something_of_the_job_in_it_is_expanded_when
         "tasks": [{"name": "t", "trays": [tray]}],
     }
     assert 'iceprod(\\"hole_$(hole)/x.i3\\", iceprod_names)' in import_config(json.dumps(config)).text
+
+
+def chain(*data: list[dict[str, Any]], depends: bool = True) -> dict[str, Any]:
+    """Return tasks t0, t1, ... with these files, each after the one before it."""
+    module = {"src": "/sw/run.py"}
+    tasks = [
+        {
+            "name": f"t{number}", "data": own, "trays": [{"modules": [module]}],
+            "depends": [f"t{number - 1}"] if number and depends else [],
+        }
+        for number, own in enumerate(data)
+    ]  # fmt: skip
+    return {"version": 3.2, "options": {"data_url": "file:///d/"}, "tasks": tasks}
+
+
+TEMP = {"type": "job_temp", "local": "t"}
+KEPT = {"remote": "x_$(job)", "local": "x"}
+MAKES, CHANGES, MAYBE = {"movement": "output"}, {"movement": "both"}, {"transfer": "maybe"}
+
+
+def said(config: dict[str, Any], **more: Any) -> list[str]:
+    """Return what is wrong with a configuration, each with its key; nothing if it becomes a sound recipe."""
+    try:
+        compiled(imported(config, **more))
+    except Invalid as error:
+        return [f"{problem.path}: {problem.message}" for problem in error.problems] or [error.message]
+    return []
+
+
+def test_what_several_tasks_write_is_read_from_the_last_of_them() -> None:
+    config = chain([TEMP | MAKES, KEPT | MAKES], [TEMP | CHANGES, KEPT | CHANGES], [TEMP, KEPT])
+    tasks = dry_run(compiled(imported(config)), 3)
+    assert tasks[2]["inputs"][0]["url"].split("/")[-4] == "t1"
+    assert [output["url"] for output in tasks[1]["outputs"]][1] == "file:///d/x_3"
+    assert [output["temporary"] for task in tasks[:2] for output in task["outputs"]] == [True, True, True, False]
+    assert tasks[2]["inputs"][1]["url"] == "file:///d/x_3"
+
+
+@pytest.mark.parametrize(
+    ("data", "depends", "wrong"),
+    [
+        ([[TEMP | MAKES], [TEMP | MAKES]], False, ""),  # nobody reads it
+        ([[KEPT | MAKES], [KEPT | MAKES]], True, ""),
+        ([[KEPT | MAKES], [KEPT | MAKES]], False, "tasks[1].data[0]: file:///d/x_{job} is an output of t0 too"),
+        ([[KEPT | MAKES, KEPT | MAKES | {"local": "y"}]], True, "tasks[0].data[1]: file:///d/x_{job} is an output of"),
+        ([[KEPT | MAKES], [KEPT | MAKES | MAYBE]], True, "tasks[1].data[0]: file:///d/x_{job} is an output of t0, and need"),
+        ([[KEPT | MAKES], [KEPT | CHANGES | MAYBE]], True, ""),
+    ],
+)  # fmt: skip
+def test_two_tasks_write_one_file_only_one_after_the_other(data: Any, depends: bool, wrong: str) -> None:
+    found = said(chain(*data, depends=depends))
+    assert [line[: len(wrong)] for line in found] == ([wrong] if wrong else [])
+
+
+def test_a_file_that_chance_decides_is_refused_where_it_is_read() -> None:
+    config = chain([TEMP | MAKES], [TEMP | MAKES], [TEMP], depends=False)
+    config["tasks"][2]["depends"] = ["t0", "t1"]
+    assert said(config) == ["tasks[2].data[0]: t is made by t0 and by t1, and neither comes after the other"]
+
+
+@pytest.mark.parametrize(
+    ("needs", "wrong"),
+    [
+        ({"memory": "inf"}, "memory: 'inf GB' is not an amount"), ({"time": "nan"}, "time: 'nan h' is not a length"),
+        ({"time": 1e6}, "time: '1000000 h' is more than a year"), ({"disk": 1e9}, "disk: '1000000000 GB' is more than 1 PB"),
+        ({"memory": 1e-9}, "memory: 1e-09 GB is hardly anything"), ({"cpu": 5000}, "cpu: 5000 is no whole number up to 1024"),
+        ({"gpu": "inf"}, "gpu: inf is no whole number"), ({"cpu": 1.5}, "cpu: 1.5 is no whole number"),
+        ({"memory": "$steering(a)"}, 'memory: "x" is no number'), ({"site": "$(job)"}, "site: it depends on the job"),
+    ],
+)  # fmt: skip
+def test_requirements_that_no_machine_has_are_said_at_their_place(needs: dict[str, Any], wrong: str) -> None:
+    (line,) = said(configuration("x", requirements=needs))
+    assert line.startswith(f"tasks[0].requirements.{wrong}")
+
+
+def test_a_site_may_be_a_steering_parameter() -> None:
+    plan = compiled(imported(configuration("x", requirements={"site": "$steering(a)"})))
+    assert dry_run(plan, 0)[0]["shape"]["features"] == ["site:x"]
+
+
+@pytest.mark.parametrize("mode", ["strict", "exact"])
+@pytest.mark.parametrize("where", ["args", "configs", "parameters", "options"])
+def test_tables_too_deep_in_each_other_are_refused(where: str, mode: str) -> None:
+    deep: Any = "x"
+    for _ in range(300):
+        deep = {"a": [deep]}
+    config = configuration("x")
+    if where == "options":
+        config["options"] = deep
+    else:
+        config["tasks"][0]["trays"][0]["modules"][0][where] = {"c.json": deep} if where == "configs" else deep
+    assert said(config, mode=mode) == ["config.json has lists and tables over 100 deep in each other"]
+
+
+@pytest.mark.parametrize("name", ["0123456789abcdef0123456789abcdef", "41-17-detect", "41/17/detect"])
+def test_one_task_of_one_job_is_nothing_that_all_jobs_come_after(name: str) -> None:
+    (line,) = said(configuration("x", depends=[name]))
+    assert line == f"tasks[0].depends[0]: {name} is one task of one job, and all jobs would come after it"
+
+
+def test_files_of_tasks_are_of_tasks_that_are_there_and_names_of_some_jobs_stand_alone() -> None:
+    def listed(*rows: tuple[str, int]) -> str:
+        return json.dumps([
+            {"filename": f"file:///d/{n}", "task_name": of, "job_index": job} for n, (of, job) in enumerate(rows)
+        ])  # fmt: skip
+
+    config = configuration("x", task_files=True)
+    (line,) = said(config, jobs=None, task_files=listed(("t", 0), ("tt", 0)))
+    assert line == 'tasks: files are given for the task "tt", which is not there'
+    uneven = listed(("t", 0), ("t", 0), ("t", 1))
+    assert said(config, jobs=None, task_files=uneven) == []
+    for args in ("--in=$(input)/x", {"in": "$(input)/x"}, "$(input) $environ(SROOT)"):
+        (line,) = said(configuration(args, task_files=True), jobs=None, task_files=uneven)
+        assert "not all jobs have the same number of files" in line
+    made = json.loads(uneven)
+    made[1]["movement"] = "output"
+    assert "fewer files than others that its tasks make" in said(config, jobs=None, task_files=json.dumps(made))[0]
+
+
+def test_a_module_with_two_things_to_run_runs_src_and_says_so() -> None:
+    config = configuration("x")
+    config["tasks"][0]["trays"][0]["modules"][0]["running_class"] = "a.B"
+    made = imported(config)
+    assert [(item.kind, item.path.rpartition(".")[2]) for item in made.findings] == [("dropped", "running_class")]

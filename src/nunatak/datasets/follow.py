@@ -24,6 +24,7 @@ _FORM = re.compile(
     r"|/(?P<each>\{job\})/(?P<of>[A-Za-z][A-Za-z0-9_.-]{0,62}|\d{1,3}))?\Z",
     re.ASCII,
 )
+_SINGLE = re.compile(r"(?:[1-9]\d*|\{[^{}]+\})/\d+/[A-Za-z][A-Za-z0-9_.-]*\Z", re.ASCII)
 FORMS = "write 41/{job}/TASK for the same job, 41/TASK for all jobs, or 41 for everything"
 
 
@@ -70,7 +71,13 @@ class Follower:
     def _read(self, path: Path, text: str, once: bool, namer: Namer) -> Follow | None:
         form = _FORM.match(text)
         if not form:
-            self.report.add(path, f"{quoted(text)} is no dataset, and no task of one", FORMS)
+            single = _SINGLE.match(text)
+            what = (
+                "a task of one job alone, and all jobs would wait for it"
+                if single
+                else "no dataset, and no task of one"
+            )
+            self.report.add(path, f"{quoted(text)} is {what}", FORMS)
             return None
         if form["each"] and once:
             hint = f"write {form['dataset']}/{form['of']} for all its jobs"

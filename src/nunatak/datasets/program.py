@@ -272,6 +272,8 @@ class _InputProgram:
             yield from self._made(task, scope, where, job, recorded)
             return
         source = self.source.render(scope)
+        if plan.optional and plan.name and not self.name.render(scope):
+            return  # this job has no such file
         local = self._local(scope)
         if plan.file:
             if source not in task.whole.plan.files:

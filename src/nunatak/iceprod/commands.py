@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nunatak.iceprod.deferred import Deferred, Mixed, depends, template
+from nunatak.iceprod.expansion import EXACT
 from nunatak.iceprod.findings import Findings, Path
 from nunatak.iceprod.scope import Scope
-from nunatak.iceprod.words import VARIABLE, by_shell, literal_of, one_word, quoted, split_words
+from nunatak.iceprod.words import VARIABLE, by_shell, literal_of, one_word, perhaps, quoted, split_words
 
 CLEAN = {"PYTHONNOUSERSITE": "1", "SHELL": "/bin/sh"}
 """What IceProd sets with `env_clear`; the worker gives every command a clean environment."""
@@ -43,6 +44,10 @@ def add_module(run: Run, module: Mapping[str, Any], path: Path, scope: Scope) ->
     if module["src"]:
         src = scope.text(module["src"], (*path, "src"))
         words = [*_program(run, src, (*path, "src"), findings), *arguments(module["args"], (*path, "args"), scope)]
+        if module["running_class"]:
+            findings.add(
+                "dropped", (*path, "running_class"), "the module has src as well, which is run", "use two modules"
+            )
     elif module["running_class"]:
         words = _class(run, module, path, scope)
     else:
@@ -109,7 +114,7 @@ def arguments(args: Any, path: Path, scope: Scope) -> list[Any]:
     if isinstance(args, str):
         return split_words(scope.text(args, path), path, scope.whole.findings)
     if isinstance(args, list):
-        return [_item(item, (*path, number), scope) for number, item in enumerate(args)]
+        return [word for number, item in enumerate(args) for word in _items(item, (*path, number), scope)]
     if not isinstance(args, dict):
         return [str(args)]
     if set(args) == {"args", "kwargs"}:
@@ -126,8 +131,8 @@ def _named(table: Mapping[str, Any], path: Path, scope: Scope) -> list[Any]:
         if raw is None:
             words.append(flag)
             continue
-        value = _item(raw, (*path, key), scope)
-        words.append(Mixed((f"{flag}=", *_parts(value))) if depends(value) else f"{flag}={value}")
+        value, *more = _items(raw, (*path, key), scope, begun=True) or [""]
+        words += [Mixed((f"{flag}=", *_parts(value))) if depends(value) else f"{flag}={value}", *more]
     return words
 
 
@@ -137,8 +142,16 @@ def _parts(value: Any) -> tuple[Any, ...]:
     return (value,) if isinstance(value, str) else ((value, ""),)
 
 
-def _item(raw: Any, path: Path, scope: Scope) -> Any:
-    return one_word(scope.text(raw, path), path, scope.whole.findings)
+def _items(raw: Any, path: Path, scope: Scope, *, begun: bool = False) -> list[Any]:
+    """Return an item of a list or table as words: one, but as many as IceProd's shell makes of it in exact mode.
+
+    What stands for files alone is a word for each of them. `begun` says that something stands before it in its word.
+    """
+    value, findings = scope.text(raw, path), scope.whole.findings
+    listed = isinstance(raw, str) and raw.strip() in ("$(input)", "$(output)", "$options(input)", "$options(output)")
+    whole = begun and isinstance(value, Deferred) and value.code.startswith("iceprod(")
+    cut = scope.whole.mode == EXACT and not (isinstance(value, list | dict) or whole)
+    return split_words(value, path, findings) if listed or cut else [one_word(value, path, findings)]
 
 
 def _class(run: Run, module: Mapping[str, Any], path: Path, scope: Scope) -> list[Any]:
@@ -222,7 +235,13 @@ def command(
 
     Words with variables of the machine are put together by a shell that runs inside; all else reaches it as its arguments.
     """
+    apart = [word for word in words if perhaps(word) and isinstance(word, Mixed) and len(word.parts) > 1]
     names = sorted({found.strip("${}") for word in words for found in VARIABLE.findall(literal_of(word))})
+    if apart or (names and any(map(perhaps, words))):
+        findings.wrong(
+            path, "not all jobs have the same number of files, and their names are a part of an argument",
+            "write $(input) as an argument of its own, in a module that uses no variables of the machine",
+        )  # fmt: skip
     if names:
         findings.add("shell", path, f"uses {', '.join(names)} of the machine it runs on: put together by a shell there")
         words = by_shell(words, OS_ARCH if "OS_ARCH" in names else "")

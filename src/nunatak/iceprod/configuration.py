@@ -13,6 +13,8 @@ from nunatak.iceprod.findings import Findings, Path
 
 MOST_BYTES = 4_000_000
 """Size of a configuration."""
+MOST_NESTED = 100
+"""How deep lists and tables of a configuration stand in each other."""
 
 _TOP: Mapping[str, Any] = {
     "version": 3.1,
@@ -36,6 +38,7 @@ _MODULE: Mapping[str, Any] = {
 _DATA: Mapping[str, Any] = {"remote": "", "local": "", "type": "permanent", "movement": "input", "transfer": True}
 _REQUIREMENTS: Mapping[str, Any] = {"cpu": 1, "gpu": 0, "memory": 1.0, "disk": 1.0, "time": 1.0, "os": [], "site": ""}
 
+_UNUSED = "IceProd 3 does not use it either"
 _OLD: Mapping[str, Mapping[str, str]] = {
     "the configuration": {
         "dataset": "the dataset gets a number of its own", "parent_id": "not kept: name the other dataset in `depends`",
@@ -44,7 +47,7 @@ _OLD: Mapping[str, Mapping[str, str]] = {
     "steering": {"classes": "", "projects": "", "system": "kept for $system(...)"},
     "a tray": {"classes": "", "projects": ""},
     "a module": {"classes": "", "projects": ""},
-    "data": {"compression": "", "size": "", "filecatalog": ""},
+    "data": {"compression": _UNUSED, "size": _UNUSED, "filecatalog": _UNUSED},
 }  # fmt: skip
 """Keys of older versions that have no meaning of their own here, and what becomes of them."""
 _SOFTWARE = "software is not downloaded: name an env_shell or a container that has it"
@@ -62,9 +65,26 @@ def load(text: str | bytes, filename: str) -> dict[str, Any]:
         raise Invalid(f"{filename} is no JSON: {error.msg} at {place}", code="bad-configuration") from None
     except (UnicodeDecodeError, RecursionError, ValueError) as error:
         raise Invalid(f"{filename} is no JSON: {error}", code="bad-configuration") from None
+    if _too_deep(plain):
+        message = f"{filename} has lists and tables over {MOST_NESTED} deep in each other"
+        raise Invalid(message, code="bad-configuration")
     if not isinstance(plain, dict):
         raise Invalid(f"{filename} is no configuration: it holds no JSON object", code="bad-configuration")
     return plain
+
+
+def _too_deep(plain: Any) -> bool:
+    level = [plain] if isinstance(plain, dict | list) else []
+    for _ in range(MOST_NESTED):
+        level = [
+            item
+            for outer in level
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def decoded(text: str | bytes) -> str:

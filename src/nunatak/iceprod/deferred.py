@@ -11,6 +11,8 @@ from nunatak.iceprod.bounds import refuse
 from nunatak.iceprod.strict import Strict, number
 
 UNKNOWN = object()
+PERHAPS = "perhaps"
+"""The kind of a name that is empty in some jobs, and no word of a command there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Deferred:
 
     code: str
     known: Any = UNKNOWN
-    kind: str = ""  # "int" or "number" if it is one for sure
+    kind: str = ""  # "int" or "number" if it is one for sure; PERHAPS
 
     @property
     def numeric(self) -> str:

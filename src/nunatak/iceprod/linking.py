@@ -33,26 +33,43 @@ class Makers:
 
     findings: Findings
     jobs: int
-    found: dict[Any, list[tuple[str, str]]] = field(default_factory=dict)
+    found: dict[Any, dict[int, tuple[str, str]]] = field(default_factory=dict)  # by the number of the task
+    making: dict[Any, int] = field(default_factory=dict)  # those tasks: a bit for every one
     before: dict[str, int] = field(default_factory=dict)  # the tasks before each: a bit for every one
     numbers: dict[str, int] = field(default_factory=dict)
     optional: set[tuple[str, str]] = field(default_factory=set)  # files that need not appear
 
     def add(self, task: Made) -> None:
         """Take note of what a task makes."""
-        self.numbers[task.name] = len(self.numbers)
+        number = self.numbers[task.name] = len(self.numbers)
         self.before[task.name] = self._before(task.after)
         for name, move in task.files.outputs.items():
-            self.found.setdefault(_place(move), []).append((task.name, name))
+            place = _place(move)
+            self.found.setdefault(place, {}).setdefault(number, (task.name, name))
+            self.making[place] = self.making.get(place, 0) | 1 << number
             self.optional |= {(task.name, name)} if move.optional else set()
 
     def maker(self, move: Move, after: Sequence[str]) -> tuple[str, str] | None:
-        """Return the earlier task that makes a file, and what it calls it; `after` are the tasks just before."""
-        makers = self.found.get(_place(move), [])
-        if not makers:
+        """Return the task that makes a file, of several before this one the last, and what it calls the file.
+
+        `after` are the tasks just before. Where neither of two comes after the other, it is noted that chance would decide.
+        """
+        place = _place(move)
+        making = self.making.get(place, 0) & self._before(after) if place in self.making else 0
+        if not making:
             return None
-        before = self._before(after)
-        return next((maker for maker in makers if before >> self.numbers[maker[0]] & 1), None)
+        last = making.bit_length() - 1
+        name, file = self.found[place][last]
+        apart = making & ~(1 << last) & ~self.before[name]
+        if apart and move.url == "" and move.kind == "job_temp":
+            other = self.found[place][apart.bit_length() - 1][0]
+            said = f"{template(move.name)} is made by {other} and by {name}, and neither comes after the other"
+            self.findings.wrong(move.path, said, "name one of them in `depends` of the other, or give it another name")
+        return name, file
+
+    def follows(self, task: str, other: str) -> bool:
+        """Tell whether a task comes after another one."""
+        return bool(self.before[task] >> self.numbers[other] & 1)
 
     def _before(self, after: Iterable[str]) -> int:
         found = 0
@@ -125,18 +142,50 @@ def _output(move: Move) -> dict[str, Any]:
     return entry
 
 
-def colliding(tasks: Iterable[Made], jobs: int, findings: Findings) -> None:
-    """Note outputs that two jobs or two tasks would write to one place."""
-    seen: dict[str, str] = {}
+def colliding(tasks: Iterable[Made], makers: Makers) -> None:
+    """Note outputs that two jobs would write to one place, or two tasks of which neither comes after the other.
+
+    Where one does, it writes the file anew: what the earlier made is kept until the job is done, for those that read it.
+    """
+    findings = makers.findings
+    seen: dict[str, tuple[Made, Move]] = {}
     for task in tasks:
         for move in task.files.outputs.values():
-            place = template(move.url) if move.url != "" else ""
-            if move.url == "" and move.kind in ("dataset_temp", "site_temp"):
-                place = f"{move.kind}/{template(move.name)}"
+            place = _written(move)
             if not place:
                 continue
             if place in seen:
-                findings.wrong(move.path, f"{place} is an output of {seen[place]} too", "give one of them another name")
-            elif jobs > 1 and "{" not in place.replace("{{", "").replace("}}", ""):
-                findings.wrong(move.path, f"all {jobs} jobs would write to {place}", "put $(job) into the name")
-            seen[place] = task.name
+                _anew(place, seen[place], (task, move), makers)
+            elif makers.jobs > 1 and "{" not in place.replace("{{", "").replace("}}", ""):
+                said = f"all {makers.jobs} jobs would write to {place}"
+                findings.wrong(move.path, said, "put $(job) into the name")
+            seen[place] = task, move
+
+
+def _written(move: Move) -> str:
+    """Return where an output lies in the end, "" for one that is kept no longer than its job."""
+    if move.url != "":
+        return str(template(move.url))
+    return "" if move.kind == "job_temp" else f"{move.kind}/{template(move.name)}"
+
+
+def _anew(place: str, earlier: tuple[Made, Move], later: tuple[Made, Move], makers: Makers) -> None:
+    """Let the later of two tasks write a file anew, or note why it cannot."""
+    (first, before), (task, move) = earlier, later
+    if first is task or not makers.follows(task.name, first.name):
+        said = f"{place} is an output of {first.name} too"
+        hint = "give one of them another name" + (
+            "" if first is task else ", or name one task in `depends` of the other"
+        )
+        makers.findings.wrong(move.path, said, hint)
+        return
+    if move.optional and template(move.name) not in {template(read.name) for read in task.files.inputs.values()}:
+        said = f"{place} is an output of {first.name}, and need not be written anew"
+        makers.findings.wrong(move.path, said, "give it another name, or take it as an input as well: movement both")
+        return
+    for entry in first.entry["outputs"]:
+        if entry["name"] == template(before.name):
+            entry.pop("to", None)
+            entry["temporary"] = True
+    said = f"{place} is written anew by {task.name}: until the job is done this one is kept for the tasks between"
+    makers.findings.add("translated", before.path, said, f"what lies there in the end is that of {task.name}")

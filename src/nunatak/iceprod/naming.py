@@ -14,6 +14,8 @@ from nunatak.iceprod.strict import whole
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}\Z")
 _OURS = re.compile(r"[1-9]\d{0,8}\Z", re.ASCII)
 _INDEX = re.compile(r"\d{1,3}\Z", re.ASCII)
+_TASK_ID = re.compile(r"[0-9a-f]{32}\Z|\d+[-/]\d+[-/]\w", re.ASCII)
+"""How one task of one job is called, in IceProd and here."""
 
 
 def recipe_names(tasks: Sequence[Mapping[str, Any]], findings: Findings) -> list[str | None]:
@@ -72,6 +74,12 @@ def before(
             other = int(whole(given) or 0)
         elif isinstance(given, str) and ":" in given:
             others += _elsewhere(given, datasets, (*path, place), findings)
+            continue
+        elif isinstance(given, str) and _TASK_ID.match(given):
+            hint = (
+                "name its dataset and task, DATASET:TASK: each job comes after its like; or submit this when it is done"
+            )
+            findings.wrong((*path, place), f"{given} is one task of one job, and all jobs would come after it", hint)
             continue
         else:
             findings.wrong(

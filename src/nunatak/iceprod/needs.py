@@ -6,14 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from nunatak.core import units
 from nunatak.core.errors import Invalid
-from nunatak.iceprod.deferred import Deferred, depends, template
+from nunatak.iceprod.deferred import UNKNOWN, Deferred, depends, template
 from nunatak.iceprod.findings import Path
 from nunatak.iceprod.scope import Scope
 from nunatak.iceprod.strict import number
 
 UNITS = {"memory": "GB", "disk": "GB", "time": "h"}
 """What IceProd counts in."""
+MOST = {"cpu": 1024, "gpu": 64}
+"""What a recipe may ask for."""
 OS_IMAGE = "/cvmfs/singularity.opensciencegrid.org/opensciencegrid/osgvo-el{}:latest"
 """The image that IceProd takes for an operating system such as RHEL_7_x86_64."""
 
@@ -34,7 +37,7 @@ def needs(task: Mapping[str, Any], path: Path, scope: Scope) -> tuple[dict[str, 
     features = _system(task, path, scope, found)
     site = task["requirements"]["site"]
     if site:
-        name = re.sub(r"[^A-Za-z0-9_.:+=-]", "-", str(scope.text(site, (*path, "requirements", "site"))))
+        name = re.sub(r"[^A-Za-z0-9_.:+=-]", "-", _settled(scope, site, (*path, "requirements", "site")))
         features.append(f"site:{name}")
         scope.whole.findings.add("asks", (*path, "requirements", "site"), f"the site {name}: the feature site:{name}")
     return found, features
@@ -58,11 +61,32 @@ def _amount(key: str, value: Any, path: Path, scope: Scope) -> Any:
         )
         return None
     if not unit:
-        if amount != int(amount):
-            scope.whole.findings.wrong(place, f"{amount} is no whole number")
+        if amount != amount or amount > MOST[key] or amount != int(amount):
+            scope.whole.findings.wrong(place, f"{amount} is no whole number up to {MOST[key]}")
             return None
         return int(amount)
-    return f"{amount:.12g}{unit}"
+    text = f"{amount:.12g}{unit}"
+    return text if scope.whole.findings.guarded(place, lambda: _sound(key, text), False) else None
+
+
+def _sound(key: str, text: str) -> bool:
+    """Tell that an amount is one that a machine may have. Raises `Invalid`."""
+    least = {"memory": 10**6, "disk": 10**3}.get(key, 0)
+    if (units.seconds if key == "time" else units.memory)(text) < least:
+        raise Invalid(f"{text} is hardly anything", code="bad-amount", hint=f"IceProd counts {key} in GB")
+    return True
+
+
+def _settled(scope: Scope, given: Any, place: Path) -> str:
+    """Return a text that is one for all jobs: of a parameter, what it is now."""
+    value = scope.text(given, place)
+    if isinstance(value, Deferred) and value.known is not UNKNOWN:
+        scope.whole.findings.add("translated", place, f"it is {value.known} once and for all: --set does not change it")
+        return str(value.known)
+    if depends(value):
+        scope.whole.findings.wrong(place, "it depends on the job", "name one site, or none")
+        return ""
+    return str(value)
 
 
 def _code(value: Any) -> str:

@@ -48,6 +48,7 @@ def draft(shared: Whole, task_files: TaskFiles) -> Draft:
     tasks = config["tasks"]
     if not tasks:
         shared.findings.wrong(("tasks",), "there are no tasks")
+    task_files.strangers(tasks, shared.findings)
     names, known = recipe_names(tasks, shared.findings), numbered(tasks)
     outer = Scope(shared, {**DEFAULTS, **config["options"]}).inside(config["steering"]["parameters"])
     for number, (task, name) in enumerate(zip(tasks, names, strict=True)):
@@ -61,7 +62,7 @@ def draft(shared: Whole, task_files: TaskFiles) -> Draft:
             if others:
                 made.tasks[name].entry = {"after": [*after, *others], **_but_after(made.tasks[name].entry)}
             made.makers.add(made.tasks[name])
-    colliding(made.tasks.values(), shared.jobs, shared.findings)
+    colliding(made.tasks.values(), made.makers)
     return made
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from nunatak.core.errors import Invalid, Problem
-from nunatak.iceprod.deferred import Deferred, Mixed
+from nunatak.core.spelling import nearest as nearest_name
+from nunatak.iceprod.deferred import PERHAPS, Deferred, Mixed
 from nunatak.iceprod.findings import Findings, Path, spelled
 from nunatak.iceprod.positions import nearest, places
 
@@ -22,6 +23,16 @@ class TaskFiles:
     rows: list[dict[str, str]] = field(default_factory=list)
     columns: dict[str, list[tuple[str, dict[str, Any]]]] = field(default_factory=dict)
     schemes: dict[str, str] = field(default_factory=dict)
+    partial: set[str] = field(default_factory=set)  # columns that are empty in some jobs
+
+    def strangers(self, tasks: Sequence[Mapping[str, Any]], findings: Findings) -> None:
+        """Note files of tasks that the configuration does not have."""
+        known = [str(task["name"]) for task in tasks]
+        for name in self.columns:
+            if name not in known:
+                findings.wrong(
+                    ("tasks",), f'files are given for the task "{name}", which is not there', nearest_name(name, known)
+                )
 
     def data(self, task: Mapping[str, Any], path: Path, findings: Findings) -> list[dict[str, Any]]:
         """Return a task's files as `data`, its addresses being names of the row."""
@@ -32,11 +43,17 @@ class TaskFiles:
             findings.wrong((*path, "task_files"), "files are given for this task, but task_files is not true")
         return [
             {
-                "path": (*path, "task_files", number), "remote": self._address(column), "local": Deferred(f"{column}_name"),
-                "type": "permanent", "movement": entry["movement"], "transfer": entry["transfer"],
+                "path": (*path, "task_files", number), "remote": self._address(column), "local": self._local(column),
+                "type": "permanent", "movement": entry["movement"],
+                "transfer": "maybe" if column in self.partial else entry["transfer"],
             }
             for number, (column, entry) in enumerate(columns)
         ]  # fmt: skip
+
+    def _local(self, column: str) -> Deferred:
+        """Return the name of a file in the sandbox; "" in a job that has none."""
+        name = f"{column}_name"
+        return Deferred(name, kind=PERHAPS if column in self.partial else "")
 
     def _address(self, column: str) -> Deferred | Mixed:
         """Return the address of a file of each job: its scheme, which all have in common, and a name of the row."""
@@ -119,9 +136,10 @@ def read_task_files(text: str | bytes | None, filename: str) -> TaskFiles:
         found.rows[job][column] = rest if separator else entry["filename"]
         found.rows[job][f"{column}_name"] = entry["local"]
     for job, row in enumerate(found.rows):
-        missing = [column for columns in found.columns.values() for column, _ in columns if column not in row]
-        if missing:
-            raise given.bad(
-                f"job {job} has fewer files than others", "give every job the same number of files for a task"
-            )
+        for column, first in (pair for columns in found.columns.values() for pair in columns if pair[0] not in row):
+            if first["movement"] != "input":
+                said = f"job {job} has fewer files than others that its tasks make"
+                raise given.bad(said, "give every job the same number of such files for a task")
+            found.partial.add(column)
+            row |= {column: "", f"{column}_name": ""}
     return found

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from nunatak.iceprod.deferred import UNKNOWN, Deferred, Mixed, depends
+from nunatak.iceprod.deferred import PERHAPS, UNKNOWN, Deferred, Mixed, depends
 from nunatak.iceprod.findings import Findings, Path
 
 VARIABLE = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})")
@@ -45,7 +45,12 @@ def one_word(value: Any, path: Path, findings: Findings) -> Any:
     found = words[0] if words else ""
     _say(words, quotes, path, findings)
     if not quotes and isinstance(value, str | Mixed) and re.search(r"\s", literal_of(found).strip()):
-        findings.add("translated", path, f'"{literal_of(found)[:60]}" is one word here; IceProd\'s shell would cut it')
+        text = literal_of(found)[:60]
+        cut = " and ".join(f'"{piece}"' for piece in text.split()[:5])
+        findings.add(
+            "differs", path, f'exact: the words {cut}, as a shell cuts it; strict: the one word "{text}"',
+            "import with --mode exact to have it as IceProd has",
+        )  # fmt: skip
     return found
 
 
@@ -158,9 +163,18 @@ def literal_of(word: Any) -> str:
     return word if isinstance(word, str) else ""
 
 
+def perhaps(word: Any) -> bool:
+    """Tell whether a word has a name in it that is empty in some jobs."""
+    parts = word.parts if isinstance(word, Mixed) else ((word, ""),)
+    return any(not isinstance(part, str) and getattr(part[0], "kind", "") == PERHAPS for part in parts)
+
+
 def quoted(word: Any) -> str:
     """Return a word as a recipe's command line has it."""
     parts = word.parts if isinstance(word, Mixed) else (word,) if isinstance(word, str) else ((word, ""),)
+    if len(parts) == 1 and not isinstance(parts[0], str) and perhaps(word):
+        name = parts[0][0].code
+        return f"{{[{name}] if {name} else []}}"
     return "".join(_piece(part) for part in parts) or "''"
 
 
