@@ -199,11 +199,79 @@ def test_a_task_has_its_place_and_its_needs(worked: IceProd) -> None:
 def test_what_was_used_is_told(worked: IceProd) -> None:
     found = worked.get("/datasets/1/task_stats")["generate"]
     assert (found["count"], found["gpu"]) == (1, False)
+    assert set(found) == {
+        "count", "gpu", "total_hrs", "total_err_hrs", "avg_hrs", "stddev_hrs", "min_hrs", "max_hrs", "efficiency",
+    }  # fmt: skip
+    assert found["efficiency"] == pytest.approx(found["total_hrs"] / (found["total_hrs"] + found["total_err_hrs"]))
     stats = worked.get(f"/datasets/1/tasks/{TASK}/task_stats")
     (one,) = stats.values()
     assert (one["task_id"], one["stats"]["hostname"], one["stats"]["failed"]) == (TASK, "node1", False)
     text = worked.api.http.get("/compat/iceprod/datasets/1/bulk/task_stats", headers=worked.api.headers).text
     assert [json.loads(line)["task_id"] for line in text.splitlines()] == [TASK]
+
+    def lines(**query: str) -> list[Any]:
+        answer = worked.api.http.get(
+            "/compat/iceprod/datasets/1/bulk/task_stats", headers=worked.api.headers, params=query
+        )
+        return [json.loads(line) for line in answer.text.splitlines()]
+
+    ended = one["create_date"]
+    assert lines(keys="task_id|create_date", last="true") == [{"task_id": TASK, "create_date": ended}]
+    assert lines(after=ended) == lines(after=f"{ended}Z") == []
+    assert [line["task_id"] for line in lines(after="1969-12-31")] == [TASK]
+    assert worked.get("/datasets/1/bulk/task_stats", 400, after="soon")["error"] == '"soon" is no date'
+
+
+def test_lists_of_tasks_have_what_their_attempts_took(worked: IceProd) -> None:
+    for query in ({}, {"job_index": 0}, {"status": "complete"}):
+        found = worked.get("/datasets/1/tasks", **query)[TASK]
+        alone = worked.get(f"/datasets/1/tasks/{TASK}")
+        assert {key: found[key] for key in ("walltime", "walltime_err", "walltime_err_n", "evictions", "failures")} == {
+            "walltime": pytest.approx(1 / 60), "walltime_err": 0, "walltime_err_n": 0, "evictions": 0, "failures": 0,
+        }  # fmt: skip
+        assert {key: value for key, value in alone.items() if key != "site"} == {
+            key: value for key, value in found.items() if key != "site"
+        }
+    failed = worked.get("/datasets/1/tasks", status="failed", keys="walltime_err_n|failures")
+    assert failed == {"1-1-generate": {"task_id": "1-1-generate", "walltime_err_n": 3, "failures": 3}}
+    assert worked.get("/datasets/1/tasks", job_index=2, keys="name|failures")["1-2-filter"]["name"] == "filter"
+    assert "walltime" not in worked.get("/datasets/1/tasks", keys="name")[TASK]
+
+
+def test_actions_on_statuses_are_done_when_they_are_answered(worked: IceProd) -> None:
+    def act(what: str, action: str, code: int = 201, **more: Any) -> Any:
+        return worked.post(f"/actions/{what}_status", {"dataset_id": "1", "action": action, **more}, code)
+
+    found = act("job", "suspend", job_ids=["1-2"])
+    assert worked.get("/datasets/1/jobs/1-2")["status"] == "suspended"
+    status = worked.get(f"/actions/job_status/{found['result']}")
+    assert (status["status"], status["payload"], status["error_message"]) == ("complete", {"dataset_id": "1"}, "")
+    act("job", "reset", initial_status="errors")
+    assert worked.get("/datasets/1/job_counts/status") == {"processing": 2, "suspended": 1}
+    act("job", "hard_reset", initial_status="suspended")
+    act("task", "suspend", task_ids=["1-2-filter"])
+    assert worked.get("/datasets/1/tasks/1-2-filter")["status"] == "suspended"
+    act("task", "reset", initial_status="suspended")
+    assert worked.get("/datasets/1/tasks/1-2-filter")["status"] == "idle"
+    act("task", "suspend", job_ids=["1-2"], task_ids=[])
+    act("task", "reset")
+    act("job", "suspend", job_ids=[])  # of none, not of all
+    assert worked.get("/datasets/1/job_counts/status") == {"processing": 3}
+    act("dataset", "suspend", initial_status="errors")
+    assert worked.get("/datasets/1")["status"] == "processing"
+    act("dataset", "suspend")
+    assert worked.get("/datasets/1")["status"] == "suspended"
+    act("dataset", "reset", initial_status="suspended")
+    assert worked.get("/datasets/1")["status"] == "processing"
+    assert worked.get("/actions/submit") == worked.get("/actions/task_status") == {}
+    assert act("dataset", "forget", 400)["error"].startswith("action:")
+    assert act("job", "reset", 400, initial_status="lost")["error"] == "unknown status"
+    for what in ("/actions/edit_config", "/actions/edit_config/1", "/actions/job_status/9"):
+        assert worked.get(what, 404)["code"] == 404
+    other = worked.api.token("submit", "read", who="bob")
+    body = {"dataset_id": "1", "action": "suspend"}
+    assert worked.post("/actions/dataset_status", body, 403, headers=other)["code"] == 403
+    assert worked.api.faults() == []
 
 
 def test_logs_are_listed_and_read(worked: IceProd) -> None:
@@ -302,6 +370,7 @@ def test_every_route_is_guarded_has_a_rule_and_refuses_who_shows_no_token(api: A
         "log_id": f"{TASK}-1-stdout",
         "status": "suspended",
         "action": "1",
+        "what": "job_status",
     }.items():
         path = path.replace(f"{{{name}}}", value)
     for method in route.methods:

@@ -23,6 +23,11 @@ API: dict[str, tuple[str, str, Any]] = {
     "iceprod_set_priority": ("PUT", f"{ICE}/priority", {"priority": 0.5}),
     "iceprod_set_jobs": ("PUT", f"{ICE}/jobs_submitted", {"jobs_submitted": 50}),
     "iceprod_truncate": ("POST", f"{ICE}/dataset_actions/truncate", {}),
+    "iceprod_act": (
+        "POST",
+        "/compat/iceprod/actions/dataset_status",
+        {"dataset_id": "1", "action": "suspend"},
+    ),
     "iceprod_hard_reset": ("POST", f"{ICE}/dataset_actions/hard_reset", {}),
     "iceprod_set_job_status": ("PUT", f"{ICE}/jobs/1-0/status", {"status": "suspended"}),
     "iceprod_bulk_job_status": ("POST", f"{ICE}/job_actions/bulk_status/suspended", {"jobs": ["1-0"]}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -149,6 +149,31 @@ def last_attempts(tx: Connection, context: Context, *, after: str = "", limit: i
     page = rows[:limit]
     following = f"{page[-1].job}.{page[-1].task}" if len(rows) > limit else None
     return {"items": [ended_attempt(context, row) for row in page], "next": following}
+
+
+def tasks_of_job(tx: Connection, context: Context, job: int) -> list[Plain]:
+    """Return the tasks of a job that have been touched, in their order."""
+    return [task_row(context, row) for row in store.JOB(tx, dataset=context.dataset, job=job)]
+
+
+def spent_on(
+    tx: Connection, context: Context, rows: Sequence[Plain]
+) -> dict[tuple[int | None, str], tuple[float, float, int, int]]:
+    """Return what attempts took, by job and task of lines of a list: seconds that ended well and not, failures, evictions."""
+    wanted = [
+        (context.dataset, ONCE if row["job"] is None else row["job"], context.plan.number(row["task"])) for row in rows
+    ]
+    return {
+        (None if row.job == ONCE else row.job, context.plan.tasks[row.task].name): (
+            row.well or 0.0, row.badly or 0.0, row.failures, row.evictions,
+        )
+        for row in (store.SPENT_ON(tx, v=wanted) if wanted else ())
+    }  # fmt: skip
+
+
+def lost_on(tx: Connection, context: Context) -> dict[int, float]:
+    """Return the seconds of attempts that did not end well, by the number of the task."""
+    return {row.task: row.wall or 0.0 for row in store.LOST_ON(tx, dataset=context.dataset)}
 
 
 def engines(tx: Connection, now: float, load: Load) -> list[Plain]:

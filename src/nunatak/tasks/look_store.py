@@ -76,6 +76,19 @@ LAST_ATTEMPTS = Statement(
     " AND a.task = t.task AND a.attempt = t.attempt LEFT JOIN engines e ON e.engine = a.engine WHERE t.dataset = :dataset"
     " AND t.state = 'done' AND (t.job, t.task) > (:job, :task) ORDER BY t.job, t.task LIMIT :n"
 )
+SPENT_ON = Statement(
+    "SELECT a.job, a.task, SUM(CASE WHEN a.verdict = 'ok' THEN a.wall ELSE 0 END) AS well,"
+    " SUM(CASE WHEN a.verdict = 'ok' THEN 0 ELSE a.wall END) AS badly,"
+    " SUM(CASE WHEN a.verdict = 'ok' THEN 0 ELSE 1 END) AS failures, SUM(CASE WHEN a.verdict = 'evicted' THEN 1 ELSE 0 END)"
+    " AS evictions FROM {v} JOIN attempts a ON a.dataset = v.dataset AND a.job = v.job AND a.task = v.task"
+    " GROUP BY a.job, a.task",
+    v="dataset int, job int, task int",
+)
+"""What attempts of tasks took that ended well or not: seconds of wall clock."""
+LOST_ON = Statement(
+    "SELECT task, SUM(wall) AS wall FROM attempts WHERE dataset = :dataset AND verdict <> 'ok' GROUP BY task"
+)
+"""The same of all that did not end well, by task: it goes over the attempts of a dataset."""
 ENGINES = Statement("SELECT * FROM engines ORDER BY name")
 ENGINE_LOAD = Statement(
     "SELECT t.engine, t.state, COUNT(*) AS n FROM (SELECT DISTINCT dataset FROM task_counts WHERE queued > 0 OR running > 0)"

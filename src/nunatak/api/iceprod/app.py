@@ -22,11 +22,11 @@ STATUS: Mapping[type[NunatakError], int] = {Invalid: 400, Conflict: 400, NotFoun
 
 def compat_app() -> FastAPI:
     """Return the application; `state` is to be that of the one it is mounted in."""
-    from nunatak.api.iceprod import datasets, jobs, logs, submit, tasks
+    from nunatak.api.iceprod import actions, datasets, jobs, logs, submit, tasks
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.router.routes.extend(
-        route for module in (datasets, jobs, tasks, logs, submit) for route in module.router.routes
+        route for module in (datasets, jobs, tasks, logs, submit, actions) for route in module.router.routes
     )
     app.add_exception_handler(NunatakError, _ours)
     app.add_exception_handler(RequestValidationError, _wrong)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 
 from nunatak.api import ownership
 from nunatak.api.requests import principal_of, services_of
-from nunatak.core.address import Address
+from nunatak.api.services import Services
+from nunatak.core.address import Address, parse
 from nunatak.core.errors import Invalid, NotFound
-from nunatak.tasks import control
+from nunatak.tasks import control, lists
 from nunatak.tasks.orders import order
 
 MOST = 10_000
@@ -38,6 +39,18 @@ def status_of(action: str) -> str:
             f"there is no action {action}", code="no-action", hint=f"one of {', '.join(BULK)}, bulk_status/STATUS"
         )
     return BULK[action]
+
+
+def _held(services: Services, dataset: Address) -> Iterator[list[Address]]:
+    """Go through the tasks of a dataset that are suspended by themselves, in parts: a reset of all is one of them too."""
+    after: str | None = ""
+    while after is not None:
+        with services.database.read() as tx:
+            context = services.contexts.one(tx, dataset.dataset)
+            page = lists.tasks(tx, context, state="held", after=after, limit=TOGETHER)
+        if page["items"]:
+            yield [parse(item["address"]) for item in page["items"]]
+        after = page["next"]
 
 
 def change(request: Request, addresses: Sequence[Address], status: str) -> int:
@@ -65,5 +78,9 @@ def change(request: Request, addresses: Sequence[Address], status: str) -> int:
     wanted = sorted(set(addresses), key=str)
     parts = [wanted[at : at + TOGETHER] for at in range(0, len(wanted), TOGETHER)]
     done = sum(services.database.run(partial(work, part=part)) for part in parts)
+    if "release" in NEXT[status]:
+        for address in wanted:
+            for part in _held(services, address) if address.job is None and address.task is None else ():
+                done += services.database.run(partial(work, part=part))
     request.app.state.demand.forget()
     return done

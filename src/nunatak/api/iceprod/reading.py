@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -71,12 +71,40 @@ def job_document(dataset: int, job: int, state: str) -> dict[str, Any]:
     }
 
 
-def tasks(tx: Connection, context: Context, states: set[str], name: str = "") -> Iterator[dict[str, Any]]:
-    """Return tasks that were touched, of some of our states and perhaps of one name, as IceProd shows them."""
-    chosen = [""] if states == set(TASK_STATUS) else sorted(states)
-    for state in chosen:
-        for row in pages(lambda after, s=state: lists.tasks(tx, context, state=s, task=name, after=after, limit=PAGE)):  # type: ignore[misc]
-            yield task_document(context, row)
+def tasks(
+    tx: Connection, context: Context, states: set[str], name: str = "", *, spent: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Return tasks that were touched, of some of our states and perhaps of one name, as IceProd shows them.
+
+    With `spent` they have what their attempts took.
+    """
+
+    def page(after: str, state: str) -> dict[str, Any]:
+        found = lists.tasks(tx, context, state=state, task=name, after=after, limit=PAGE)
+        return {**found, "items": documents(tx, context, found["items"], spent=spent)}
+
+    for state in [""] if states == set(TASK_STATUS) else sorted(states):
+        yield from pages(lambda after, s=state: page(after, s))  # type: ignore[misc]
+
+
+def documents(tx: Connection, context: Context, rows: Sequence[dict[str, Any]], *, spent: bool) -> list[dict[str, Any]]:
+    """Return tasks as IceProd shows them; `rows` are lines of a list. With `spent` they have what their attempts took."""
+    plain = [task_document(context, row) for row in rows]
+    if spent:
+        took = lists.spent_on(tx, context, rows)
+        for document, row in zip(plain, rows, strict=True):
+            well, badly, failures, evictions = took.get((row["job"], row["task"]), (0.0, 0.0, 0, 0))
+            document |= walltime(well, badly, failures) | {"evictions": evictions}
+    return plain
+
+
+SPENT = ("walltime", "walltime_err", "walltime_err_n", "evictions")
+"""Fields of tasks that are put together from their attempts."""
+
+
+def walltime(well: float, badly: float, failures: int) -> dict[str, Any]:
+    """Return what attempts took, in hours: those that ended well, and those that did not."""
+    return {"walltime": well / 3600, "walltime_err": badly / 3600, "walltime_err_n": failures}
 
 
 def task_document(context: Context, row: dict[str, Any]) -> dict[str, Any]:
@@ -111,6 +139,5 @@ def task_document(context: Context, row: dict[str, Any]) -> dict[str, Any]:
         "status": TASK_STATUS[row["state"]],
         "status_changed": date(row["since"]),
         "failures": max(0, ended),
-        "evictions": 0,
         "site": row.get("site") or "",
     }  # fmt: skip

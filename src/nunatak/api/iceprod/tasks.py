@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -18,6 +19,7 @@ from nunatak.api.iceprod.jobs import Index
 from nunatak.api.iceprod.words import TASK_STATUS, dataset_of, date, job_of, only, task_of, wanted
 from nunatak.api.requests import Have, answer
 from nunatak.core.address import Address, parse
+from nunatak.core.errors import Invalid
 from nunatak.tasks import lessons, lists, look
 from nunatak.tasks.context import Context
 
@@ -46,16 +48,26 @@ def list_tasks(
     job = job_of(number, job_id).job if job_id else job_index
     with services.database.read() as tx:
         context = services.contexts.one(tx, number)
-        rows = _of_job(tx, context, job, states, name) if job is not None else reading.tasks(tx, context, states, name)
+        spent = not keys or not set(reading.SPENT).isdisjoint(keys.split("|"))
+        rows = (
+            _of_job(tx, context, job, states, name, spent)
+            if job is not None
+            else reading.tasks(tx, context, states, name, spent=spent)
+        )
         return answer({row["task_id"]: only(row, keys, ("task_id",)) for row in rows})
 
 
-def _of_job(tx: Connection, context: Context, job: int, states: set[str], name: str) -> Iterator[dict[str, Any]]:
+def _of_job(
+    tx: Connection, context: Context, job: int, states: set[str], name: str, spent: bool
+) -> Iterable[dict[str, Any]]:
     found = look.job_status(tx, context, job)
-    for task, state in found["per_task"].items():
-        if state in states and name in ("", task):
-            row = {"task": task, "job": job, "state": state, "since": None, "attempt": 0}
-            yield reading.task_document(context, row)
+    touched = {row["task"]: row for row in lists.tasks_of_job(tx, context, job)}
+    rows = [
+        touched.get(task) or {"task": task, "job": job, "state": state, "since": None, "attempt": 0}
+        for task, state in found["per_task"].items()
+        if state in states and name in ("", task)
+    ]
+    return reading.documents(tx, context, rows, spent=spent)
 
 
 @router.get("/tasks/{task_id}", name="iceprod_get_task")
@@ -72,8 +84,8 @@ def get_task(dataset_id: str, task_id: str, services: Have) -> Response:
     failed = [wall for wall, well in walls if not well]
     last = found["attempts"][-1] if found["attempts"] else {}
     return answer({
-        **row, "site": last.get("site") or "", "walltime": sum(wall for wall, well in walls if well) / 3600,
-        "walltime_err": sum(failed) / 3600, "walltime_err_n": len(failed), "evictions": _evictions(found),
+        **row, "site": last.get("site") or "", "evictions": _evictions(found),
+        **reading.walltime(sum(wall for wall, well in walls if well), sum(failed), len(failed)),
     })  # fmt: skip
 
 
@@ -145,15 +157,18 @@ def dataset_stats(dataset_id: str, services: Have) -> Response:
     with services.database.read() as tx:
         context = services.contexts.one(tx, dataset_of(dataset_id))
         known = lessons.of_dataset(tx, context.dataset)
+        lost = lists.lost_on(tx, context)
     found = {}
     for number, (evidence, _) in known.items():
         task, used = context.plan.tasks[number], evidence.time.used
         if not used.count:
             continue
+        well, badly = used.mean() * used.count, lost.get(number, 0.0)
         found[task.name] = {
             "count": used.count, "gpu": bool(context.plan.tasks[number].needs.get("gpu")),
-            "total_hrs": used.mean() * used.count / 3600, "avg_hrs": used.mean() / 3600, "min_hrs": used.quantile(0.0) / 3600,
-            "max_hrs": used.quantile(1.0) / 3600, "stddev_hrs": used.deviation() / 3600,
+            "total_hrs": well / 3600, "total_err_hrs": badly / 3600, "avg_hrs": used.mean() / 3600,
+            "min_hrs": used.quantile(0.0) / 3600, "max_hrs": used.quantile(1.0) / 3600, "stddev_hrs": used.deviation() / 3600,
+            "efficiency": well / (well + badly) if well + badly else 1.0,
         }  # fmt: skip
     return answer(found)
 
@@ -186,13 +201,27 @@ def _stats(dataset: int, task_id: str, item: dict[str, Any]) -> dict[str, Any]:
 
 
 @router.get("/bulk/task_stats", name="iceprod_bulk_stats")
-def bulk_stats(dataset_id: str, services: Have) -> Response:
-    """Return what the last attempt of each complete task used, a line of JSON each."""
+def bulk_stats(dataset_id: str, services: Have, keys: Word = "", after: Word = "") -> Response:
+    """Return what the last attempt of each complete task used, a line of JSON each; `after` is a date they ended after.
+
+    Raises `Invalid` for a date that is none.
+    """
+    since = date(_moment(after).isoformat(timespec="milliseconds")) if after else ""
     lines = []
     with services.database.read() as tx:
         context = services.contexts.one(tx, dataset_of(dataset_id))
         for item in reading.pages(lambda after: lists.last_attempts(tx, context, after=after, limit=reading.PAGE)):
             address = parse(item["address"])
             name = words.task_id(context.dataset, address.job, address.task or "")
-            lines.append(json.dumps(_stats(context.dataset, name, item)))
+            row = _stats(context.dataset, name, item)
+            if not since or (row["create_date"] or "") > since:
+                lines.append(json.dumps(only(row, keys)))
     return Response("".join(f"{line}\n" for line in lines), media_type="application/x-ndjson")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Invalid(f'"{text}" is no date', code="bad-date", hint="like 2026-03-01T12:00:00") from None
+    return found.astimezone(UTC) if found.tzinfo else found
