@@ -27,8 +27,10 @@ from nunatak.core.clock import Clock, Keys, system_clock, system_keys
 from nunatak.core.errors import Conflict, Refused, Unavailable
 from nunatak.core.settings import Settings
 from nunatak.db import migrate as migrations
+from nunatak.db.aside import Aside
 from nunatak.db.bounds import Bounds
 from nunatak.db.database import Database
+from nunatak.db.kept import Kept
 from nunatak.loops import logging
 from nunatak.loops.garbage import search_seldom
 from nunatak.loops.maintenance import Maintenance, loops_of
@@ -40,6 +42,7 @@ from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs import LogStore
 from nunatak.tasks.sharing.usage import Decay
+from nunatak.tasks.sites import Held
 from nunatak.web.app import create_app
 
 if TYPE_CHECKING:
@@ -83,9 +86,11 @@ def build(
     except BaseException:
         database.close()
         raise
+    kept = Kept(Aside(database))
     return Services(
         database=database,
-        contexts=Contexts(decay=Decay(settings.half_life)),
+        contexts=Contexts(decay=Decay(settings.half_life), kept=kept),
+        held=Held(kept),
         storage=PosixStorage([_path(settings.store)]),
         blobs=ContentStore(settings.blobs),
         logs=LogStore(settings.logs, settings.log_limit, settings.log_retention, clock),
@@ -269,6 +274,7 @@ def run_api(settings: Settings, sock: socket.socket | None = None, *, loops: boo
     finally:
         if house:
             house.stop()
+        services.contexts.kept.close()
         services.database.close()
 
 

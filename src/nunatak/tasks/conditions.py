@@ -17,6 +17,7 @@ from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.explain import unfinished_parents
 from nunatak.tasks.hindrance import Hindrance, What
 from nunatak.tasks.look import Plain, locate, task_status
+from nunatak.tasks.scenes import scene_for
 
 S = TaskState
 TAKEN = frozenset({S.QUEUED, S.RUNNING, S.DONE})
@@ -52,7 +53,8 @@ def checklist(
     found: list[Hindrance] = []
     if plain["state"] == S.READY:
         shape = Shape.from_plain(plain["shape"]) if plain["shape"] else None
-        found = waiting.of_task(waiting.scene(tx, contexts, rules, now), context, locate(context, address)[1], shape)
+        scene = scene_for(tx, contexts, context.dataset, rules, now)
+        found = waiting.of_task(scene, context, locate(context, address)[1], shape)
     head = datasets_store.DATASET(tx, dataset=context.dataset)[0]
     parents = unfinished_parents(tx, context, address) if plain["state"] == S.WAITING else []
     links = [item.address for item in following_look.of_task(tx, context, *locate(context, address)) if not item.done]

@@ -13,6 +13,7 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import shape_of
 from nunatak.datasets.graph import Graph
 from nunatak.datasets.plan import Plan
+from nunatak.db.kept import Kept
 from nunatak.tasks.following import Followed
 from nunatak.tasks.shapes import ShapeBook, number_of
 from nunatak.tasks.sharing.usage import Decay
@@ -40,8 +41,9 @@ def context_of(dataset: int, graph: Graph) -> Context:
 class Contexts:
     """Contexts of datasets that are committed; equal plans share one graph."""
 
-    def __init__(self, book: ShapeBook | None = None, decay: Decay | None = None) -> None:
-        """Begin with nothing read; `decay` says how fast what was used is forgotten."""
+    def __init__(self, book: ShapeBook | None = None, decay: Decay | None = None, kept: Kept | None = None) -> None:
+        """Begin with nothing read; `decay` says how fast what was used is forgotten, `kept` keeps what people look at."""
+        self.kept = kept or Kept()
         self.book = book or ShapeBook()
         self.decay = decay or Decay()
         self.followed = Followed()

@@ -13,14 +13,16 @@ from nunatak.core.states import LEASED_STATES, TaskState
 from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.db.statement import Row
-from nunatak.tasks import following_look, lasting, offers, waiting
+from nunatak.tasks import following_look, waiting
 from nunatak.tasks import look_store as store
+from nunatak.tasks.ahead import ahead
 from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.following_look import Wait
 from nunatak.tasks.hindrance import Hindrance, What, ranked
 from nunatak.tasks.look import RULES, Page, Plain, dataset_status, job_status, locate, name_of, task_status
-from nunatak.tasks.outlook import evidence_of, outlook, stuck
+from nunatak.tasks.outlook import stuck
+from nunatak.tasks.scenes import scene_for
 
 S = TaskState
 
@@ -117,7 +119,7 @@ def why(
 def _why_dataset(tx: Connection, contexts: Contexts, context: Context, rules: Rules, now: float) -> Plain:
     """Say what holds a dataset back, the worst first, then when it will be done."""
     plain = dataset_status(tx, contexts, context.dataset)
-    scene = waiting.scene(tx, contexts, rules, now) if plain["tasks"]["ready"] else None
+    scene = scene_for(tx, contexts, context.dataset, rules, now) if plain["tasks"]["ready"] else None
     waits = [item for item in following_look.of_dataset(tx, context) if not item.open]
     ready = waiting.of_dataset(scene, context) if scene else []
     found = ranked([*_counted(context, plain), *_outside(context, plain, waits), *ready])
@@ -125,10 +127,8 @@ def _why_dataset(tx: Connection, contexts: Contexts, context: Context, rules: Ru
     if plain["state"] == "done":
         reasons.append("every task is done")
     else:
-        evidence = evidence_of(tx, context.dataset)
-        places = lasting.places(tx, scene.engines if scene else offers.alive(tx, now))
-        reasons += [item.text for item in lasting.of_evidence(context, evidence, places)]
-        reasons.append(outlook(tx, contexts, context, plain, rules, now, evidence).text)
+        engines = scene.engines if scene else None
+        reasons += ahead(tx, contexts, context, plain, engines, rules, now)
     if plain["closed"]:
         reasons.append(f"no new jobs: {plain['reason']}")
     links = sorted({str(item.follow.dataset) for item in waits}, key=int)
@@ -203,7 +203,7 @@ def _task_reasons(
     if state == S.READY:
         later = [f"it is tried again at {plain['not_before']}: {plain['reason']}"] if plain["not_before"] else []
         shape = Shape.from_plain(plain["shape"]) if plain["shape"] else None
-        seen, number = waiting.scene(tx, contexts, rules, now), locate(context, address)[1]
+        seen, number = scene_for(tx, contexts, context.dataset, rules, now), locate(context, address)[1]
         found = ranked(waiting.of_task(seen, context, number, shape))
         return [*held, *later, *(text for item in found for text in item.texts)]
     if state == S.QUEUED:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 
@@ -35,7 +34,7 @@ def places(tx: Connection, engines: Iterable[Row]) -> list[Place]:
     kept = {row.site: half_life(row.wall, int(row.ends)) for row in SITES(tx)}
     longest: dict[str, float] = {}
     for row in engines:
-        time = float(json.loads(row.capacity)["total"]["time"])
+        time = float(offers.said(row.capacity).total.time)
         longest[row.site] = max(longest.get(row.site, 0.0), time)
     return [Place(site, kept.get(site, math.inf), time) for site, time in sorted(longest.items())]
 

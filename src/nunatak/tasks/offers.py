@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -14,6 +16,22 @@ from nunatak.tasks.health.drain import Health
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.sharing.match import failing
 from nunatak.tasks.standings import NOBODY, Excluded
+
+
+class Said(NamedTuple):
+    """What an engine said last: all it has, what of it is free, and what is wrong, if anything."""
+
+    total: Shape
+    free: Shape
+    trouble: str
+
+
+@lru_cache(maxsize=10_000)
+def said(capacity: str) -> Said:
+    """Read a capacity as it is kept; thousands of pilots say the same."""
+    plain = json.loads(capacity)
+    total, free = (Shape.from_plain(plain[name]) for name in ("total", "free"))
+    return Said(total, free, str(plain.get("trouble") or ""))
 
 
 def alive(tx: Connection, now: float) -> list[Row]:
@@ -27,7 +45,7 @@ def offers_for(engines: Iterable[Row], shape: Shape, out: Excluded = NOBODY) -> 
     An engine that cannot take one counts as the one slot that it has at most. Slots of an engine whose only node gets no
     work, or at a site that gets none, are drained; how many slots single nodes of a pool have is not known.
     """
-    return [_offer(row, shape, Shape.from_plain(json.loads(row.capacity)["total"]), out) for row in engines]
+    return [_offer(row, shape, said(row.capacity).total, out) for row in engines]
 
 
 def _offer(row: Row, shape: Shape, total: Shape, out: Excluded) -> Offer:
@@ -41,21 +59,16 @@ def free_of(engines: Iterable[Row], shape: Shape) -> int:
     """Return how many tasks of a shape could begin at once in what engines that take any last said was free."""
     count = 0
     for row in engines:
-        capacity = json.loads(row.capacity)
-        free = Shape.from_plain(capacity["free"])
-        if not capacity.get("trouble") and not failing(shape, Offer(free, row.site)):
+        _, free, trouble = said(row.capacity)
+        if not trouble and not failing(shape, Offer(free, row.site)):
             count += room(shape, free)
     return count
 
 
 def troubles(engines: Iterable[Row], shape: Shape) -> list[tuple[str, str]]:
     """Return the engines that could take a shape and take nothing now, each with what is wrong."""
-    found = [(row, json.loads(row.capacity)) for row in engines]
-    return [
-        (row.name, str(capacity["trouble"]))
-        for row, capacity in found
-        if capacity.get("trouble") and not failing(shape, Offer(Shape.from_plain(capacity["total"]), row.site))
-    ]
+    found = [(row, said(row.capacity)) for row in engines]
+    return [(row.name, of.trouble) for row, of in found if of.trouble and not failing(shape, Offer(of.total, row.site))]
 
 
 def room(shape: Shape, total: Shape) -> int:

@@ -27,10 +27,10 @@ from nunatak.tasks.standings import excluded
 SAMPLE = 100
 """Running attempts whose ages are read from each end of the list: it may be fifty thousand long."""
 _AGES = (
-    "SELECT task, started FROM tasks WHERE dataset = :dataset AND state = 'running'"
-    " ORDER BY job {way}, task {way} LIMIT :n"
+    "SELECT * FROM (SELECT task, started FROM tasks WHERE dataset = :dataset AND state = 'running'"
+    " ORDER BY job {way}, task {way} LIMIT :{n}) AS {n}"
 )
-FIRST_AGES, LAST_AGES = (Statement(_AGES.replace("{way}", way)) for way in ("ASC", "DESC"))
+AGES = Statement(f"{_AGES.format(way='ASC', n='first')} UNION ALL {_AGES.format(way='DESC', n='last')}")
 
 Counts = Mapping[str, int]
 
@@ -148,10 +148,9 @@ def _ages(tx: Connection, dataset: int, counts: Mapping[int, Counts], now: float
     """Read the ages of some running attempts, of the first and of the last jobs."""
     found: dict[int, list[float]] = defaultdict(list)
     running = sum(c["running"] for c in counts.values())
-    reads = [(FIRST_AGES, 2 * SAMPLE)] if running <= 2 * SAMPLE else [(FIRST_AGES, SAMPLE), (LAST_AGES, SAMPLE)]
-    for read, n in reads if running else ():
-        for row in read(tx, dataset=dataset, n=n):
-            found[row.task].append(max(0.0, now - (row.started or now)))
+    first, last = (2 * SAMPLE, 0) if running <= 2 * SAMPLE else (SAMPLE, SAMPLE)
+    for row in AGES(tx, dataset=dataset, first=first, last=last) if running else ():
+        found[row.task].append(max(0.0, now - (row.started or now)))
     return found
 
 
@@ -181,7 +180,8 @@ def _slots(
     hungry = [number for number, c in counts.items() if c["ready"]]
     if running and (settled or not hungry):
         return float(running)
-    engines, out = offers.alive(tx, now), excluded(tx, now)
+    engines = offers.alive(tx, now)
+    out = excluded(tx, now, len(engines))
     wants = wanted(tx, contexts, rules, now)
     positions = stand(tx, wants, uses_of(contexts, rules).of(tx, now), rules, now)
     best = 0.0

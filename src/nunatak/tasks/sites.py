@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from sqlalchemy import Connection
 
 from nunatak.core.clock import iso
 from nunatak.core.work import Shape
+from nunatak.db.kept import Kept
 from nunatak.db.statement import Row, Statement
 from nunatak.tasks import look_store, store
 from nunatak.tasks.look import Plain
@@ -33,19 +33,19 @@ Load = Mapping[tuple[int, str], int]
 class Held:
     """How many tasks each engine holds by state; where they are many, as of a few seconds ago: counting goes over all."""
 
-    def __init__(self) -> None:
-        """Begin with nothing read."""
-        self._lock = threading.Lock()
-        self._at = float("-inf")
-        self._load: Load = {}
+    def __init__(self, kept: Kept | None = None) -> None:
+        """Begin with nothing counted, or with what was kept."""
+        self._kept = kept or Kept()
 
     def of(self, tx: Connection, now: float) -> Load:
         """Return numbers of tasks by engine and state."""
-        with self._lock:
-            held = sum(self._load.values())
-            if held <= FEW or not 0 <= now - self._at < EACH * held:
-                self._load, self._at = {(row.engine, row.state): row.n for row in look_store.ENGINE_LOAD(tx)}, now
-            return self._load
+        return self._kept.of("held", _count, tx, now)
+
+
+def _count(tx: Connection) -> tuple[Load, float]:
+    load: Load = {(row.engine, row.state): row.n for row in look_store.ENGINE_LOAD(tx)}
+    held = sum(load.values())
+    return load, EACH * held if held > FEW else 0.0
 
 
 def sites(tx: Connection, held: Held, now: float) -> list[Plain]:

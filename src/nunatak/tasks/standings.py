@@ -56,13 +56,13 @@ class Excluded:
 NOBODY = Excluded()
 
 
-def excluded(tx: Connection, now: float) -> Excluded:
-    """Read who gets no new work."""
+def excluded(tx: Connection, now: float, live: int | None = None) -> Excluded:
+    """Read who gets no new work; `live` is how many engines are alive, if that is known already."""
     found = standings(tx)
     out = _names(node for node, standing in found.nodes.items() if standing.health in OUT)
     probed = _names(node for node, standing in found.nodes.items() if standing.health is Health.PROBING)
     fails = {site: frozenset(features) for site, features in lacking(found.pairs).items()}
-    return Excluded(out, probed, fails, store.LIVE_ENGINES(tx, now=now)[0].n)
+    return Excluded(out, probed, fails, store.LIVE_ENGINES(tx, now=now)[0].n if live is None else live)
 
 
 def idle_engines(tx: Connection, now: float) -> frozenset[int]:

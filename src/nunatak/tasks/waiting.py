@@ -40,7 +40,8 @@ def scene(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Scene
     """Read it. Claims go by the same positions."""
     wants = wanted(tx, contexts, rules, now)
     positions = stand(tx, wants, uses_of(contexts, rules).of(tx, now), rules, now)
-    return Scene(offers.alive(tx, now), wants, positions, excluded(tx, now))
+    engines = offers.alive(tx, now)
+    return Scene(engines, wants, positions, excluded(tx, now, len(engines)))
 
 
 def of_shape(seen: Scene, dataset: int, shape: Shape, tasks: int) -> list[Hindrance]:
