@@ -18,7 +18,7 @@ from bench.installation import Installation
 from bench.lives import CAPACITY
 from nunatak.core.address import parse
 from nunatak.tasks.health.drain import Health, Standing
-from nunatak.tasks.logs import LogStore
+from nunatak.tasks.logs.keeping import LogStore
 
 SITES, ENGINES, NODES = 20, 40, 4000
 SIGNATURES = 2000

@@ -40,7 +40,7 @@ from nunatak.storage.content import ContentStore
 from nunatak.storage.posix import PosixStorage
 from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Contexts
-from nunatak.tasks.logs import LogStore
+from nunatak.tasks.logs.keeping import LogStore
 from nunatak.tasks.sharing.usage import Decay
 from nunatak.tasks.sites import Held
 from nunatak.web.app import create_app

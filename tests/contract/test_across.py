@@ -10,9 +10,9 @@ from nunatak.core.address import parse
 from nunatak.core.clock import ManualClock
 from nunatak.core.work import Reason
 from nunatak.tasks import fleet, site_use
-from nunatak.tasks.across import Wish, across
-from nunatak.tasks.conditions import checklist
-from nunatak.tasks.look import RULES
+from nunatak.tasks.looking.across import Wish, across
+from nunatak.tasks.looking.conditions import checklist
+from nunatak.tasks.looking.look import RULES
 from nunatak.tasks.sites import Held, sites
 from tests.contract.world import BIG, World, chain
 

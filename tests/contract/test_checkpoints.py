@@ -8,7 +8,7 @@ from typing import Any
 from nunatak.core.work import Reason
 from nunatak.datasets.plan import Plan, Retry
 from nunatak.tasks import cleanup
-from nunatak.tasks.claim import Claimed
+from nunatak.tasks.rows import Claimed
 from nunatak.tasks.tables import checkpoints, spent
 from tests.contract.world import World, task
 

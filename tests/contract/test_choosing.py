@@ -9,7 +9,7 @@ from nunatak.datasets.plan import Retry
 from nunatak.datasets.tables import job_counts
 from nunatak.tasks import shares
 from nunatak.tasks.choosing import Chooser, Rules, Uses
-from nunatak.tasks.claim import Claimed
+from nunatak.tasks.rows import Claimed
 from nunatak.tasks.shares import OwnerKind, Share
 from tests.contract.world import Plan, World, chain, task
 

@@ -22,7 +22,8 @@ from nunatak.db.bounds import Bounds
 from nunatak.db.database import Database
 from nunatak.tasks import choosing
 from nunatak.tasks.choosing import Chooser, Rules
-from nunatak.tasks.claim import Asked, Claimed, claim_many
+from nunatak.tasks.claim import Asked, claim_many
+from nunatak.tasks.rows import Claimed
 from nunatak.tasks.sharing.fits import Offer
 from tests.contract.world import BIG, World, chain, divisible, task
 from tests.services import databases

@@ -16,10 +16,11 @@ from nunatak.core.work import Reason
 from nunatak.datasets.plan import Plan, Retry
 from nunatak.db.database import Database
 from nunatak.loops.maintenance import CurveKeeper
-from nunatak.tasks import control, curve, matrix, matrix_busy, task_list
-from nunatak.tasks.errors import errors
+from nunatak.tasks import control, curve
+from nunatak.tasks.looking import matrix, matrix_busy, task_list
+from nunatak.tasks.looking.errors import errors
+from nunatak.tasks.looking.task_list import Which
 from nunatak.tasks.orders import order
-from nunatak.tasks.task_list import Which
 from tests.contract.world import World, campaign, chain, diamond, task
 
 

@@ -10,8 +10,8 @@ import pytest
 from nunatak.core.address import parse
 from nunatak.core.work import Reason, Usage
 from nunatak.datasets.plan import Growth, Plan, Retry
-from nunatak.tasks.errors import errors
 from nunatak.tasks.lessons import Lessons, of_dataset
+from nunatak.tasks.looking.errors import errors
 from tests.contract.world import World, chain, task
 
 

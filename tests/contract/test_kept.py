@@ -9,7 +9,7 @@ from nunatak.core.clock import ManualClock
 from nunatak.datasets.plan import Plan
 from nunatak.db.aside import Aside
 from nunatak.db.kept import LATE, Kept
-from nunatak.tasks import ahead, explain, scenes
+from nunatak.tasks.looking import ahead, explain, scenes
 from tests.contract.world import World, task
 
 HOLDS = 2.0

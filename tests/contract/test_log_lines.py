@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from nunatak.core.address import parse
-from nunatak.tasks import log_lines
-from nunatak.tasks.log_lines import BEFORE, PAGE_BYTES, PAGE_LINES, Line, LinePage, Log, LogLines
-from nunatak.tasks.logs import LogStore
+from nunatak.tasks.logs import lines as log_lines
+from nunatak.tasks.logs.keeping import LogStore
+from nunatak.tasks.logs.lines import BEFORE, PAGE_BYTES, PAGE_LINES, Line, LinePage, Log, LogLines
 
 ADDRESS = parse("42/17/propagate#1")
 LOG: Log = (ADDRESS, "stdout")

@@ -17,7 +17,7 @@ from nunatak.loops.maintenance import FileCleaner, Loop, Maintenance, Reaper, Ru
 from nunatak.storage.posix import PosixStorage
 from nunatak.storage.protocol import Put
 from nunatak.tasks import cleanup, leaders, store
-from nunatak.tasks.logs import LogStore
+from nunatak.tasks.logs.keeping import LogStore
 from tests.contract.world import World, chain
 
 

@@ -9,8 +9,9 @@ import pytest
 from nunatak.core.address import Address
 from nunatak.core.work import Reason, Shape, Usage
 from nunatak.datasets.plan import Growth, Plan, Retry
-from nunatak.tasks import explain, fleet
-from nunatak.tasks.claim import Claimed
+from nunatak.tasks import fleet
+from nunatak.tasks.looking import explain
+from nunatak.tasks.rows import Claimed
 from tests.contract.world import BIG, World, task
 
 MB = 10**6

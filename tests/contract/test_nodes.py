@@ -21,11 +21,12 @@ from nunatak.engines.hosts import Fault
 from nunatak.engines.protocol import Nodes, What
 from nunatak.engines.simulated import SimulatedEngine
 from nunatak.loops.maintenance import Withdrawer
-from nunatak.tasks import claim, nodes, nodes_look, nodes_store, report
-from nunatak.tasks.claim import Claimed
+from nunatak.tasks import claim, nodes, nodes_store, report
 from nunatak.tasks.health.drain import Health
 from nunatak.tasks.health.events import Node
 from nunatak.tasks.health.news import News
+from nunatak.tasks.looking import nodes_look
+from nunatak.tasks.rows import Claimed
 from nunatak.tasks.scoreboard import Scoreboard
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.standings import excluded, standings

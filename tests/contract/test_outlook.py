@@ -4,8 +4,8 @@ import pytest
 
 from nunatak.core.clock import ManualClock
 from nunatak.core.work import Reason, Shape, Usage
-from nunatak.tasks import spent
-from nunatak.tasks.outlook import SAMPLE
+from nunatak.tasks.looking import spent
+from nunatak.tasks.looking.outlook import SAMPLE
 from nunatak.tasks.sharing.usage import Decay
 from tests.contract.world import World, campaign, chain
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from nunatak.core.work import Outcome, Reason
-from nunatak.tasks import nodes_look, nodes_store, report, speeds
+from nunatak.tasks import nodes_store, report, speeds
 from nunatak.tasks.health.news import Measured, News, read
+from nunatak.tasks.looking import nodes_look
 from nunatak.tasks.scoreboard import FORGOTTEN, Scoreboard
 from nunatak.tasks.verdicts.kinds import Kind
 from tests.contract.test_nodes import many

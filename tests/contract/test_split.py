@@ -15,7 +15,7 @@ from nunatak.core.work import Shape
 from nunatak.datasets.expand import expand
 from nunatak.datasets.plan import CommandPlan, Plan
 from nunatak.datasets.tables import datasets, events, jobs
-from nunatak.tasks import explain
+from nunatak.tasks.looking import explain
 from nunatak.tasks.split import Divided, split
 from nunatak.tasks.tables import spent
 from tests.contract.world import World, campaign, task

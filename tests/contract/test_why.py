@@ -7,8 +7,9 @@ from nunatak.core.address import parse
 from nunatak.core.clock import ManualClock
 from nunatak.core.work import Reason, Shape, Usage
 from nunatak.datasets.plan import Plan, Retry
-from nunatak.tasks import explain, nodes, shares
+from nunatak.tasks import nodes, shares
 from nunatak.tasks.health.events import Node
+from nunatak.tasks.looking import explain
 from nunatak.tasks.shares import OwnerKind, Share
 from nunatak.tasks.tables import spent
 from tests.contract.world import World, campaign, chain, task

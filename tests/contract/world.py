@@ -14,12 +14,13 @@ from nunatak.core.clock import ManualClock
 from nunatak.core.work import FileRecord, Outcome, Reason, Shape, Usage
 from nunatak.datasets.plan import CommandPlan, InputPlan, OutputPlan, Plan, Retry, TaskPlan
 from nunatak.db.database import Database
-from nunatak.tasks import claim, control, enforcing, fleet, invariants, look, report, unfold
+from nunatak.tasks import claim, control, enforcing, fleet, invariants, report, unfold
 from nunatak.tasks.choosing import Chooser
-from nunatak.tasks.claim import Claimed
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.lessons import Lessons
+from nunatak.tasks.looking import look
 from nunatak.tasks.orders import order
+from nunatak.tasks.rows import Claimed
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.split import Divided, split
 from nunatak.tasks.tables import attempts, tasks

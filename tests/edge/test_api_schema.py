@@ -106,7 +106,7 @@ def _steer(case: Any) -> None:
 
 def test_the_published_pages_are_not_stale() -> None:
     app = bare_app()
-    hint = "run: python -m nunatak.api.document docs/reference"
+    hint = "run: make docs"
     assert (DOCS / "openapi.json").read_text("utf-8") == document.text(app), hint
     assert (DOCS / "api.md").read_text("utf-8") == document.page(app), hint
 

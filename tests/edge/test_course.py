@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from nunatak.tasks import course, look_store
+from nunatak.tasks.logs import course
+from nunatak.tasks.looking import look_store
 from tests.edge.live import NEEDS, installation
 from tests.services.workers import impatient
 

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 
 from nunatak.api.services import Services
 from nunatak.core.address import parse
-from nunatak.tasks.log_files import Extent, LiveLog
-from nunatak.tasks.log_places import live_of, path_of
+from nunatak.tasks.logs.live import Extent, LiveLog
+from nunatak.tasks.logs.places import live_of, path_of
 from nunatak.web.app import create_app
 from tests.edge.conftest import Api
 

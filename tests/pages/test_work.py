@@ -185,7 +185,7 @@ def test_a_look_that_fails_ends_the_stream(tmp_path: Path, monkeypatch: pytest.M
             lines = stream.iter_lines()
             assert next(line for line in lines if line.startswith("data: "))
             monkeypatch.setattr("nunatak.api.watched.log.exception", lambda _, **__: told.set())
-            monkeypatch.setattr("nunatak.tasks.overview.rows", fails)
+            monkeypatch.setattr("nunatak.tasks.looking.overview.rows", fails)
             assert not [line for line in lines if line.startswith("data: ")]
         assert told.is_set(), "the log of the server has it"
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nunatak.tasks import course as kept
+from nunatak.tasks.logs import course as kept
 from nunatak.web.pages.task_course import curves
 from nunatak.worker import course
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nunatak.tasks.hindrance import Hindrance, What, ranked
+from nunatak.tasks.looking.hindrance import Hindrance, What, ranked
 
 hindrances = st.lists(st.builds(Hindrance, st.sampled_from(What), st.integers(0, 10**6), st.just(("so",))))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nunatak.tasks import log_packed
-from nunatak.tasks.log_files import BLOCK, Extent, LiveLog
-from nunatak.tasks.log_packed import DAMAGE, PackedLog, compress, pack_whole
+from nunatak.tasks.logs import packed as log_packed
+from nunatak.tasks.logs.live import BLOCK, Extent, LiveLog
+from nunatak.tasks.logs.packed import DAMAGE, PackedLog, compress, pack_whole
 
 LINES = b"".join(b"%d %d a line of a program\n" % (n, n * n) for n in range(60_000))
 

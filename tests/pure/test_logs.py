@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from nunatak.core.address import ONCE, Address
 from nunatak.core.clock import ManualClock
 from nunatak.core.errors import Invalid, Unavailable
-from nunatak.tasks import log_packed
-from nunatak.tasks.log_files import NOTICE
-from nunatak.tasks.log_whole import Part
-from nunatak.tasks.logs import LogSlice, LogStore
+from nunatak.tasks.logs import packed as log_packed
+from nunatak.tasks.logs.keeping import LogSlice, LogStore
+from nunatak.tasks.logs.live import NOTICE
+from nunatak.tasks.logs.whole import Part
 
 ONE = Address(42, 17, "propagate", 2)
 LIMIT = 1024

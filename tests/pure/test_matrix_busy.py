@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nunatak.tasks.matrix_busy import EXACT, READ, shares_of, windows
+from nunatak.tasks.looking.matrix_busy import EXACT, READ, shares_of, windows
 
 
 class Kept(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nunatak.core.schemes import FEATURES
-from nunatak.worker import clients, transfer
+from nunatak.worker import clients, stage, transfer
 
 G, D = "gsiftp://h/d/f", "davs://h/d/f"
 
@@ -60,7 +60,7 @@ def test_each_client_is_called_as_it_wants(client: str, verb: str, url: str, wor
 
 
 def test_every_scheme_that_is_asked_for_has_a_client() -> None:
-    assert set(clients.CLIENTS) == set(transfer.BY_CLIENT) == set(FEATURES)
+    assert set(clients.CLIENTS) == set(stage.BY_CLIENT) == set(FEATURES)
 
 
 def test_the_first_client_that_is_there_moves_a_file_and_what_was_stored_is_read_again(node: Path) -> None:

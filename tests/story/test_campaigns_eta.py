@@ -8,10 +8,11 @@ from nunatak.core.states import TaskState
 from nunatak.core.work import Shape
 from nunatak.engines.fates import Law, LogNormal, Pareto
 from nunatak.simulation.campaign import Campaign
-from nunatak.tasks import lessons, look_store
+from nunatak.tasks import lessons
 from nunatak.tasks.learning.eta import Eta, Work, eta
 from nunatak.tasks.learning.evidence import Evidence
 from nunatak.tasks.learning.tails import Running
+from nunatak.tasks.looking import look_store
 from tests.story.campaigns import campaign, line, mean_of, pool
 
 S = TaskState

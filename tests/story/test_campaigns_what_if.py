@@ -12,7 +12,7 @@ from nunatak.engines.fates import LogNormal
 from nunatak.simulation import copy
 from nunatak.simulation.campaign import HOUR, Campaign
 from nunatak.simulation.whatif import Change, Comparison, Range, compare
-from nunatak.tasks.snapshot import snapshot
+from nunatak.tasks.looking.snapshot import snapshot
 from tests.story.campaigns import campaign, line, pool
 
 CHAIN = {"generate": LogNormal(600, 0.4), "propagate": LogNormal(1800, 0.5), "filter": LogNormal(300, 0.3)}

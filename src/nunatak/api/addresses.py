@@ -19,8 +19,8 @@ from nunatak.api.views import answers
 from nunatak.api.views import looking as views
 from nunatak.core.address import Address
 from nunatak.core.errors import Invalid, NotFound
-from nunatak.tasks import errors, explain, lists, look, snapshot
-from nunatak.tasks.logs import LogSlice
+from nunatak.tasks.logs.keeping import LogSlice
+from nunatak.tasks.looking import errors, explain, lists, look, snapshot
 
 router = APIRouter(prefix="/api/v1", tags=["addresses"], route_class=GuardedRoute)
 

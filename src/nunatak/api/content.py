@@ -14,8 +14,8 @@ from nunatak.api.problems import problem_response
 from nunatak.core.address import Address
 from nunatak.core.errors import Conflict, Invalid, NotFound
 from nunatak.storage.protocol import Storage
-from nunatak.tasks import lists
 from nunatak.tasks.context import Context
+from nunatak.tasks.looking import lists
 
 BLOCK = 1 << 18
 PAGE = 1000

@@ -38,8 +38,9 @@ from nunatak.datasets.graph import Graph
 from nunatak.datasets.manifest import Manifest
 from nunatak.datasets.plan import Plan, StoredFile
 from nunatak.datasets.recipe import compile_recipe
-from nunatak.tasks import lasting, lists, look, split, unfold
+from nunatak.tasks import lasting, split, unfold
 from nunatak.tasks.context import context_of
+from nunatak.tasks.looking import lists, look
 
 router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"], route_class=GuardedRoute)
 fast = APIRouter(prefix="/api/v1/datasets", tags=["datasets"], route_class=FastRoute)

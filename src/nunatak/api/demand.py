@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from nunatak.datasets.progress import Moves
 from nunatak.tasks import claim
 from nunatak.tasks.choosing import Chooser, Places
-from nunatak.tasks.claim import Asked, Claimed
+from nunatak.tasks.claim import Asked
 from nunatak.tasks.context import Contexts
-from nunatak.tasks.rows import Durations
+from nunatak.tasks.rows import Claimed, Durations
 
 LONG = 0.05
 """Seconds from which on a look is dear: then at most every fifth part of the time is spent on looking."""

@@ -1,13 +1,8 @@
-"""The OpenAPI 3.1 document of the API, completed with what is the same for all routes, and its page for people.
-
-`python -m nunatak.api.document DIRECTORY` writes `openapi.json` and `api.md`.
-"""
+"""The OpenAPI 3.1 document of the API, completed with what is the same for all routes, and its page for people."""
 
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -136,16 +131,3 @@ def _section(method: str, path: str, operation: dict[str, Any]) -> list[str]:
             lines += ["", "```json", json.dumps(content["example"], indent=1), "```", ""]
     statuses = ", ".join(f"{status} {found['description']}" for status, found in sorted(operation["responses"].items()))
     return [*lines, f"- answers: {statuses}", ""]
-
-
-def write(app: FastAPI, directory: Path) -> None:
-    """Write both documents."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "openapi.json").write_text(text(app), "utf-8")
-    (directory / "api.md").write_text(page(app), "utf-8")
-
-
-if __name__ == "__main__":
-    from nunatak.api.app import bare_app
-
-    write(bare_app(), Path(sys.argv[1]))

@@ -19,7 +19,8 @@ from nunatak.api.views import engines as views
 from nunatak.core.clock import iso
 from nunatak.core.errors import Invalid
 from nunatak.core.work import Grouping, Shape
-from nunatak.tasks import fleet, lists
+from nunatak.tasks import fleet
+from nunatak.tasks.looking import lists
 from nunatak.tasks.verdicts.kinds import Kind
 
 router = APIRouter(prefix="/api/v1/engines", tags=["engines"], route_class=FastRoute)

@@ -11,8 +11,8 @@ from nunatak.api.guard import GuardedRoute
 from nunatak.api.models import NO_NUL
 from nunatak.api.requests import Have, answer
 from nunatak.api.views import looking as views
-from nunatak.tasks import across
-from nunatak.tasks.across import Wish
+from nunatak.tasks.looking import across
+from nunatak.tasks.looking.across import Wish
 
 router = APIRouter(prefix="/api/v1/errors", tags=["addresses"], route_class=GuardedRoute)
 

@@ -14,7 +14,7 @@ from nunatak.api.requests import base_url, dumps
 from nunatak.api.sending import KEEP_ALIVE, Event, Pieces, Sending
 from nunatak.api.services import Services
 from nunatak.api.watched import Watched
-from nunatak.tasks import look
+from nunatak.tasks.looking import look
 
 END = Event(b"event: end\ndata: {}\n\n")
 Plain = dict[str, Any]

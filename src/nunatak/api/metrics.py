@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from nunatak.api.services import Services
 from nunatak.datasets.store import STATES
 from nunatak.db.statement import Statement
-from nunatak.tasks import lists
+from nunatak.tasks.looking import lists
 
 AGE = 5.0
 """Seconds for which counts of tasks and engines are kept."""

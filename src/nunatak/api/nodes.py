@@ -12,8 +12,9 @@ from nunatak.api import idempotency, models
 from nunatak.api.guard import GuardedRoute
 from nunatak.api.requests import Body, Caller, Have, Limit, answer
 from nunatak.api.views import nodes as views
-from nunatak.tasks import nodes, nodes_look
+from nunatak.tasks import nodes
 from nunatak.tasks.health.events import Node
+from nunatak.tasks.looking import nodes_look
 
 router = APIRouter(prefix="/api/v1/nodes", tags=["nodes"], route_class=GuardedRoute)
 

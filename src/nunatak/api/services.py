@@ -13,7 +13,7 @@ from nunatak.storage.content import ContentStore
 from nunatak.storage.protocol import Storage
 from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Contexts
-from nunatak.tasks.logs import LogStore
+from nunatak.tasks.logs.keeping import LogStore
 from nunatak.tasks.sites import Held
 from nunatak.tasks.speeds import Speeds
 

@@ -23,11 +23,13 @@ from nunatak.core.errors import Conflict
 from nunatak.core.work import Grouping, Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.db.statement import Row
-from nunatak.tasks import fleet, look
+from nunatak.tasks import fleet
 from nunatak.tasks import report as reports
-from nunatak.tasks.claim import Asked, Claimed
+from nunatak.tasks.claim import Asked
 from nunatak.tasks.health.drain import Health
 from nunatak.tasks.lessons import Lessons
+from nunatak.tasks.looking import look
+from nunatak.tasks.rows import Claimed
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.standings import Excluded
 

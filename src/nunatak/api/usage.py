@@ -10,7 +10,7 @@ from starlette.responses import Response
 from nunatak.api.guard import GuardedRoute
 from nunatak.api.requests import Have, Limit, answer
 from nunatak.api.views import answers
-from nunatak.tasks import spent
+from nunatak.tasks.looking import spent
 
 router = APIRouter(prefix="/api/v1/usage", tags=["usage"], route_class=GuardedRoute)
 

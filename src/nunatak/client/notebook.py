@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
-from nunatak.client.statuses import SHOWN, Counts, DatasetStatus
+from nunatak.client.counts import SHOWN, Counts
 
 COLOURS = {
     "done": "#117733", "running": "#4477aa", "queued": "#88ccee", "ready": "#ddcc77", "waiting": "#dddddd",
@@ -13,15 +14,13 @@ COLOURS = {
 """A colour for each state (P. Tol's palettes)."""
 
 
-def dataset_html(status: DatasetStatus) -> str:
-    """Return the table."""
+def dataset_html(title: str, said: str, per_task: Mapping[str, Counts]) -> str:
+    """Return the table below `title: said`."""
     rows = "".join(
         f"<tr><td>{escape(name)}</td><td>{_bar(counts)}</td><td>{escape(_words(counts))}</td></tr>"
-        for name, counts in status.per_task.items()
+        for name, counts in per_task.items()
     )
-    head = f"<b>{escape(status.address)} {escape(status.name)}</b>: {escape(status.state)}"
-    jobs = f"{status.jobs.done} of {status.jobs.total} jobs done"
-    return f"<div>{head}, {jobs}<table>{rows}</table></div>"
+    return f"<div><b>{escape(title)}</b>: {escape(said)}<table>{rows}</table></div>"
 
 
 def _bar(counts: Counts) -> str:

@@ -7,39 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from nunatak.client.counts import NO_JOBS, NO_TASKS, SHOWN, Counts, JobCounts
+from nunatak.client.notebook import dataset_html
 from nunatak.client.results import MOMENT, Plain, Result
 
 
 def _table(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda plain: {name: read(value) for name, value in plain.items()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts(Result):
-    """How many tasks are in each state."""
-
-    total: int = 0
-    waiting: int = 0
-    ready: int = 0
-    queued: int = 0
-    running: int = 0
-    done: int = 0
-    failed: int = 0
-    held: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobCounts(Result):
-    """How many jobs are in each state."""
-
-    total: int = 0
-    open: int = 0
-    done: int = 0
-    failed: int = 0
-    held: int = 0
-
-
-NO_TASKS, NO_JOBS = Counts(plain={}), JobCounts(plain={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,18 +61,16 @@ class DatasetStatus(Status):
     def __str__(self) -> str:
         """Say it in one line."""
         counts = [f"{count} {state}" for state in SHOWN if (count := getattr(self.tasks, state))]
-        said = f"{self.address} {self.name}: {self.state}, {self.jobs.done} of {self.jobs.total} jobs done"
+        said = f"{self.address} {self.name}: {self._said}"
         return f"{said} (tasks: {', '.join(counts)})" if counts else said
+
+    @property
+    def _said(self) -> str:
+        return f"{self.state}, {self.jobs.done} of {self.jobs.total} jobs done"
 
     def _repr_html_(self) -> str:
         """Show a table with bars in a notebook."""
-        from nunatak.client.notebook import dataset_html
-
-        return dataset_html(self)
-
-
-SHOWN = ("done", "running", "queued", "ready", "waiting", "held", "failed")
-"""The states of tasks in the order they are shown."""
+        return dataset_html(f"{self.address} {self.name}", self._said, self.per_task)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -46,7 +46,10 @@ class Builder:
         parents = Order(drafts, drafter.declared, self.report, self.unsound).parents()
         self._find_inputs(drafts)
         follower = Follower(self.document, self.report)
-        follows = {name: follower.of(draft, namers[name], first=not parents[name]) for name, draft in drafts.items()}
+        follows = {
+            name: follower.of(draft.follows, namers[name], once=draft.once, first=not parents[name])
+            for name, draft in drafts.items()
+        }
         tasks = {
             name: replace(self._task(draft, drafter, namers[name], parents[name]), follows=follows[name])
             for name, draft in drafts.items()

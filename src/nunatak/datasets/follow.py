@@ -14,7 +14,6 @@ from nunatak.datasets.template import Scope, compile_value
 from nunatak.datasets.yaml_source import Path
 
 if TYPE_CHECKING:
-    from nunatak.datasets.draft import Draft
     from nunatak.datasets.names import Namer
 
 _OUTSIDE = re.compile(r"[1-9{]")
@@ -55,16 +54,18 @@ class Follower:
                 path, f"{quoted(name)} is not of another dataset", "name it in the task that comes after it"
             )
 
-    def of(self, draft: Draft, namer: Namer, *, first: bool) -> tuple[Follow, ...]:
-        """Return what a task comes after; `first`: it comes after no other task of its dataset."""
+    def of(self, follows: Iterable[tuple[Path, str]], namer: Namer, *, once: bool, first: bool) -> tuple[Follow, ...]:
+        """Return what a task comes after; `once`: it is done once a dataset; `first`: it comes after no
+        other task of its dataset.
+        """
         found: dict[Follow, None] = {}
-        for path, text in draft.follows:
-            follow = self._read(path, text, draft.once, namer)
+        for path, text in follows:
+            follow = self._read(path, text, once, namer)
             if follow in found:
                 self.report.add(path, f"{quoted(text)} is named twice")
             found |= {follow: None} if follow else {}
         for path, text in self.common if first else ():
-            follow = self._read(path, text, draft.once, namer)
+            follow = self._read(path, text, once, namer)
             found |= {follow: None} if follow else {}
         return tuple(found)
 

@@ -25,7 +25,7 @@ from nunatak.loops.following import Following
 from nunatak.storage.protocol import Storage
 from nunatak.tasks import cleanup, curve, enforcing, fleet, leaders, standings
 from nunatak.tasks.context import Contexts
-from nunatak.tasks.logs import LogStore
+from nunatak.tasks.logs.keeping import LogStore
 from nunatak.tasks.scoreboard import Scoreboard
 from nunatak.tasks.site_use import SiteUse
 

@@ -27,8 +27,8 @@ from nunatak.engines.world import World
 from nunatak.loops.maintenance import Loop
 from nunatak.simulation.house import House
 from nunatak.simulation.resources import Carrier, Out, Resource
-from nunatak.tasks.claim import Claimed
 from nunatak.tasks.report import Batch, Ended, Started
+from nunatak.tasks.rows import Claimed
 
 SET = 500
 """Tasks claimed and outcomes reported at a time, as engine hosts do."""

@@ -59,7 +59,7 @@ class Copy:
     """Reads a snapshot. `scale` is the size of the copy, `stretch` by how much its time is shorter."""
 
     def __init__(self, snapshot: Mapping[str, Any], plan: Plan, most: int = MOST) -> None:
-        """Take a snapshot (see `tasks.snapshot`) and the dataset's plan; of more tasks than `most`, a smaller copy is made."""
+        """Take a snapshot (`tasks.looking.snapshot`) and the plan of the dataset; of over `most` tasks, a smaller copy is made."""
         self.snapshot, self._whole = snapshot, plan
         left = sum(min(task["left"], snapshot["jobs"]) for task in snapshot["tasks"] if not task["once"])
         self._left = left + sum(other["left"] for other in snapshot["others"])

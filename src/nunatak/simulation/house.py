@@ -19,13 +19,15 @@ from nunatak.db import migrate
 from nunatak.db.bounds import Bounds
 from nunatak.db.database import Database
 from nunatak.loops.maintenance import Loop, enforcer
-from nunatak.tasks import choosing, claim, fleet, lessons, snapshot, standings, tally, unfold
+from nunatak.tasks import choosing, claim, fleet, lessons, standings, unfold
 from nunatak.tasks import report as reports
 from nunatak.tasks.choosing import Chooser
-from nunatak.tasks.claim import Asked, Claimed
+from nunatak.tasks.claim import Asked
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.judging import Key
 from nunatak.tasks.lessons import Kept, Lessons
+from nunatak.tasks.looking import snapshot, tally
+from nunatak.tasks.rows import Claimed
 from nunatak.tasks.scoreboard import Scoreboard
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.standings import Excluded

@@ -9,7 +9,7 @@ from typing import Any
 from nunatak.core.states import TaskState
 from nunatak.core.units import time_text
 from nunatak.simulation.campaign import HOUR, Campaign
-from nunatak.tasks import tally
+from nunatak.tasks.looking import tally
 from nunatak.tasks.verdicts.kinds import Kind
 
 S = TaskState

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from nunatak.core.work import Shape
 from nunatak.datasets.progress import LIVE, Moves
 from nunatak.db.statement import Row
-from nunatak.tasks import asking, look_store, store
+from nunatak.tasks import asking, choosing_store, store
 from nunatak.tasks.asking import Learnt
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.shapes import number_of
@@ -71,7 +71,7 @@ def wanted(tx: Connection, contexts: Contexts, rules: Rules, now: float, moves: 
     What is ready of a task beyond what may be tried at once is left out. `moves` are changes of counts that this
     transaction has yet to write: all is as it will be then.
     """
-    rows = look_store.DEMAND(tx)
+    rows = choosing_store.DEMAND(tx)
     if moves:
         rows = foreseen(rows, moves, now)
     shapes = contexts.book.shapes(tx, {row.shape for row in rows})
@@ -162,7 +162,7 @@ def busy_sites(tx: Connection) -> dict[str, Busy]:
     """Count what is under way at each site. It goes over all tasks that are: read only where sites have caps."""
     sites = {row.engine: row.site for row in store.ENGINES(tx)}
     found: dict[str, Busy] = defaultdict(Busy)
-    for row in look_store.ENGINE_LOAD(tx):
+    for row in choosing_store.ENGINE_LOAD(tx):
         busy = Busy(row.n, 0) if row.state == "queued" else Busy(0, row.n)
         site = sites.get(row.engine, "")
         found[site] = found[site].plus(busy)
@@ -189,7 +189,7 @@ class Uses:
     def _read(self, tx: Connection) -> list[Spent]:
         rows = store.SPENT(tx)
         missing = sorted({row.dataset for row in rows} - self._owners.keys())
-        for row in look_store.OWNERS(tx, v=[(dataset,) for dataset in missing]) if missing else ():
+        for row in choosing_store.OWNERS(tx, v=[(dataset,) for dataset in missing]) if missing else ():
             self._owners[row.dataset] = (row.team, row.owner)
         return [Spent(row.dataset, *self._owners[row.dataset], Usage(row.era, row.core, row.gpu)) for row in rows]
 

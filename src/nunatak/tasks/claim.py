@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -18,11 +17,10 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.program import Recorded
 from nunatak.datasets.progress import Moves
 from nunatak.tasks import checkpoints, rows, store
-from nunatak.tasks.checkpoints import Kept
 from nunatak.tasks.choosing import Places
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.elsewhere import PATIENCE, nodes_of, patterns
-from nunatak.tasks.rows import Durations, Row, Rule
+from nunatak.tasks.rows import Claimed, Durations, Rule
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.sharing.model import Allotment
 from nunatak.tasks.unfold import Kind, Seats, take_fresh
@@ -33,24 +31,6 @@ IN_ROWS = 2000
 """Tasks in series that one claim gets at most, beside the first of each place."""
 GIVEN_AGE = 60.0
 """Seconds for which it is not written anew that a dataset was given places."""
-
-
-class Claimed(NamedTuple):
-    """One task leased to an engine; `shape` is what it asks for, `inputs` are the recorded outputs of its parents.
-
-    `checkpoint` is what an earlier attempt kept.
-    """
-
-    dataset: int
-    job: int
-    task: int
-    attempt: int
-    lease: int
-    shape: int
-    inputs: tuple[Recorded, ...] = ()
-    avoid: tuple[str, ...] = ()  # nodes on which it should not be tried
-    checkpoint: Kept | None = None
-    row: Row | None = None  # the series it runs in
 
 
 @dataclass(frozen=True, slots=True)

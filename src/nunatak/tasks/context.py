@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from nunatak.core.errors import NotFound
+from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import shape_of
 from nunatak.datasets.graph import Graph
 from nunatak.datasets.plan import Plan
 from nunatak.db.kept import Kept
-from nunatak.tasks.following import Followed
+from nunatak.tasks.followed import Followed
 from nunatak.tasks.shapes import ShapeBook, number_of
 from nunatak.tasks.sharing.usage import Decay
 
@@ -94,3 +95,8 @@ class Contexts:
             self.book.enter(tx, varying.values())
             numbers.update({key: number_of(shape) for key, shape in varying.items()})
         return numbers
+
+
+def shape_for(context: Context, task: int) -> Shape:
+    """Return what a task asks for as written; where that depends on the job, job 0 stands for all."""
+    return context.plan.tasks[task].shape or shape_of(context.plan, task, 0)

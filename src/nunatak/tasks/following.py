@@ -5,9 +5,7 @@ What waits is let go on by a loop (see `following_steps`).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -17,36 +15,12 @@ from nunatak.datasets import store as datasets_store
 from nunatak.datasets.plan import Follow, Plan
 from nunatak.datasets.yaml_source import failure, parse
 from nunatak.tasks import following_store as store
+from nunatak.tasks.context import Context, Contexts
 
-if TYPE_CHECKING:
-    from nunatak.tasks.context import Context, Contexts
-
-AGE = 3.0
-"""Seconds for which it is remembered which datasets are followed; what was missed meanwhile is found by the counts."""
 WHOLE = -1
 """The number that stands for all tasks of another dataset."""
 
 Entry = tuple[int, int, int, int, int]  # number, task, other dataset, its task or WHOLE, whether for each job
-
-
-class Followed:
-    """Which datasets are followed job by job, as of a few seconds ago: read once for many reports."""
-
-    def __init__(self) -> None:
-        """Begin with nothing read."""
-        self._lock = threading.Lock()
-        self._read = float("-inf")
-        self._known: frozenset[int] = frozenset()
-
-    def among(self, tx: Connection, datasets: Iterable[int], now: float) -> frozenset[int]:
-        """Return those of some datasets that are."""
-        with self._lock:
-            if 0 <= now - self._read < AGE:
-                return self._known.intersection(datasets)
-        known = frozenset(row.other for row in store.FOLLOWED(tx))
-        with self._lock:
-            self._read, self._known = now, known
-        return known.intersection(datasets)
 
 
 def check(

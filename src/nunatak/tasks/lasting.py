@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import Connection
 
 from nunatak.db.statement import Row, Statement
-from nunatak.tasks import offers
-from nunatak.tasks.context import Context
+from nunatak.tasks import lessons, offers
+from nunatak.tasks.context import Context, shape_for
 from nunatak.tasks.learning.evidence import Evidence
 from nunatak.tasks.learning.long import Place, TooLong, too_long
-from nunatak.tasks.outlook import evidence_of, shape_for
 
 KNOWN = 5
 """Evictions at a site before its half-life is told: fewer say little."""
@@ -41,7 +40,7 @@ def places(tx: Connection, engines: Iterable[Row]) -> list[Place]:
 
 def warnings(tx: Connection, context: Context, now: float) -> list[TooLong]:
     """Return the tasks of a dataset that are too long for every site there is, with what the kindest of them does to them."""
-    return of_evidence(context, evidence_of(tx, context.dataset), places(tx, offers.alive(tx, now)))
+    return of_evidence(context, lessons.evidence_of(tx, context.dataset), places(tx, offers.alive(tx, now)))
 
 
 def of_evidence(context: Context, evidence: Mapping[int, Evidence], sites: list[Place]) -> list[TooLong]:

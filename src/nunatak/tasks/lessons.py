@@ -176,6 +176,11 @@ def of_dataset(tx: Connection, dataset: int) -> dict[int, tuple[Evidence, Learnt
     return {row.task: (Evidence.from_text(row.evidence), learnt_of(row)) for row in rows}
 
 
+def evidence_of(tx: Connection, dataset: int) -> dict[int, Evidence]:
+    """Return what was seen of each task of a dataset."""
+    return {task: seen for task, (seen, _) in of_dataset(tx, dataset).items()}
+
+
 def of_task(tx: Connection, dataset: int, task: int) -> Learnt | None:
     """Return what one task of a dataset asks for since something was learnt; None if nothing is learnt of it."""
     return next((learnt_of(row) for row in store.LESSONS_OF(tx, dataset=dataset) if row.task == task), None)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from nunatak.core.work import Shape
 from nunatak.db.statement import Row
-from nunatak.tasks import look_store
+from nunatak.tasks import choosing_store
 from nunatak.tasks.health.drain import Health
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.sharing.match import failing
@@ -36,7 +36,7 @@ def said(capacity: str) -> Said:
 
 def alive(tx: Connection, now: float) -> list[Row]:
     """Return the engines that were heard of in time."""
-    return [row for row in look_store.ENGINES(tx) if row.lease_until > now]
+    return [row for row in choosing_store.ENGINES(tx) if row.lease_until > now]
 
 
 def offers_for(engines: Iterable[Row], shape: Shape, out: Excluded = NOBODY) -> list[Offer]:

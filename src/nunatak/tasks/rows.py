@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from nunatak.core.work import Grouping, Shape
-from nunatak.tasks import look_store
+from nunatak.datasets.program import Recorded
+from nunatak.tasks import store
+from nunatak.tasks.checkpoints import Kept
 from nunatak.tasks.learning.evidence import Evidence
 from nunatak.tasks.learning.groups import Size, group_size, group_time, groups
 from nunatak.tasks.learning.sketch import EMPTY, Sketch
-
-if TYPE_CHECKING:
-    from nunatak.tasks.claim import Claimed
 
 AGE = 3.0
 """Seconds for which it is remembered how long tasks take."""
@@ -30,6 +29,24 @@ class Row(NamedTuple):
 
     number: int
     shape: Shape
+
+
+class Claimed(NamedTuple):
+    """One task leased to an engine; `shape` is what it asks for, `inputs` are the recorded outputs of its parents.
+
+    `checkpoint` is what an earlier attempt kept.
+    """
+
+    dataset: int
+    job: int
+    task: int
+    attempt: int
+    lease: int
+    shape: int
+    inputs: tuple[Recorded, ...] = ()
+    avoid: tuple[str, ...] = ()  # nodes on which it should not be tried
+    checkpoint: Kept | None = None
+    row: Row | None = None  # the series it runs in
 
 
 class Durations:
@@ -48,7 +65,7 @@ class Durations:
             old = sorted(task for task in wanted if not 0 < self._until.get(task, 0.0) - now <= ALONE)
         if old:
             found = dict.fromkeys(old, EMPTY)
-            for row in look_store.EVIDENCE(tx, v=old):
+            for row in store.EVIDENCE(tx, v=old):
                 found[row.dataset, row.task] = Evidence.from_text(row.evidence).time.used
             self._keep(found, now, target)
         with self._lock:

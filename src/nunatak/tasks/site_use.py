@@ -12,7 +12,6 @@ from nunatak.core.clock import Clock, iso
 from nunatak.db.database import Database
 from nunatak.tasks import site_use_store as store
 from nunatak.tasks import sites
-from nunatak.tasks.look import Plain
 
 EVERY = 600.0
 """Seconds between two points."""
@@ -36,7 +35,7 @@ def keep(tx: Connection, now: float) -> int:
     return len(rows)
 
 
-def _row(site: str, engines: Sequence[Plain]) -> tuple[str, float, float, float, float]:
+def _row(site: str, engines: Sequence[dict[str, Any]]) -> tuple[str, float, float, float, float]:
     alive = [engine for engine in engines if engine["alive"]]
 
     def whole(amounts: str, what: str) -> float:

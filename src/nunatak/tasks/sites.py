@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -13,8 +14,7 @@ from nunatak.core.clock import iso
 from nunatak.core.work import Shape
 from nunatak.db.kept import Kept
 from nunatak.db.statement import Row, Statement
-from nunatak.tasks import look_store, store
-from nunatak.tasks.look import Plain
+from nunatak.tasks import choosing_store, store
 
 FEW = 2000
 """Tasks under way that are counted whenever somebody asks."""
@@ -43,12 +43,12 @@ class Held:
 
 
 def _count(tx: Connection) -> tuple[Load, float]:
-    load: Load = {(row.engine, row.state): row.n for row in look_store.ENGINE_LOAD(tx)}
+    load: Load = {(row.engine, row.state): row.n for row in choosing_store.ENGINE_LOAD(tx)}
     held = sum(load.values())
     return load, EACH * held if held > FEW else 0.0
 
 
-def sites(tx: Connection, held: Held, now: float) -> list[Plain]:
+def sites(tx: Connection, held: Held, now: float) -> list[dict[str, Any]]:
     """Return every site that has an engine, a node or a cap, in order of names; amounts as shapes have them.
 
     `total` and `used` are sums over engines that are alive; what is used is what they last said is not free.
@@ -60,15 +60,15 @@ def sites(tx: Connection, held: Held, now: float) -> list[Plain]:
     return [_site(name, engines[name], nodes.get(name, (0, 0)), caps.get(name) or caps.get("")) for name in names]
 
 
-def engines_by_site(tx: Connection, now: float, load: Load = MappingProxyType({})) -> dict[str, list[Plain]]:
+def engines_by_site(tx: Connection, now: float, load: Load = MappingProxyType({})) -> dict[str, list[dict[str, Any]]]:
     """Return every engine with what it said last, by site; `load` is how many tasks each holds by state."""
-    engines: dict[str, list[Plain]] = defaultdict(list)
-    for row in look_store.ENGINES(tx):
+    engines: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in choosing_store.ENGINES(tx):
         engines[row.site].append(_engine(row, load, now))
     return engines
 
 
-def _engine(row: Row, load: Load, now: float) -> Plain:
+def _engine(row: Row, load: Load, now: float) -> dict[str, Any]:
     capacity = json.loads(row.capacity)
     total, free = (Shape.from_plain(capacity[name]) for name in ("total", "free"))
     return {
@@ -87,7 +87,7 @@ def _engine(row: Row, load: Load, now: float) -> Plain:
     }
 
 
-def _site(name: str, engines: Sequence[Plain], nodes: tuple[int, int], cap: Row | None) -> Plain:
+def _site(name: str, engines: Sequence[dict[str, Any]], nodes: tuple[int, int], cap: Row | None) -> dict[str, Any]:
     alive = [engine for engine in engines if engine["alive"]]
     return {
         "site": name,

@@ -197,6 +197,11 @@ LESSONS = Statement(
     " ORDER BY l.dataset, l.task {wait}",
     v="dataset int, task int",
 )
+EVIDENCE = Statement(
+    "SELECT l.dataset, l.task, l.evidence FROM {v} JOIN lessons l ON l.dataset = v.dataset AND l.task = v.task",
+    v="dataset int, task int",
+)
+"""What is known of some tasks, for reading only."""
 LESSONS_OF = Statement("SELECT task, evidence, needs FROM lessons WHERE dataset = :dataset")
 SET_LESSONS = Statement(
     "INSERT INTO lessons (dataset, task, evidence, needs) SELECT dataset, task, evidence, needs FROM {v} WHERE true"

@@ -9,8 +9,8 @@ from nunatak.api import app as api
 from nunatak.api.fast import ShortWay
 from nunatak.api.services import Services
 from nunatak.simulation.aside import Aside
-from nunatak.tasks.forecasts import Forecasts
-from nunatak.tasks.log_lines import LogLines
+from nunatak.tasks.logs.lines import LogLines
+from nunatak.tasks.looking.forecasts import Forecasts
 from nunatak.web import errors
 from nunatak.web.assets import router as files
 from nunatak.web.live import Feeds

@@ -14,6 +14,25 @@ if TYPE_CHECKING:
 
 _LISTED = 20
 
+BY_CLIENT = ("gsiftp", "osdf", "pelican", "stash", "s3", "root", "davs", "dav", "srm")
+"""Schemes of files that a client of the node moves."""
+
+
+def is_far(url: str) -> bool:
+    """Tell whether a file is moved over a network rather than copied here."""
+    return transfer.scheme_of(url) in ("http", "https", *BY_CLIENT)
+
+
+def mover(url: str) -> "Any":
+    """Return the module that moves a file over a network: `fetch` brings it, `put` stores it. Loaded when it is needed."""
+    if transfer.scheme_of(url) in BY_CLIENT:
+        from . import clients
+
+        return clients
+    from . import web
+
+    return web
+
 
 def stage_in(inputs: "List[Input]", work: str, base: str) -> "List[Dict[str, Any]]":
     """Bring every input into `work`; relative URLs are below `base`. Returns records; raises `Failure` (stage-in)."""
@@ -50,8 +69,8 @@ def keep(name: str, url: str, work: str, base: str) -> "Dict[str, Any]":
     source = os.path.realpath(os.path.join(root, name))
     if not source.startswith(root + os.sep) or not os.path.isfile(source):
         raise Failure("output", "{} is not a regular file in the sandbox".format(name))
-    if transfer.is_far(url):
-        size, digest, _ = transfer.mover(url).put(url, source)
+    if is_far(url):
+        size, digest, _ = mover(url).put(url, source)
         return _record(name, url, size, digest, True)
     target = transfer.local_path(url, base)
     part, size, digest = transfer.store(source, target)
@@ -64,8 +83,8 @@ def keep(name: str, url: str, work: str, base: str) -> "Dict[str, Any]":
 
 def _bring(item: "Input", target: str, base: str) -> "Tuple[int, str]":
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    if transfer.is_far(item.url):
-        found: "Tuple[int, str]" = transfer.mover(item.url).fetch(item.url, target, item.mode, item.size, item.sha256)
+    if is_far(item.url):
+        found: "Tuple[int, str]" = mover(item.url).fetch(item.url, target, item.mode, item.size, item.sha256)
         return found
     return transfer.copy(transfer.local_path(item.url, base), target, item.mode)
 
@@ -87,10 +106,10 @@ def stage_out(outputs: "List[Output]", work: str, base: str) -> "Tuple[List[Dict
     present = _present(outputs, work)
     records, parts, unread = [], [], []
     try:
-        for item, source in sorted(present, key=lambda pair: transfer.is_far(pair[0].url)):
+        for item, source in sorted(present, key=lambda pair: is_far(pair[0].url)):
             try:
-                if transfer.is_far(item.url):
-                    size, digest, was_read = transfer.mover(item.url).put(item.url, source)
+                if is_far(item.url):
+                    size, digest, was_read = mover(item.url).put(item.url, source)
                     unread += [] if was_read else [item.url]
                 else:
                     target = transfer.local_path(item.url, base)

@@ -57,30 +57,10 @@ def hasher(size: int) -> "Any":
     return hashlib.sha256()
 
 
-BY_CLIENT = ("gsiftp", "osdf", "pelican", "stash", "s3", "root", "davs", "dav", "srm")
-"""Schemes of files that a client of the node moves."""
-
-
 def scheme_of(url: str) -> str:
     """Return the scheme of a URL, "" for a plain path."""
     head, separator, _ = url.partition("://")
     return head.lower() if separator else ""
-
-
-def is_far(url: str) -> bool:
-    """Tell whether a file is moved over a network rather than copied here."""
-    return scheme_of(url) in ("http", "https", *BY_CLIENT)
-
-
-def mover(url: str) -> "Any":
-    """Return the module that moves a file over a network: `fetch` brings it, `put` stores it. Loaded when it is needed."""
-    if scheme_of(url) in BY_CLIENT:
-        from . import clients
-
-        return clients
-    from . import web
-
-    return web
 
 
 def local_path(url: str, base: str) -> str:

@@ -15,7 +15,8 @@ from nunatak.api.requests import principal_of, services_of
 from nunatak.api.services import Services
 from nunatak.core.address import Address, parse
 from nunatak.core.errors import Invalid, NotFound
-from nunatak.tasks import control, lists
+from nunatak.tasks import control
+from nunatak.tasks.looking import lists
 from nunatak.tasks.orders import order
 
 MOST = 10_000

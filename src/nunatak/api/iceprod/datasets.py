@@ -17,7 +17,8 @@ from nunatak.api.requests import Caller, Have, answer
 from nunatak.core.address import Address
 from nunatak.core.errors import Invalid
 from nunatak.datasets import store
-from nunatak.tasks import control, lists, look, unfold
+from nunatak.tasks import control, unfold
+from nunatak.tasks.looking import lists, look
 from nunatak.tasks.orders import order
 
 router = APIRouter(prefix="/datasets", route_class=GuardedRoute)

@@ -14,7 +14,7 @@ from nunatak.api.iceprod.datasets import Status, Word
 from nunatak.api.iceprod.words import JOB_STATUS, dataset_of, job_of, only, wanted
 from nunatak.api.requests import Have, answer
 from nunatak.core.address import Address
-from nunatak.tasks import look
+from nunatak.tasks.looking import look
 
 router = APIRouter(prefix="/datasets/{dataset_id}", route_class=GuardedRoute)
 

@@ -14,7 +14,7 @@ from nunatak.api.requests import Have, answer
 from nunatak.api.services import Services
 from nunatak.core.address import Address
 from nunatak.core.errors import NotFound
-from nunatak.tasks import look
+from nunatak.tasks.looking import look
 
 router = APIRouter(prefix="/datasets/{dataset_id}", route_class=GuardedRoute)
 

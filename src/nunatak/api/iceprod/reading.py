@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from nunatak.api.iceprod.words import JOB_STATUS, TASK_STATUS, date, job_id, task_id
 from nunatak.core.errors import Invalid
 from nunatak.datasets.expand import shape_of
-from nunatak.tasks import lists
 from nunatak.tasks.context import Context
+from nunatak.tasks.looking import lists
 
 MOST = 100_000
 """Lines of a list; IceProd has no pages."""

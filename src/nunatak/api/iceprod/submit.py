@@ -20,7 +20,8 @@ from nunatak.datasets import store
 from nunatak.datasets.manifest import Manifest
 from nunatak.datasets.plan import StoredFile
 from nunatak.datasets.recipe import compile_recipe
-from nunatak.tasks import look, unfold
+from nunatak.tasks import unfold
+from nunatak.tasks.looking import look
 
 if TYPE_CHECKING:
     from nunatak.iceprod.importing import Imported

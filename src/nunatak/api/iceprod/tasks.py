@@ -20,8 +20,9 @@ from nunatak.api.iceprod.words import TASK_STATUS, dataset_of, date, job_of, onl
 from nunatak.api.requests import Have, answer
 from nunatak.core.address import Address, parse
 from nunatak.core.errors import Invalid
-from nunatak.tasks import lessons, lists, look
+from nunatak.tasks import lessons
 from nunatak.tasks.context import Context
+from nunatak.tasks.looking import lists, look
 
 router = APIRouter(prefix="/datasets/{dataset_id}", route_class=GuardedRoute)
 

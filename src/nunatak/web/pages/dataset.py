@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from nunatak.api.requests import Have, Number
 from nunatak.api.services import Services
-from nunatak.tasks import curve, dataset_look, errors, matrix
+from nunatak.tasks import curve
+from nunatak.tasks.looking import dataset_look, errors, matrix
 from nunatak.web.pages import dataset_draw as draw
 from nunatak.web.pages import dataset_matrix as matrix_draw
 from nunatak.web.render import View

@@ -17,10 +17,11 @@ from nunatak.core.errors import Invalid, NotFound
 from nunatak.core.states import TaskState
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import shape_of
-from nunatak.tasks import errors as read_errors
-from nunatak.tasks import explain, lessons, lists, task_list
+from nunatak.tasks import lessons
 from nunatak.tasks.learning.used import used
-from nunatak.tasks.task_list import Which
+from nunatak.tasks.looking import errors as read_errors
+from nunatak.tasks.looking import explain, lists, task_list
+from nunatak.tasks.looking.task_list import Which
 from nunatak.web.pages import dataset_draw as draw
 from nunatak.web.pages.dataset import TOOLS, Job, alarm_of, frame, title_of
 from nunatak.web.render import View

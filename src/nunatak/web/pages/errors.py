@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from fastapi import Query
 
 from nunatak.api.requests import Have
-from nunatak.tasks import across
-from nunatak.tasks.across import Wish
+from nunatak.tasks.looking import across
+from nunatak.tasks.looking.across import Wish
 from nunatak.tasks.verdicts.catalogue import CATALOGUE
 from nunatak.web.render import View
 from nunatak.web.routing import Pages

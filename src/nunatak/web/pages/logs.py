@@ -11,8 +11,9 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from nunatak.api.requests import Have
 from nunatak.core.errors import NotFound
-from nunatak.tasks import log_lines, task_look
-from nunatak.tasks.log_lines import Hits, Line, LinePage, Log, LogLines
+from nunatak.tasks.logs import lines as log_lines
+from nunatak.tasks.logs.lines import Hits, Line, LinePage, Log, LogLines
+from nunatak.tasks.looking import task_look
 from nunatak.web.pages.task import FAILED, PLACES, address_in
 from nunatak.web.render import View
 from nunatak.web.routing import Pages

@@ -16,7 +16,7 @@ from nunatak.accounts.tokens import Token
 from nunatak.api.requests import Caller, Have
 from nunatak.core.clock import iso
 from nunatak.db import migrate
-from nunatak.tasks import lists
+from nunatak.tasks.looking import lists
 from nunatak.web.guard import Sent
 from nunatak.web.render import View
 from nunatak.web.routing import Pages, go_on

@@ -13,8 +13,9 @@ from nunatak.api.nodes import node_of
 from nunatak.api.requests import Caller, Have
 from nunatak.core.errors import Invalid
 from nunatak.core.units import seconds
-from nunatak.tasks import nodes, nodes_look, site_use, sites
+from nunatak.tasks import nodes, site_use, sites
 from nunatak.tasks.health.events import Node
+from nunatak.tasks.looking import nodes_look
 from nunatak.web.guard import Sent
 from nunatak.web.pages.sites_draw import use_curve
 from nunatak.web.render import View

@@ -15,7 +15,8 @@ from nunatak.api.services import Services
 from nunatak.core.address import Address, parse
 from nunatak.core.errors import NotFound
 from nunatak.datasets import store as datasets_store
-from nunatak.tasks import course, look, task_look
+from nunatak.tasks.logs import course
+from nunatak.tasks.looking import look, task_look
 from nunatak.web.pages.task_course import curves
 from nunatak.web.render import View
 from nunatak.web.routing import Pages

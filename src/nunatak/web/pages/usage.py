@@ -11,9 +11,10 @@ from fastapi import Query
 from starlette.responses import Response
 
 from nunatak.api.requests import Have
-from nunatak.tasks import shares, spent
+from nunatak.tasks import shares
 from nunatak.tasks.choosing import stand, uses_of, wanted
-from nunatak.tasks.ranking import ranking
+from nunatak.tasks.looking import spent
+from nunatak.tasks.looking.ranking import ranking
 from nunatak.web.render import View
 from nunatak.web.routing import Pages
 from nunatak.web.words import amount

@@ -13,8 +13,8 @@ from nunatak.api.services import Services
 from nunatak.core.errors import NunatakError
 from nunatak.datasets import store
 from nunatak.simulation.aside import Aside, Question
-from nunatak.tasks import explain, snapshot
-from nunatak.tasks.conditions import checklist
+from nunatak.tasks.looking import explain, snapshot
+from nunatak.tasks.looking.conditions import checklist
 from nunatak.web.render import View
 from nunatak.web.routing import Pages
 from nunatak.web.words import number

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 from fastapi import Query, Request
 
 from nunatak.api.requests import Caller, Have
-from nunatak.tasks import overview
-from nunatak.tasks.overview import Wish
+from nunatak.tasks.looking import overview
+from nunatak.tasks.looking.overview import Wish
 from nunatak.web.render import View
 from nunatak.web.routing import Pages
 from nunatak.web.words import moment, number, plural

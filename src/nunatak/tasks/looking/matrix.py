@@ -1,0 +1,214 @@
+"""Read model of the task matrix: jobs across in tiles, tasks down, in each cell how many tasks are in each state.
+
+Nothing is kept for it, so that claims and reports do not pay. A short range is counted whole. Of a long one, what runs or
+needs a person is counted by index (`matrix_busy`), the rest is told from some jobs of each tile; jobs nobody touched cost
+nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from nunatak.core.errors import Invalid
+from nunatak.core.states import TaskState
+from nunatak.datasets import store as datasets_store
+from nunatak.db.statement import Row
+from nunatak.tasks.advance import once_done
+from nunatak.tasks.context import Context
+from nunatak.tasks.looking import matrix_busy
+from nunatak.tasks.looking import matrix_store as store
+from nunatak.tasks.looking.matrix_busy import EXACT
+
+S = TaskState
+Counts = dict[str, int]
+Plain = dict[str, Any]
+
+COLUMNS, FEWEST = 100, 20
+CELLS = 1200
+"""Columns and cells at most; recipes of many tasks get fewer columns, down to `FEWEST`."""
+ROWS = 40
+"""Tasks on one page of the matrix."""
+WHOLE = 12_000
+"""Up to so many rows are counted one by one: a few milliseconds."""
+LOOKED_AT = 2000
+"""Rows that are looked at where tiles are told from some of their jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Which jobs are across: `first` up to `last` (not included), in tiles of `step` jobs."""
+
+    first: int
+    last: int
+    step: int
+
+    @property
+    def columns(self) -> int:
+        """How many tiles there are."""
+        return math.ceil((self.last - self.first) / self.step)
+
+    def tile(self, column: int) -> tuple[int, int]:
+        """Return the jobs of a tile, the last one not included."""
+        first = self.first + column * self.step
+        return first, min(first + self.step, self.last)
+
+    def picked(self, touched: int, each: int) -> list[int]:
+        """Return up to `each` jobs of every tile, evenly, of those that were touched."""
+        found: list[int] = []
+        for column in range(self.columns):
+            first, last = self.tile(column)
+            last = min(last, touched)
+            n = min(each, last - first)
+            found += [first + (2 * i + 1) * (last - first) // (2 * n) for i in range(n)]
+        return found
+
+
+def grid_of(total: int, first: int, last: int | None, tasks: int) -> Grid:
+    """Return how to draw jobs `first` up to `last` (all, if not given) of `total`: tiles of 1, 2, 5, 10, ... jobs."""
+    first = max(0, min(first, total - 1)) if total else 0
+    last = total if last is None else max(first + 1, min(last, total))
+    columns = max(FEWEST, min(COLUMNS, CELLS // max(1, tasks)))
+    least = max(1, math.ceil((last - first) / columns))
+    power = 10 ** (len(str(least)) - 1)
+    return Grid(first, last, next(power * n for n in (1, 2, 5, 10) if power * n >= least))
+
+
+def matrix(tx: Connection, context: Context, *, first: int = 0, last: int | None = None, row: int = 0) -> Plain:
+    """Return the matrix of a range of jobs, and of up to `ROWS` tasks from the one with position `row` on.
+
+    `whole` tells whether everything was counted; if not, what is done, ready or waiting is about right, and the rest exact
+    (`exact`) or about right too. Raises `Invalid` for a range that is none.
+    """
+    if first < 0 or row < 0 or (last is not None and last <= first):
+        raise Invalid("this is no range of jobs", code="bad-range", hint="`from` is below `to`, both from 0 on")
+    limits = datasets_store.FRONTIER(tx, dataset=context.dataset)[0]
+    shown = context.graph.per_job[row : row + ROWS]
+    grid = grid_of(limits.total, first, last, len(shown))
+    whole = (min(grid.last, max(limits.next_job, grid.first)) - grid.first) * len(context.graph.per_job) <= WHOLE
+    cells: dict[tuple[int, int], Counts] = defaultdict(dict)
+    where = {"dataset": context.dataset, "first": grid.first, "step": grid.step}
+    if whole:
+        _enter(cells, store.ALL(tx, last=grid.last, **where))
+        sizes = {column: _size(grid, column) for column in range(grid.columns)}
+    else:
+        each = max(1, LOOKED_AT // (grid.columns * len(context.graph.per_job)))
+        picked = grid.picked(limits.next_job, each)
+        _enter(cells, store.SOME(tx, v=[(job,) for job in picked], **where))
+        sizes = dict.fromkeys(range(grid.columns), 0)
+        for job in picked:
+            sizes[(job - grid.first) // grid.step] += 1
+    implied = _implied(tx, context)
+    columns = [
+        _column(grid, column, shown, cells, sizes[column], implied, limits.next_job) for column in range(grid.columns)
+    ]
+    found = None if whole else _busy(tx, context, grid, shown, limits.next_job)
+    if found is not None:
+        columns = [
+            {**column, "cells": [exactly(cell, found.cells.get((tile, task), {}))
+                                 for task, cell in zip(shown, column["cells"], strict=True)]}
+            for tile, column in enumerate(columns)
+        ]  # fmt: skip
+    return {
+        "first": grid.first,
+        "last": grid.last,
+        "step": grid.step,
+        "total": limits.total,
+        "row": row,
+        "rows": len(context.graph.per_job),
+        "tasks": [context.plan.tasks[task].name for task in shown],
+        "columns": columns,
+        "once": _once(tx, context),
+        "whole": whole,
+        "exact": whole or (found is not None and found.exact),
+    }
+
+
+def _size(grid: Grid, column: int) -> int:
+    first, last = grid.tile(column)
+    return last - first
+
+
+def _busy(tx: Connection, context: Context, grid: Grid, shown: Sequence[int], touched: int) -> matrix_busy.Found | None:
+    tiles = [grid.tile(column) for column in range(grid.columns)]
+    looked = [(first, min(last, touched)) for first, last in tiles if first < touched]
+    counts = datasets_store.TASK_COUNTS(tx, dataset=context.dataset)
+    return matrix_busy.busy(tx, context.dataset, looked, shown, counts)
+
+
+def _enter(cells: dict[tuple[int, int], Counts], rows: Iterable[Row]) -> None:
+    for row in rows:
+        cells[row.tile, row.task][row.state] = row.n
+
+
+def _implied(tx: Connection, context: Context) -> dict[int, str]:
+    """Return the state of tasks that have no row: those that begin a job may be ready, all others wait."""
+    graph = context.graph
+    opened = graph.open_tasks(once_done(tx, context.dataset)) if graph.gated else frozenset(graph.per_job)
+    return {task: S.READY if task in graph.roots and task in opened else S.WAITING for task in graph.per_job}
+
+
+def _column(
+    grid: Grid,
+    column: int,
+    shown: Sequence[int],
+    cells: Mapping[tuple[int, int], Counts],
+    looked: int,
+    implied: Mapping[int, str],
+    touched: int,
+) -> Plain:
+    """Return one tile: its jobs, and for each task its counts by state, from those of `looked` jobs."""
+    first, last = grid.tile(column)
+    untouched = 0 if looked == last - first else last - max(first, min(last, touched))
+    found = []
+    for task in shown:
+        seen = dict(cells.get((column, task), {}))
+        missing = looked - sum(seen.values())
+        if missing > 0:
+            seen[implied[task]] = seen.get(implied[task], 0) + missing
+        counts = scaled(seen, last - first - untouched)
+        if untouched:
+            counts[implied[task]] = counts.get(implied[task], 0) + untouched
+        found.append(counts)
+    return {"first": first, "last": last, "cells": found}
+
+
+def scaled(seen: Mapping[str, int], size: int) -> Counts:
+    """Return counts in the same shares that add up to `size`; what was seen at all stays at least 1."""
+    whole = sum(seen.values())
+    if not whole or not size:
+        return {}
+    if whole == size:
+        return {state: n for state, n in seen.items() if n}
+    found = {state: max(1, n * size // whole) for state, n in seen.items() if n}
+    most = max(found, key=lambda state: found[state])
+    found[most] += size - sum(found.values())
+    return found
+
+
+def exactly(about: Mapping[str, int], busy: Mapping[str, int]) -> Counts:
+    """Return counts of which those in `EXACT` states are as counted; the others share what is left as they did."""
+    size, counted = sum(about.values()), sum(busy.values())
+    known = scaled(busy, size) if counted > size else {state: n for state, n in busy.items() if n}
+    rest = {state: n for state, n in about.items() if state not in EXACT}
+    left = max(0, size - sum(known.values()))
+    others = scaled(rest, left) if rest else {S.DONE: left} if left else {}
+    return {**{str(state): n for state, n in others.items()}, **known}
+
+
+def _once(tx: Connection, context: Context) -> list[Plain]:
+    """Return the tasks done once a dataset, each with its state."""
+    states = {row.task: row.state for row in store.ONCE(tx, dataset=context.dataset)} if context.graph.once else {}
+    return [
+        {
+            "task": context.plan.tasks[task].name,
+            "address": f"{context.dataset}/{context.plan.tasks[task].name}",
+            "state": states.get(task) or str(S.WAITING if context.graph.pending_once(task, 1) else S.READY),
+        }
+        for task in context.graph.once
+    ]
