@@ -195,21 +195,17 @@ def test_files_go_with_the_job_and_come_back_into_the_store_and_the_node_sees_no
     secret.chmod(0o644)
     text = f"cat data/x > made/y; ./tool >> made/y; cat {secret} && exit 3; cat {place}/engine/records.db && exit 4; id -un > who"
     (place / "tool").write_text("#!/bin/sh\necho tool\n")
+    given = (
+        Input("data/x", f"file://{place}/deep/in%20put.dat", size=6),
+        Input("tool", f"file://{place}/tool", mode=0o755),
+        Input("none", f"file://{place}/nowhere", optional=True),
+    )
+    out = (Output("made/y", f"file://{place}/store/7/y.txt"), Output("who", f"file://{place}/store/7/who"))
+    again = (Output("y", f"file://{place}/store/7/again"),)
     host.engine.submit(
         [
-            shell(
-                "7/0/a#1",
-                "mkdir made; " + text,
-                inputs=(
-                    Input("data/x", f"file://{place}/deep/in%20put.dat", size=6),
-                    Input("tool", f"file://{place}/tool", mode=0o755),
-                    Input("none", f"file://{place}/nowhere", optional=True),
-                ),
-                outputs=(
-                    Output("made/y", f"file://{place}/store/7/y.txt"),
-                    Output("who", f"file://{place}/store/7/who"),
-                ),
-            )
+            shell("7/0/a#1", "mkdir made; " + text, inputs=given, outputs=out),
+            shell("7/1/a#1", "cat data/x > y; ./tool >> y", inputs=given, outputs=again),  # has them by the same links
         ]
     )
     outcome = end_of(host, "7/0/a#1")
@@ -228,6 +224,8 @@ def test_files_go_with_the_job_and_come_back_into_the_store_and_the_node_sees_no
     assert outcome.host in ("alpha", "beta")
     (part,) = host.engine.logs({("7/0/a#1", "a1", "stderr"): 0, ("7/0/a#1", "a1", "stdout"): 0})
     assert part.data.count(b"Permission denied") == 2
+    assert end_of(host, "7/1/a#1").reason is Reason.OK
+    assert (place / "store/7/again").read_bytes() == b"seven\ntool\n"
 
 
 def test_what_can_never_run_or_begin_ends_at_once_and_says_why(host: Host) -> None:
@@ -790,7 +788,8 @@ def test_an_event_log_that_is_damaged_costs_nothing(host: Host, damage: str) -> 
             stream.write(b"\xff\xfe nothing that anybody wrote\n...\n")
     else:
         log.unlink()
-    host.rig.pool.admin("condor_rm", host.engine.adopt()[2].external)
+    (handle,) = (item for item in host.engine.adopt() if item.address == names[2])
+    host.rig.pool.admin("condor_rm", handle.external)
     assert end_of(host, names[0]).reason is Reason.OK
     assert end_of(host, names[1]).reason is Reason.EXIT
     assert end_of(host, names[2]).reason in (Reason.TERMINATED, Reason.LOST)

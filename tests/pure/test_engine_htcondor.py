@@ -457,6 +457,41 @@ def test_boxes_are_deleted_by_and_by_also_those_that_a_killed_engine_left_and_ne
     assert sorted(path.name for path in root.glob("*/*")) == ["2.a.1.a1"]
 
 
+def test_what_jobs_take_alike_is_linked_once_and_stays_until_the_last_of_its_group_has_gone(tmp_path: Path) -> None:
+    root = tmp_path / "boxes"
+    boxes, homes = Boxes(root, Kept()), [home_of(f"1/{number}/a#1", "a1") for number in range(3)]
+    given = (Input("x", "/data/x"), Input("y", "/data/y"))
+    found = {boxes.place(piece(spec(f"1/{n}/a#1", inputs=given)), home, alike=True) for n, home in enumerate(homes)}
+    (place,) = map(Path, found)
+    assert {path.name: str(path.readlink()) for path in place.iterdir()} == {"0": "/data/x", "1": "/data/y"}
+    assert (place.name, [(root / home / "in").exists() for home in homes]) == ("in", [False] * 3)
+    other = boxes.place(piece(spec("1/5/a#1", inputs=given[:1])), home_of("1/5/a#1", "a1"), alike=True)
+    assert other != str(place)
+    boxes.discard(homes[0])
+    boxes.clear(60.0)
+    again = Boxes(root, Kept())  # after a kill: it is still needed
+    again.sweep(homes[1:2])
+    again.clear(60.0)
+    assert sorted(path.name for path in place.iterdir()) == ["0", "1"]
+    assert again.place(piece(spec("1/7/a#1", inputs=given)), home_of("1/7/a#1", "a1"), alike=True) == str(place)
+    for home in (homes[1], home_of("1/7/a#1", "a1")):
+        again.discard(home)
+    again.clear(60.0)
+    assert list(root.iterdir()) == []
+    last = Boxes(root, Kept())
+    last.place(piece(spec("1/0/a#1", inputs=given)), homes[0], alike=True)
+    gone = Boxes(root, Kept())
+    gone.sweep([])
+    gone.clear(60.0)
+    assert list(root.iterdir()) == []
+
+
+def test_where_htcondor_would_misread_the_path_each_job_has_its_own_links(tmp_path: Path) -> None:
+    boxes = Boxes(tmp_path / "with, comma", Kept())
+    assert boxes.place(piece(spec(inputs=(Input("x", "/data/x"),))), HOME, alike=True) == "in"
+    assert (tmp_path / "with, comma" / HOME / "in" / "0").is_symlink()
+
+
 # ---- series
 
 

@@ -2,6 +2,7 @@
 
 ROOT/42.0/17.propagate.2.9f3c/         a job's initial directory (a thousand jobs of the dataset are in one directory)
     task.json in/                      the order for the worker, and links to the files that go with it
+ROOT/42.0/files.5ad0/in/               instead of its `in`, links to files that go with many jobs alike
     outcome.json usage.json stdout stderr worker.log output.0 launch.err    what HTCondor brings back
 ROOT/42.0/18.fit.1.77ab/               the same of a series
     in/ launch.err
@@ -11,10 +12,11 @@ ROOT/42.0/18.fit.1.77ab/               the same of a series
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from nunatak.core.work import FORMAT, FileRecord, Outcome, Reason, TaskSpec
 from nunatak.engines.attempts import BEGUN
 from nunatak.engines.folder import Folder
 from nunatak.engines.htcondor.description import ORDERS
+from nunatak.engines.htcondor.luggage import IN, PREFIX, Luggage
 from nunatak.engines.htcondor.options import Keep
 from nunatak.engines.htcondor.pieces import Piece
 from nunatak.engines.htcondor.records import Attempt
@@ -41,7 +44,9 @@ class Boxes:
     def __init__(self, root: Path, keep: Keep) -> None:
         """Begin with what is there; `keep` stores outputs that came back."""
         self._root, self._keep = root, keep
+        self._luggage = Luggage(root)
         self._rubbish: dict[str, None] = {}
+        self._groups: dict[str, set[str]] = {}  # the jobs of each group that have a directory
 
     def home(self, home: str) -> Path:
         """Return the directory of a job, which need not exist."""
@@ -52,25 +57,35 @@ class Boxes:
         place = f"{attempt.home}/{ORDERS}/{attempt.member}" if attempt.member >= 0 else attempt.home
         return Folder(self._root / place)
 
-    def place(self, piece: Piece, home: str) -> None:
-        """Make the box of a job, anew if there is one. Raises `OSError`."""
-        path, take = self._root / home, piece.take
+    def place(self, piece: Piece, home: str, *, alike: bool = False) -> str:
+        """Make the box of a job, anew if there is one; return the directory of what goes along, "" for nothing.
+
+        With `alike` others take the same, and it is linked once for all. Raises `OSError`.
+        """
+        path, take, group = self._root / home, piece.take, _group(home)
         self._rubbish.pop(home, None)
+        self._groups.setdefault(group, set()).add(home)
         _make(path)
-        if take:
-            (path / "in").mkdir()
-        for name, source in take.items():
-            (path / name).symlink_to(source)
-        if not piece.series:
-            (path / "task.json").write_bytes(order_text(piece.travels[0].order))
-            return
-        orders = path / ORDERS
+        found = IN if take else ""
+        if take and alike and self._luggage.possible:
+            found = self._luggage.place(group, take)
+        elif take:
+            (path / IN).mkdir()
+            for name, source in take.items():
+                (path / name).symlink_to(source)
+        if piece.series:
+            self._place_orders(piece, path / ORDERS)
+        else:
+            _write(f"{path}/task.json", order_text(piece.travels[0].order))
+        return found
+
+    def _place_orders(self, piece: Piece, orders: Path) -> None:
         orders.mkdir()
         names = [str(number) for number in range(len(piece.members))]
         for name, travel in zip(names, piece.travels, strict=True):
             (orders / name).mkdir()
-            (orders / name / "task.json").write_bytes(order_text(travel.order))
-        (orders / SERIES).write_bytes(orjson.dumps({"format": FORMAT, "shape": piece.shape, "members": names}))
+            _write(f"{orders}/{name}/task.json", order_text(travel.order))
+        _write(f"{orders}/{SERIES}", orjson.dumps({"format": FORMAT, "shape": piece.shape, "members": names}))
 
     def take_away(self, attempt: Attempt) -> None:
         """See to it that an attempt is not run by the worker of its series, if that has not gone to a node yet."""
@@ -83,10 +98,11 @@ class Boxes:
 
     def sweep(self, known: Iterable[str]) -> None:
         """Have all boxes deleted by and by but those of `known`: an earlier engine was killed before it got to it."""
-        homes = set(known)
+        for home in known:
+            self._groups.setdefault(_group(home), set()).add(home)
         for path in self._root.glob("*/*"):
-            home = f"{path.parent.name}/{path.name}"
-            if home not in homes:
+            group, home = path.parent.name, f"{path.parent.name}/{path.name}"
+            if home not in self._groups.get(group, ()) and not (group in self._groups and path.name.startswith(PREFIX)):
                 self._rubbish[home] = None
 
     def clear(self, seconds: float) -> None:
@@ -94,10 +110,13 @@ class Boxes:
         end = time.monotonic() + seconds
         while self._rubbish and time.monotonic() < end:
             home = next(iter(self._rubbish))
-            path = self._root / home
-            remove(path)
-            with suppress(OSError):
-                path.parent.rmdir()  # unless others are in it
+            remove(self._root / home)
+            group = _group(home)
+            there = self._groups.get(group, set())
+            there.discard(home)
+            if not there:
+                self._groups.pop(group, None)
+                self._luggage.go(group)
             del self._rubbish[home]
 
     # ---- what came back
@@ -142,20 +161,32 @@ class Boxes:
         return self.of(attempt).read(stream, offset, most)
 
 
-def missing(spec: TaskSpec, travel: Travel) -> str:
+def missing(spec: TaskSpec, travel: Travel, trouble: Callable[[str], str]) -> str:
     """Say which input is not here, of those that have to go with the job; "" if all are."""
     carried = {url: name for name, url in travel.gone.items()}
     for item in spec.inputs:
         path = travel.take.get(carried.get(item.url, "").removeprefix("../../"))
-        if path is None or item.optional:
-            continue
-        try:
-            regular = stat.S_ISREG(Path(path).stat().st_mode) and os.access(path, os.R_OK)
-        except OSError as error:
-            return f"the input {item.name} is missing: {error.strerror}: {path}"
-        if not regular:
-            return f"the input {item.name} could not be had: {path} is not a file that the engine may read"
+        words = "" if path is None or item.optional else trouble(path)
+        if words:
+            return f"the input {item.name} {words}"
     return ""
+
+
+def troubles() -> Callable[[str], str]:
+    """Return what says why a file cannot go along, "" if it can; it looks once at each, as many tasks have the same."""
+    return functools.cache(_trouble)
+
+
+def _trouble(path: str) -> str:
+    try:
+        regular = stat.S_ISREG(Path(path).stat().st_mode) and os.access(path, os.R_OK)
+    except OSError as error:
+        return f"is missing: {error.strerror}: {path}"
+    return "" if regular else f"could not be had: {path} is not a file that the engine may read"
+
+
+def _group(home: str) -> str:
+    return home.partition("/")[0]
 
 
 def _make(path: Path) -> None:
@@ -167,6 +198,16 @@ def _make(path: Path) -> None:
     except FileExistsError:
         remove(path)
         path.mkdir()
+
+
+def _write(path: str, data: bytes) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(file, left) :]
+    finally:
+        os.close(file)
 
 
 def _file(path: Path, record: FileRecord) -> Path:

@@ -11,7 +11,7 @@ from nunatak.core.clock import Clock, Keys, system_clock, system_keys
 from nunatak.core.errors import Unavailable
 from nunatak.core.work import Grouping, Reason, Series, Shape, TaskSpec
 from nunatak.engines.htcondor.bindings import Condor
-from nunatak.engines.htcondor.boxes import Boxes, missing
+from nunatak.engines.htcondor.boxes import Boxes, missing, troubles
 from nunatak.engines.htcondor.ledger import Ledger, handle
 from nunatak.engines.htcondor.options import HTCondorSettings
 from nunatak.engines.htcondor.pieces import Piece
@@ -219,10 +219,10 @@ class HTCondorEngine:
 
     def _lacking(self, pieces: Sequence[Piece]) -> dict[Key, str]:
         """Return which attempts lack an input, and which."""
-        found = {}
+        found, trouble = {}, troubles()
         for piece in pieces:
             for spec, travel in zip(piece.members, piece.travels, strict=True):
-                words = missing(spec, travel) or unfetched(spec, self._submission.methods)
+                words = missing(spec, travel, trouble) or unfetched(spec, self._submission.methods)
                 if words:
                     found[key_of(spec)] = words
         return found

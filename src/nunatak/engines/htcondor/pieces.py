@@ -32,11 +32,15 @@ class Piece:
     @property
     def take(self) -> dict[str, str]:
         """Return the files that go along: names below the job's directory, and paths here."""
+        if not self.series:
+            return self.travels[0].take
         return {name: path for travel in self.travels for name, path in travel.take.items()}
 
     @property
     def urls(self) -> tuple[str, ...]:
         """Return the URLs that HTCondor fetches, each once."""
+        if not self.series:
+            return self.travels[0].urls
         return tuple({url: None for travel in self.travels for url in travel.urls})
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from nunatak.core.errors import Unavailable
@@ -46,10 +47,11 @@ class Submission:
         items = {}
         closed = _closed(self.nodes)
         trying = self._trying() if self.nodes.probed else set()
+        takers = Counter(tuple(piece.take.items()) for piece in pieces)
         for piece in pieces:
             attempt = self._ledger.attempts[piece.head]
             try:
-                self._boxes.place(piece, attempt.home)
+                along = self._boxes.place(piece, attempt.home, alike=takers[tuple(piece.take.items())] > 1)
             except OSError as error:
                 raise Unavailable(
                     f"the sandboxes could not be made: {error.strerror or error}",
@@ -61,7 +63,7 @@ class Submission:
                 attempt.probe = next(open_to, "")
                 trying.add(attempt.probe)
             excluded = tuple(closed - {attempt.probe})
-            files = (*(["in"] if piece.take else []), *piece.urls)
+            files = (*([along] if along else []), *piece.urls)
             box = self._boxes.home(attempt.home)
             items[attempt.key] = Item(*attempt.key, box, files, piece.avoid, excluded, attempt.probe)
         return items
