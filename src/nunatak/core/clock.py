@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 Clock = Callable[[], float]
 """Returns the present time, in seconds since 1970-01-01 UTC."""
@@ -37,6 +38,7 @@ class ManualClock:
         self.now += seconds
 
 
+@lru_cache(maxsize=20_000)  # lists have the same times again and again
 def iso(seconds: float | None) -> str | None:
     """Return a time as RFC 3339 in UTC with milliseconds; None stays None."""
     if seconds is None:

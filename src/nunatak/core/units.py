@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from functools import lru_cache
 
 from nunatak.core.errors import Invalid
 
@@ -74,6 +75,7 @@ def memory_text(amount: float) -> str:
     return f"{amount:.0f} B"
 
 
+@lru_cache(maxsize=10_000)
 def time_text(amount: float) -> str:
     """Return seconds as people say it: `41 s`, `1 h 30 min`."""
     if amount < 60:

@@ -60,12 +60,14 @@ class Statement:
         try:
             if tx.dialect.name == "postgresql":
                 cursor = driver.execute(self.postgresql, self._arrays(values))
+                width = cursor.pgresult.nfields  # of a description, each column is made anew whenever it is asked for
             else:
                 cursor = driver.execute(self.sqlite, self._json(values))
-            if cursor.description is None:
+                width = len(cursor.description or ())
+            if not width:
                 return ()
             make = self._make
-            if make is None or len(cursor.description) != self._width:  # a migration adds columns under our feet
+            if make is None or width != self._width:  # a migration adds columns under our feet
                 make = self._rows(cursor.description)
             return [make(row) for row in cursor.fetchall()]
         except (psycopg.Error, sqlite3.Error) as error:

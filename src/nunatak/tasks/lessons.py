@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -173,7 +174,11 @@ def _end(kind: Kind) -> End:
 def of_dataset(tx: Connection, dataset: int) -> dict[int, tuple[Evidence, Learnt | None]]:
     """Return what is known of each task of a dataset, and what it asks for since."""
     rows = store.LESSONS_OF(tx, dataset=dataset)
-    return {row.task: (Evidence.from_text(row.evidence), learnt_of(row)) for row in rows}
+    return {row.task: (seen_in(row.evidence), learnt_of(row)) for row in rows}
+
+
+seen_in = lru_cache(maxsize=4000)(Evidence.from_text)
+"""Reads what was seen of a task, for those who look: most of it is as it was at the last look."""
 
 
 def evidence_of(tx: Connection, dataset: int) -> dict[int, Evidence]:

@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 from functools import cache
-from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from jinja2.runtime import Context, Macro
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nunatak import __version__
 from nunatak.web import words
 from nunatak.web.assets import url_of
 from nunatak.web.navigation import NAVIGATION
-
-OF_DICTS = frozenset(dir(dict))
-PLAIN = frozenset({FunctionType, MethodType, BuiltinFunctionType, type(url_of)})
-"""Kinds of what may be called as it is."""
-
-
-class QuickContext(Context):
-    """Calls macros, functions and methods of dictionaries without asking each what it would like to be told."""
-
-    def call(self, called: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call something from a template."""
-        kind = type(called)
-        if kind is not Macro and (kind not in PLAIN or hasattr(called, "jinja_pass_arg")):
-            return super().call(called, *args, **kwargs)
-        kwargs.pop("_loop_vars", None)
-        kwargs.pop("_block_vars", None)
-        return called(self.eval_ctx, *args, **kwargs) if kind is Macro else called(*args, **kwargs)
+from nunatak.web.quick import OF_DICTS, QuickCode
 
 
 class Templates(Environment):
     """Looks into dictionaries, which views are made of, before it tries attributes; their methods stay what they are."""
 
-    context_class = QuickContext
+    code_generator_class = QuickCode
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return `obj.attribute` of a template."""
@@ -49,7 +31,7 @@ def environment() -> Templates:
     """Return the environment."""
     made = Templates(
         loader=PackageLoader("nunatak.web"),
-        autoescape=select_autoescape(default=True),
+        autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,

@@ -81,6 +81,8 @@ def line(text: str, pen: Pen = PLAIN) -> tuple[list[Piece], Pen]:
 
     Of what was written over itself (progress bars) the last is shown, and how often that was.
     """
+    if _is_plain(text):  # as most lines are: nothing to look for
+        return ([Piece(text, pen.kind)] if text else []), pen
     over = [part for part in text.rstrip("\r\n").split("\r") if part]
     for part in over[:-1]:
         pen = _after(part, pen)
@@ -113,9 +115,13 @@ def _pieces(text: str, pen: Pen) -> Iterator[Piece]:
     yield from _shown(text[at:], pen.kind)
 
 
+def _is_plain(text: str) -> bool:
+    return text.isprintable() or ("\t" in text and text.replace("\t", "").isprintable())
+
+
 def _shown(text: str, kind: str) -> Iterator[Piece]:
     """Yield text, and escapes for what has no shape of its own."""
-    if not text or text.isprintable() or text.replace("\t", "").isprintable():
+    if _is_plain(text):
         if text:
             yield Piece(text, kind)
         return

@@ -25,7 +25,9 @@ def link(address: str | int | Address) -> str:
 
 def number(value: float | None) -> str:
     """Return a whole number with its thousands apart; a dash for none."""
-    return "\u2013" if value is None else f"{value:,.0f}".replace(",", NARROW)
+    if value is None:
+        return "\u2013"
+    return str(value) if type(value) is int and 0 <= value < 1000 else f"{value:,.0f}".replace(",", NARROW)
 
 
 def amount(value: float | None) -> str:
@@ -112,16 +114,15 @@ def bar(counts: Mapping[str, int]) -> list[dict[str, Any]]:
 
     A part that is not empty is wide enough to be seen.
     """
-    total = sum(counts[state] for *_, states in PARTS for state in states)
-    sizes = [sum(counts[state] for state in states) for *_, states in PARTS]
+    sizes = [counts[states[0]] + (counts[states[1]] if len(states) > 1 else 0) for *_, states in PARTS]
+    total = sum(sizes)
     widths = [max(12.0, 1000 * n / total) if n else 0.0 for n in sizes]
     scale = 1000 / sum(widths) if total else 0.0
     found, at = [], 0.0
     for (kind, letter, words, states), n, width in zip(PARTS, sizes, widths, strict=True):
-        found.append(
-            {"kind": kind, "letter": letter, "words": words, "states": states, "n": n, "x": round(at, 1),
-             "width": round(width * scale, 1)}
-        )  # fmt: skip
+        part: dict[str, Any] = {"kind": kind, "letter": letter, "words": words, "states": states, "n": n}
+        part["x"], part["width"] = round(at, 1), round(width * scale, 1)
+        found.append(part)
         at += width * scale
     return found
 

@@ -102,11 +102,13 @@ class Loss(NamedTuple):
 
 def loss(of: Account) -> Loss:
     """Return what was lost in all."""
-    lost = spent = Spent()
-    for key, value in sorted(of.items()):
-        spent = spent.plus(value)
-        lost = lost if key.cause is Cause.OK else lost.plus(value)
-    return Loss(lost, spent)
+    lines = sorted(of.items())
+    return Loss(_sum(value for key, value in lines if key.cause is not Cause.OK), _sum(value for _, value in lines))
+
+
+def _sum(parts: Iterable[Spent]) -> Spent:
+    columns = [*zip(*parts, strict=True)]
+    return Spent(*map(sum, columns)) if columns else Spent()
 
 
 def losses(of: Account, by: Literal["dataset", "site"]) -> dict[int | str, Loss]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from nunatak.core.units import time_text
 from nunatak.tasks.health.badput import LOST_TO, Account, causes, loss
@@ -12,6 +13,7 @@ from nunatak.tasks.health.features import Pair
 from nunatak.tasks.health.standout import Finding
 
 H = Health
+DAY = 86_400
 
 
 def because(finding: Finding, here: str = "its", there: str = "elsewhere") -> str:
@@ -110,6 +112,11 @@ def _percent(share: float) -> str:
 
 def _moment(at: float, now: float) -> str:
     """Return a time of day in UTC, with the day if it is another one."""
-    then, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC)
-    day = "" if then.date() == today.date() else f"{then.day} {then:%b} "
+    return _on_day(at, int(now // DAY))
+
+
+@lru_cache(maxsize=10_000)
+def _on_day(at: float, today: int) -> str:
+    then = datetime.fromtimestamp(at, UTC)
+    day = "" if at // DAY == today else f"{then.day} {then:%b} "
     return f"{day}{then:%H:%M} UTC"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection
 
 from nunatak.core.address import Address
@@ -80,21 +80,27 @@ def _chosen(tx: Connection, wish: Wish) -> Sequence[Row]:
 
 
 class _Group:
-    """A kept group with its places read."""
+    """A kept group with its places read; nodes only of those that are shown."""
 
-    __slots__ = ("nodes", "row", "sites")
+    __slots__ = ("row", "sites")
 
     def __init__(self, row: Row) -> None:
         self.row = row
-        self.sites: dict[str, int] = json.loads(row.sites)["counts"]
-        self.nodes: dict[str, int] = json.loads(row.nodes)["counts"]
+        self.sites: dict[str, int] = orjson.loads(row.sites)["counts"]
+
+    @property
+    def nodes(self) -> dict[str, int]:
+        """Return how many attempts failed on which node."""
+        found: dict[str, int] = orjson.loads(self.row.nodes)["counts"]
+        return found
 
 
 def _most(places: Iterable[dict[str, int]]) -> Counter[str]:
-    found: Counter[str] = Counter()
+    found: dict[str, int] = {}
     for counts in places:
-        found.update(counts)
-    return found
+        for name, n in counts.items():
+            found[name] = found.get(name, 0) + n
+    return Counter(found)
 
 
 def _line(groups: Sequence[_Group], known: Any, names: Sequence[str]) -> Plain:

@@ -18,8 +18,9 @@ FRESH = 5.0
 """Seconds for which a forecast is taken as it is."""
 OLD = 300.0
 """Seconds after which none is better than this one."""
-AT_ONCE = 6
-"""Forecasts worked out for one page; the others come with its next look. One takes about 4 ms."""
+AT_ONCE, AGAIN = 6, 2
+"""Forecasts worked out for one page, and those of them that stand for one that is not fresh: the others come with its next
+looks. One takes about 2 ms."""
 MOST = 10_000
 
 Counts = Mapping[str, Mapping[str, int]]
@@ -53,16 +54,22 @@ class Forecasts:
         with self._lock:
             if len(self._known) > MOST:
                 self._known.clear()
-            due = sorted(paces, key=lambda pace: self._at(pace.context.dataset))
-            for pace in due[:AT_ONCE]:
-                if not 0 <= now - self._at(pace.context.dataset) < FRESH:
-                    self._known[pace.context.dataset] = _Kept(now, eta(_work(pace), _slots(pace)))
+            for pace in self._due(paces, now):
+                self._known[pace.context.dataset] = _Kept(now, eta(_work(pace), _slots(pace)))
             kept = {pace.context.dataset: self._known.get(pace.context.dataset) for pace in paces}
         return {
             dataset: _plain(found.eta, found.at, now)
             for dataset, found in kept.items()
             if found and found.eta and 0 <= now - found.at < OLD
         }
+
+    def _due(self, paces: Sequence[Pace], now: float) -> list[Pace]:
+        """Return those to be worked out now: those without a forecast that can be told, then the oldest."""
+        ages = {pace.context.dataset: now - self._at(pace.context.dataset) for pace in paces}
+        none = [pace for pace in paces if not 0 <= ages[pace.context.dataset] < OLD][:AT_ONCE]
+        old = [pace for pace in paces if FRESH <= ages[pace.context.dataset] < OLD]
+        old.sort(key=lambda pace: -ages[pace.context.dataset])
+        return [*none, *old[: max(0, min(AGAIN, AT_ONCE - len(none)))]]
 
     def _at(self, dataset: int) -> float:
         found = self._known.get(dataset)

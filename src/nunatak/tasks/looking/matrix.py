@@ -2,13 +2,13 @@
 
 Nothing is kept for it, so that claims and reports do not pay. A short range is counted whole. Of a long one, what runs or
 needs a person is counted by index (`matrix_busy`), the rest is told from some jobs of each tile; jobs nobody touched cost
-nothing.
+nothing, and a dataset whose tasks are all done neither.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +27,7 @@ from nunatak.tasks.looking.matrix_busy import EXACT
 
 S = TaskState
 Counts = dict[str, int]
+Cells = dict[tuple[int, int], Counts]
 Plain = dict[str, Any]
 
 COLUMNS, FEWEST = 100, 20
@@ -36,8 +37,11 @@ ROWS = 40
 """Tasks on one page of the matrix."""
 WHOLE = 12_000
 """Up to so many rows are counted one by one: a few milliseconds."""
-LOOKED_AT = 2000
+LOOKED_AT = 1200
 """Rows that are looked at where tiles are told from some of their jobs."""
+
+
+_EXACT = frozenset(EXACT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +94,22 @@ def matrix(tx: Connection, context: Context, *, first: int = 0, last: int | None
     limits = datasets_store.FRONTIER(tx, dataset=context.dataset)[0]
     shown = context.graph.per_job[row : row + ROWS]
     grid = grid_of(limits.total, first, last, len(shown))
-    whole = (min(grid.last, max(limits.next_job, grid.first)) - grid.first) * len(context.graph.per_job) <= WHOLE
-    cells: dict[tuple[int, int], Counts] = defaultdict(dict)
-    where = {"dataset": context.dataset, "first": grid.first, "step": grid.step}
-    if whole:
-        _enter(cells, store.ALL(tx, last=grid.last, **where))
-        sizes = {column: _size(grid, column) for column in range(grid.columns)}
+    tallies = datasets_store.TASK_COUNTS(tx, dataset=context.dataset)
+    alike = all_alike(tallies, shown)
+    touched = min(grid.last, max(limits.next_job, grid.first)) - grid.first
+    whole = bool(alike) or touched * len(context.graph.per_job) <= WHOLE
+    sizes = [last - first for first, last in map(grid.tile, range(grid.columns))]
+    if alike:
+        cells: Cells = {(column, task): {alike[task]: n} for column, n in enumerate(sizes) for task in shown}
+    elif whole:
+        cells = _entered(store.ALL(tx, last=grid.last, **_where(context, grid)))
     else:
-        each = max(1, LOOKED_AT // (grid.columns * len(context.graph.per_job)))
-        picked = grid.picked(limits.next_job, each)
-        _enter(cells, store.SOME(tx, v=[(job,) for job in picked], **where))
-        sizes = dict.fromkeys(range(grid.columns), 0)
-        for job in picked:
-            sizes[(job - grid.first) // grid.step] += 1
+        cells, sizes = _from_some(tx, context, grid, limits.next_job)
     implied = _implied(tx, context)
     columns = [
         _column(grid, column, shown, cells, sizes[column], implied, limits.next_job) for column in range(grid.columns)
     ]
-    found = None if whole else _busy(tx, context, grid, shown, limits.next_job)
+    found = None if whole else _busy(tx, context, grid, shown, limits.next_job, tallies)
     if found is not None:
         columns = [
             {**column, "cells": [exactly(cell, found.cells.get((tile, task), {}))
@@ -129,21 +131,41 @@ def matrix(tx: Connection, context: Context, *, first: int = 0, last: int | None
     }
 
 
-def _size(grid: Grid, column: int) -> int:
-    first, last = grid.tile(column)
-    return last - first
+def all_alike(tallies: Sequence[Row], shown: Sequence[int]) -> dict[int, str]:
+    """Return the one state that all tasks of each name are in, if so of each that is shown: nothing has to be looked at."""
+    states: dict[int, set[str]] = {task: set() for task in shown}
+    for row in tallies:
+        if row.task in states:
+            states[row.task] |= {state for state in datasets_store.STATES if getattr(row, state)}
+    return {task: of.pop() for task, of in states.items()} if all(len(of) == 1 for of in states.values()) else {}
 
 
-def _busy(tx: Connection, context: Context, grid: Grid, shown: Sequence[int], touched: int) -> matrix_busy.Found | None:
+def _from_some(tx: Connection, context: Context, grid: Grid, touched: int) -> tuple[Cells, list[int]]:
+    """Return what is seen of some jobs of each tile, and how many those are."""
+    each = max(1, LOOKED_AT // (grid.columns * len(context.graph.per_job)))
+    picked = grid.picked(touched, each)
+    looked = Counter((job - grid.first) // grid.step for job in picked)
+    rows = store.SOME(tx, v=[(job,) for job in picked], **_where(context, grid))
+    return _entered(rows), [looked[column] for column in range(grid.columns)]
+
+
+def _where(context: Context, grid: Grid) -> dict[str, int]:
+    return {"dataset": context.dataset, "first": grid.first, "step": grid.step}
+
+
+def _busy(
+    tx: Connection, context: Context, grid: Grid, shown: Sequence[int], touched: int, tallies: Sequence[Row]
+) -> matrix_busy.Found | None:
     tiles = [grid.tile(column) for column in range(grid.columns)]
     looked = [(first, min(last, touched)) for first, last in tiles if first < touched]
-    counts = datasets_store.TASK_COUNTS(tx, dataset=context.dataset)
-    return matrix_busy.busy(tx, context.dataset, looked, shown, counts)
+    return matrix_busy.busy(tx, context.dataset, looked, shown, tallies)
 
 
-def _enter(cells: dict[tuple[int, int], Counts], rows: Iterable[Row]) -> None:
-    for row in rows:
-        cells[row.tile, row.task][row.state] = row.n
+def _entered(rows: Iterable[Row]) -> Cells:
+    cells: Cells = defaultdict(dict)
+    for tile, task, state, n in rows:
+        cells[tile, task][state] = n
+    return cells
 
 
 def _implied(tx: Connection, context: Context) -> dict[int, str]:
@@ -157,7 +179,7 @@ def _column(
     grid: Grid,
     column: int,
     shown: Sequence[int],
-    cells: Mapping[tuple[int, int], Counts],
+    cells: Cells,
     looked: int,
     implied: Mapping[int, str],
     touched: int,
@@ -193,6 +215,8 @@ def scaled(seen: Mapping[str, int], size: int) -> Counts:
 
 def exactly(about: Mapping[str, int], busy: Mapping[str, int]) -> Counts:
     """Return counts of which those in `EXACT` states are as counted; the others share what is left as they did."""
+    if not busy and _EXACT.isdisjoint(about):
+        return {str(state): n for state, n in about.items()}
     size, counted = sum(about.values()), sum(busy.values())
     known = scaled(busy, size) if counted > size else {state: n for state, n in busy.items() if n}
     rest = {state: n for state, n in about.items() if state not in EXACT}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection
 
 from nunatak.core.clock import iso
@@ -49,8 +49,8 @@ def _lines(tx: Connection, rows: Sequence[Row], now: float) -> list[Plain]:
 
 
 def _line(row: Row, speed: float | None, now: float) -> Plain:
-    standing = Standing.from_plain(json.loads(row.standing)) if row.standing else FINE
-    whole = Score.from_plain(json.loads(row.score)).whole if row.score else NONE
+    standing = Standing.from_plain(orjson.loads(row.standing)) if row.standing else FINE
+    whole = Score.from_plain(orjson.loads(row.score)).whole if row.score else NONE
     node = row.kind == "node"
     name = f"{row.site}/{row.name}"
     sentence = node_sentence(Node(row.site, row.name), standing, now)
@@ -76,5 +76,5 @@ def _line(row: Row, speed: float | None, now: float) -> Plain:
 def _spared(tx: Connection) -> str:
     """Say which nodes stand out and still get work; "" if there are none."""
     rows = store.BOARD_SEEN(tx)
-    spared = json.loads(rows[0].standing) if rows and rows[0].standing else []
+    spared = orjson.loads(rows[0].standing) if rows and rows[0].standing else []
     return spared_sentence(len(spared), POLICY.share) if spared else ""

@@ -15,12 +15,12 @@ from sqlalchemy import Connection
 from nunatak.core.clock import iso
 from nunatak.core.errors import Invalid
 from nunatak.core.states import Derived
-from nunatak.datasets.store import STATES
 from nunatak.db.statement import Row
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.health.badput import Key, Spent
 from nunatak.tasks.health.events import Cause
 from nunatak.tasks.learning.evidence import Evidence
+from nunatak.tasks.lessons import seen_in
 from nunatak.tasks.looking import overview_store as store
 from nunatak.tasks.looking.forecasts import Forecasts, Pace, per_hour
 from nunatak.tasks.looking.look import ZERO, head
@@ -118,14 +118,15 @@ def _filled(tx: Connection, contexts: Contexts, forecasts: Forecasts, page: Sequ
 def _counts(tx: Connection, v: Ids) -> Mapping[int, dict[int, dict[str, int]]]:
     """Return counts by state of each task of each dataset."""
     found: dict[int, dict[int, dict[str, int]]] = defaultdict(dict)
-    for row in store.COUNTS(tx, v=v):
-        of = {state: int(getattr(row, state)) for state in STATES}
-        found[row.dataset][row.task] = {"total": sum(of.values()), **of}
+    for dataset, task, *of in store.COUNTS(tx, v=v):
+        counts = [int(n) for n in of]
+        found[dataset][task] = dict(zip(ZERO, (sum(counts), *counts), strict=True))
     return found
 
 
 def _sum(of: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
-    return {state: sum(counts[state] for counts in of.values()) for state in ZERO}
+    columns = zip(*(counts.values() for counts in of.values()), strict=True)
+    return dict(zip(ZERO, map(sum, columns), strict=True)) if of else dict(ZERO)
 
 
 def _paces(
@@ -134,7 +135,7 @@ def _paces(
     """Return what is known of the datasets that have something running."""
     seen: dict[int, dict[int, Evidence]] = defaultdict(dict)
     for row in store.EVIDENCE(tx, v=v) if v else ():
-        seen[row.dataset][row.task] = Evidence.from_text(row.evidence)
+        seen[row.dataset][row.task] = seen_in(row.evidence)
     found = {}
     for dataset, context in (contexts.of(tx, [dataset for (dataset,) in v]) if v else {}).items():
         of = counts[dataset]

@@ -105,17 +105,18 @@ def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
     tasks: Sequence[str] = shown["tasks"]
     width = min(WIDEST, (WIDTH - LEFT) / max(1, len(columns)))
     inner = width - (2.0 if width > LETTERS else 0.0)
-    parts, letters, links = [], [], []
+    runs: Runs = {}
+    letters, links = [], []
+    wide, height_of_all = round(inner, 2), len(tasks) * (HEIGHT + GAP)
+    lettered = inner >= LETTERS - 2
     for place, column in enumerate(columns):
         x = round(LEFT + place * width, 2)
         words = []
         for row, (name, counts) in enumerate(zip(tasks, column["cells"], strict=True)):
             y = TOP + row * (HEIGHT + GAP)
             for kind, letter, below, height in cell(counts, HEIGHT):
-                parts.append(
-                    {"kind": kind, "x": x, "y": round(y + below, 1), "width": round(inner, 2), "height": height}
-                )
-                if (kind == "needy" or shown["step"] == 1) and inner >= LETTERS - 2 and height >= 12:
+                _add(runs, (kind, round(y + below, 1), height), x, wide)
+                if lettered and (kind == "needy" or shown["step"] == 1) and height >= 12:
                     letters.append(
                         {
                             "kind": kind,
@@ -128,13 +129,13 @@ def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
             if shown["step"] == 1:
                 links.append(_one(dataset, column, name, counts, (x, y, inner, HEIGHT)))
         if shown["step"] > 1:
-            links.append(_tile(dataset, shown, column, words, (x, TOP - 2, inner, len(tasks) * (HEIGHT + GAP))))
+            links.append(_tile(dataset, shown, column, words, (x, TOP - 2, inner, height_of_all)))
     return {
         "width": WIDTH,
         "height": round(TOP + len(tasks) * (HEIGHT + GAP) + 2),
-        "paths": _paths(_merged(parts)),
+        "paths": _paths(runs),
         "letters": letters,
-        "letters_alone": shown["step"] == 1 and inner >= LETTERS - 2,
+        "letters_alone": shown["step"] == 1 and lettered,
         "links": links,
         "names": [
             {"text": short(name), "whole": name, "y": TOP + row * (HEIGHT + GAP) + HEIGHT / 2}
@@ -166,31 +167,29 @@ def _tile(dataset: int, shown: Plain, column: Plain, words: list[str], box: tupl
 
 
 def _box(box: tuple[float, ...]) -> dict[str, float]:
-    return dict(zip(("x", "y", "width", "height"), (round(value, 2) for value in box), strict=True))
+    x, y, width, height = box
+    return {"x": round(x, 2), "y": round(y, 2), "width": round(width, 2), "height": round(height, 2)}
 
 
-def _merged(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+Runs = dict[tuple[str, float, float], list[tuple[float, float]]]
+"""By class, y and height: x and width of each part, those that touch sideways as one."""
+
+
+def _add(runs: Runs, key: tuple[str, float, float], x: float, width: float) -> None:
     """Put parts that touch sideways and are equal into one: a million done tasks are a few rectangles."""
-    found: list[dict[str, Any]] = []
-    last: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for part in parts:
-        key = part["kind"], part["y"], part["height"]
-        before = last.get(key)
-        if before and abs(before["x"] + before["width"] - part["x"]) < 0.05:
-            before["width"] = round(before["width"] + part["width"], 2)
-        else:
-            found.append(part)
-            last[key] = part
-    return found
+    of = runs.setdefault(key, [])
+    if of and abs(of[-1][0] + of[-1][1] - x) < 0.05:
+        of[-1] = of[-1][0], round(of[-1][1] + width, 2)
+    else:
+        of.append((x, width))
 
 
-def _paths(parts: list[dict[str, Any]]) -> dict[str, str]:
+def _paths(runs: Runs) -> dict[str, str]:
     """Return one path for each kind of part: a browser has a few shapes to lay out, and not a thousand."""
-    found: dict[str, str] = {}
-    for part in parts:
-        x, y, width, height = (f"{part[name]:g}" for name in ("x", "y", "width", "height"))
-        found[part["kind"]] = f"{found.get(part['kind'], '')}M{x} {y}h{width}v{height}h-{width}z"
-    return found
+    found: dict[str, list[str]] = {}
+    for (kind, y, height), of in runs.items():
+        found.setdefault(kind, []).extend([f"M{x:g} {y:g}h{width:g}v{height:g}h-{width:g}z" for x, width in of])
+    return {kind: "".join(paths) for kind, paths in found.items()}
 
 
 def rows_url(dataset: int, column: Plain, task: str, state: str) -> str:

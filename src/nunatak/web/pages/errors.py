@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -25,7 +26,11 @@ Word = Annotated[str, Query(max_length=255)]
 
 def errors_url(filters: Mapping[str, Any], **changes: str) -> str:
     """Return the address of this page with other filters; those that are empty are left out."""
-    kept = {key: value for key, value in {**filters, **changes}.items() if value}
+    return _url(tuple([item for item in {**filters, **changes}.items() if item[1]]))
+
+
+@lru_cache(maxsize=10_000)
+def _url(kept: tuple[tuple[str, str], ...]) -> str:
     return PATH + (f"?{urlencode(kept)}" if kept else "")
 
 
