@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.services import apt
+from tests.services.authority import Authority
 from tests.services.postgres import free_port
 from tests.services.slurm import until
 
@@ -25,9 +26,11 @@ PACKAGES = (
     "gfal2-util-scripts",
     "python3-gfal2-util",
     "gfal2-plugin-xrootd",
+    "gfal2-plugin-http",
+    "openssl",
     "gfal2-plugin-file",
 )
-COMMANDS = ("xrootd", "xrdcp", "gfal-copy", "gfal-cat")
+COMMANDS = ("xrootd", "xrdcp", "gfal-copy", "gfal-cat", "openssl")
 PYTHON = "/usr/bin/python3"
 """The Python for which gfal2 is installed; its commands find it by GFAL_PYTHONBIN."""
 CONF = """\
@@ -37,12 +40,16 @@ all.export /
 oss.localroot {base}/files
 all.adminpath {base}/admin
 all.pidpath {base}/admin
+xrd.tls {certificate} {key}
+xrd.tlsca certdir {trusted}
+xrd.protocol XrdHttp:{web} libXrdHttp.so
 """
 
 
 def is_installed() -> bool:
-    """Tell whether server and clients are there."""
-    return all(map(shutil.which, COMMANDS))
+    """Tell whether server and clients are there, gfal's way of speaking WebDAV among them."""
+    plugin = next(Path("/usr/lib").glob("*/gfal2-plugins/libgfal_plugin_http.so"), None)
+    return plugin is not None and all(map(shutil.which, COMMANDS))
 
 
 def installed() -> None:
@@ -52,23 +59,33 @@ def installed() -> None:
 
 @dataclass
 class Xrootd:
-    """One server; what is at `root://127.0.0.1:PORT//a/b` is `files/a/b`."""
+    """One server; what is at `root://127.0.0.1:PORT//a/b` is `files/a/b`, and so it is at `davs://localhost:WEB/a/b`."""
 
     base: Path
     port: int
+    web: int
+    authority: Authority
     process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def make(cls) -> Xrootd:
-        """Return a server that runs."""
+    def make(cls, authority: Authority | None = None) -> Xrootd:
+        """Return a server that runs, with a certificate of an authority, which is made if none is given."""
         installed()
-        server = cls(Path(tempfile.mkdtemp(prefix="nunatak-xrootd-")), free_port())
-        server.base.chmod(0o755)
+        base = Path(tempfile.mkdtemp(prefix="nunatak-xrootd-"))
+        base.chmod(0o755)
+        server = cls(base, free_port(), free_port(), authority or Authority.make(base / "authority"))
         for path in (server.files, server.base / "admin"):
             path.mkdir()
             if os.geteuid() == 0:
                 shutil.chown(path, "nobody")
-        (server.base / "xrootd.cfg").write_text(CONF.format(port=server.port, base=server.base))
+        certificate, key = server.authority.host("xrootd")
+        if os.geteuid() == 0:
+            shutil.chown(key, "nobody")
+        text = CONF.format(
+            port=server.port, base=server.base, web=server.web,
+            certificate=certificate, key=key, trusted=server.authority.trusted,
+        )  # fmt: skip
+        (server.base / "xrootd.cfg").write_text(text)
         server.start()
         return server
 
@@ -87,7 +104,9 @@ class Xrootd:
         until(self._answers, f"xrootd does not answer: {(self.base / 'log').read_text()[-2000:]}")
 
     def _answers(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+        with suppress(OSError):
+            for port in (self.port, self.web):
+                socket.create_connection(("127.0.0.1", port), 1).close()
             return True
         return False
 

@@ -109,6 +109,10 @@ def fetch(url: str, target: str, mode: int, size: int, sha256: str) -> "Tuple[in
     except Wrong as error:
         if error.passing and os.path.isfile(target) and (size >= 0 or sha256):
             return checksum(target)  # the caller says what is wrong with it
+        transfer.remove(target)
+        raise
+    except Gone:
+        transfer.remove(target)  # some clients leave an empty file behind
         raise
     os.chmod(target, mode)
     return found
