@@ -13,12 +13,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.services import apt, chromium, gridengine, htcondor_root, roots, slurm, slurm_root, ssh, xrootd
+from tests.services import apt, chromium, gridengine, gridftp, htcondor_root, roots, slurm, slurm_root, ssh, xrootd
 
 PACKAGES = (
     *slurm.PACKAGES,
     *chromium.PACKAGES,
     *xrootd.PACKAGES,
+    *gridftp.PACKAGES,
     "openssh-server",
     "openssh-client",
     "iproute2",
@@ -29,9 +30,8 @@ COMMANDS = ("chromium", "ip", "debootstrap", "ssh")
 
 def there() -> bool:
     """Tell whether all packages of this machine are installed."""
-    return (
-        all(map(shutil.which, COMMANDS)) and slurm.is_installed() and xrootd.is_installed() and Path(ssh.SSHD).exists()
-    )
+    systems = (slurm, xrootd, gridftp)
+    return all(map(shutil.which, COMMANDS)) and all(of.is_installed() for of in systems) and Path(ssh.SSHD).exists()
 
 
 SYSTEMS: dict[str, Callable[[], object]] = {

@@ -1,4 +1,4 @@
-"""Files by WebDAV and GridFTP, with real servers and the clients that nodes have: read, stored, refused; and through an engine."""
+"""Files by WebDAV, GridFTP and S3, with real servers and the clients that nodes have: read, stored, refused; and by an engine."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from nunatak.cli.imports import place
 from nunatak.iceprod.importing import import_config
 from nunatak.worker import clients, transfer
 from tests.services.gridftp import Gridftp
+from tests.services.swift import BUCKET, Swift
 from tests.services.xrootd import PYTHON, Xrootd
 from tests.story.installation import installation, until
 
@@ -59,7 +60,7 @@ def test_each_client_brings_stores_and_says_what_is_not_there(
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     for name, value in storage.variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(transfer, "PAUSES", ())
+    monkeypatch.setattr(transfer, "PAUSES", (0.1, 0.1, 0.1))  # gfal's programs crash now and then
     content = os.urandom(300_000)
     digest = hashlib.sha256(content).hexdigest()
     (tmp_path / "out.i3").write_bytes(content)
@@ -70,11 +71,39 @@ def test_each_client_brings_stores_and_says_what_is_not_there(
     assert (tmp_path / "in.i3").stat().st_mode & 0o777 == 0o640
     with pytest.raises(transfer.Gone):
         clients.fetch(url + "x", str(tmp_path / "no"), 0o644, -1, "")
+    monkeypatch.setattr(transfer, "PAUSES", ())
     (storage.files / f"{client}-{scheme}").chmod(0o500)
     with pytest.raises(transfer.Wrong):
         clients.put(f"{storage.url}/{client}-{scheme}/new/b.i3", str(tmp_path / "out.i3"))
     (storage.files / f"{client}-{scheme}").chmod(0o700)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "in.i3", "out.i3"]
+
+
+@pytest.mark.long
+def test_s3cmd_brings_stores_and_says_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = Swift.make()
+    try:
+        (tmp_path / "bin").mkdir()
+        for name in ("s3cmd", "sh", "env"):
+            (tmp_path / "bin" / name).symlink_to(shutil.which(name) or "")
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+        monkeypatch.setenv("HOME", storage.home("writer"))
+        monkeypatch.setattr(transfer, "PAUSES", ())
+        content = os.urandom(300_000)
+        digest = hashlib.sha256(content).hexdigest()
+        (tmp_path / "out.i3").write_bytes(content)
+        url = f"s3://{BUCKET}/deep/a b.i3"
+        assert clients.put(url, str(tmp_path / "out.i3")) == (len(content), digest, True)
+        assert "300000" in storage.s3cmd("ls", url)
+        assert clients.fetch(url, str(tmp_path / "in.i3"), 0o640, len(content), digest) == (len(content), digest)
+        with pytest.raises(transfer.Gone):
+            clients.fetch(url + "x", str(tmp_path / "no"), 0o644, -1, "")
+        monkeypatch.setenv("HOME", storage.home("reader"))
+        with pytest.raises(transfer.Wrong, match="403"):
+            clients.put(f"s3://{BUCKET}/b.i3", str(tmp_path / "out.i3"))
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "in.i3", "out.i3"]
+    finally:
+        storage.stop()
 
 
 @pytest.mark.timeout(180)
