@@ -295,6 +295,32 @@ tasks:
     nunatak("try", str(tmp_path / "r.yaml"), "--task", "all", "--job", "1", code=2)
 
 
+def test_try_brings_what_a_task_reads_of_another_dataset(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = submitted(cli, hello(tmp_path), "--watch")
+    text = f"""\
+name: after
+jobs: 2
+needs: {NEEDS}
+tasks:
+  alone: {{run: "true"}}
+  reads: {{after: "{number}/{{job}}/first", run: cp a.txt c.txt, inputs: ["{number}/{{job}}/first/a.txt"], outputs: [c.txt]}}
+"""
+    (tmp_path / "after.yaml").write_text(text)
+    found = cli("try", str(tmp_path / "after.yaml"), "--job", "1", "--task", "reads", "--to", str(tmp_path / "a"))
+    assert f"reads {number}/1/first of another dataset" in found.stderr
+    assert Path(found.stdout.strip()).read_text() == "hi 1\n"
+    (tmp_path / "other.yaml").write_text(text.replace("first/a.txt", "second/b.txt"))
+    words = ("try", str(tmp_path / "other.yaml"), "--task", "reads", "--to")
+    assert "no such file is recorded at" in cli(*words, str(tmp_path / "b"), code=3).stderr
+    (tmp_path / "perhaps.yaml").write_text(text.replace("first/a.txt", "second/b.txt?").replace("cp a.txt", "touch"))
+    cli("try", str(tmp_path / "perhaps.yaml"), "--task", "reads", "--to", str(tmp_path / "c"))
+    monkeypatch.setenv("NUNATAK_URL", "http://127.0.0.1:1")
+    cli("try", str(tmp_path / "after.yaml"), "--task", "alone", "--to", str(tmp_path / "d"))  # nobody is asked
+    assert nunatak(*words, str(tmp_path / "e"), code=6).stderr
+
+
 def test_try_of_a_job_that_fails_says_so_and_exits_7(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text(BROKEN)
     assert "failed (exit)" in nunatak("try", str(tmp_path / "broken.yaml"), "--to", str(tmp_path / "t"), code=7).stderr

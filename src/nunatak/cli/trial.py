@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
+from nunatak.cli.elsewhere import brought, elsewhere
 from nunatak.cli.group import WORK_FAILED
 from nunatak.cli.talk import say
 from nunatak.client import sending
@@ -87,6 +88,7 @@ class Trial:
             recorded=self.recorded,
             jobs=1 if gathers else self.plan.jobs,
         )
+        spec = self._with_others(spec)
         sandbox = self.directory / "sandboxes" / task.name
         sandbox.mkdir(parents=True)
         (sandbox / "task.json").write_text(json.dumps(spec.to_plain()))
@@ -98,6 +100,18 @@ class Trial:
         ]
         say(f"{task.name}: {_words(outcome)}")
         return outcome
+
+    def _with_others(self, spec: TaskSpec) -> TaskSpec:
+        """Return what is to be done with what it reads of other datasets brought here; a server is asked only then."""
+        followed = {follow.dataset for task in self.plan.tasks for follow in task.follows}
+        wanted = elsewhere(spec, (self.directory / "outputs").as_uri(), DATASET, followed)
+        if not wanted:
+            return spec
+        from nunatak.cli.look import client
+
+        for one in wanted:
+            say(f"reads {one.address} of another dataset: asking the server for it")
+        return brought(spec, wanted, client(), self.directory / "elsewhere")
 
     def _work(self, spec: TaskSpec, sandbox: Path) -> Outcome:
         """Run the worker on a sandbox, showing its logs as they grow."""
