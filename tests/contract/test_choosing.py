@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
+
+import pytest
 
 from nunatak.core.work import Reason, Shape, Usage
 from nunatak.datasets.plan import Retry
 from nunatak.datasets.tables import job_counts
-from nunatak.tasks import shares
+from nunatak.tasks import shares, site_load
 from nunatak.tasks.choosing import Chooser, Rules, Uses
 from nunatak.tasks.rows import Claimed
 from nunatak.tasks.shares import OwnerKind, Share
+from nunatak.tasks.site_load import SiteLoad
 from tests.contract.world import Plan, World, chain, task
 
 G, U, D, SITE = OwnerKind.GROUP, OwnerKind.USER, OwnerKind.DATASET, OwnerKind.SITE
@@ -172,3 +176,29 @@ def test_reading_what_all_used_takes_at_most_a_fiftieth_of_the_time(world: World
     assert used_at(0.0)
     assert used_at(149.0)
     assert len(list(ticks)) == 2  # it was not read again
+
+
+def test_what_is_at_a_capped_site_is_counted_now_and_then_and_its_cap_holds_in_between(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_load, "FEW", 0)
+    ticks = itertools.count(0.0, 0.1)  # counting takes a tenth of a second, so that a count holds for two
+    world.chooser = Chooser(load=SiteLoad(lambda: next(ticks)))
+    world.submit(chain(100, 1), owner="alice")
+    say(world, SITE, "here", running=12)
+    items = world.claim(7)
+    assert (len(items), len(world.claim(50)), world.claim(50)) == (7, 5, [])
+    live(world, items)
+    world.clock.advance(1.0)
+    assert world.claim(50) == []  # the count knows of no end yet
+    world.clock.advance(1.1)
+    assert len(world.claim(50)) == 7
+    assert world.claim(50) == []
+    assert round(next(ticks), 1) == 0.5  # counted when there was nothing, when there were seven, and once more
+
+
+def test_few_tasks_under_way_at_a_capped_site_are_counted_at_each_look(world: World) -> None:
+    world.submit(chain(100, 1), owner="alice")
+    say(world, SITE, "here", running=12)
+    live(world, world.claim(12))
+    assert len(world.claim(50)) == 12

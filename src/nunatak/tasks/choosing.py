@@ -21,11 +21,12 @@ from nunatak.tasks.asking import Learnt
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.shapes import number_of
 from nunatak.tasks.sharing.fits import Fits, Offer
-from nunatak.tasks.sharing.model import Allotment, Busy, Cap, Demand, Member, Owner, Policy, Positions
+from nunatak.tasks.sharing.model import Allotment, Cap, Demand, Member, Owner, Policy, Positions
 from nunatak.tasks.sharing.positions import positions
 from nunatak.tasks.sharing.queue import Memory
 from nunatak.tasks.sharing.turn import Turn
 from nunatak.tasks.sharing.usage import NOTHING_USED, Decay, Spent, Usage, Used, occupied
+from nunatak.tasks.site_load import SiteLoad
 
 USE_AGE = 10.0
 """Seconds for which the sum of what everybody used is kept: it changes slowly, and reading it goes over all datasets."""
@@ -158,17 +159,6 @@ def policy_of(rows: Sequence[Row], aging: float) -> Policy:
     return Policy(weights["group"], weights["user"], caps, own, aging)
 
 
-def busy_sites(tx: Connection) -> dict[str, Busy]:
-    """Count what is under way at each site. It goes over all tasks that are: read only where sites have caps."""
-    sites = {row.engine: row.site for row in store.ENGINES(tx)}
-    found: dict[str, Busy] = defaultdict(Busy)
-    for row in choosing_store.ENGINE_LOAD(tx):
-        busy = Busy(row.n, 0) if row.state == "queued" else Busy(0, row.n)
-        site = sites.get(row.engine, "")
-        found[site] = found[site].plus(busy)
-    return found
-
-
 class Uses:
     """The sums of what was used, remembered for a moment; whose a dataset is never changes, and is read once."""
 
@@ -202,35 +192,42 @@ def uses_of(contexts: Contexts, rules: Rules) -> Uses:
     return _USES.setdefault(contexts, {}).setdefault(rules, Uses(rules))
 
 
-def stand(tx: Connection, wants: Wanted, used: Used, rules: Rules, now: float) -> Positions:
-    """Return where everybody stands now."""
+def stand(
+    tx: Connection, wants: Wanted, used: Used, rules: Rules, now: float, load: SiteLoad | None = None
+) -> Positions:
+    """Return where everybody stands now; `load` remembers what is under way at sites."""
     policy = policy_of(store.SHARES(tx), rules.aging)
-    sites = busy_sites(tx) if "site" in policy.capped() else None
+    sites = (load or SiteLoad()).of(tx, now) if "site" in policy.capped() else None
     return positions(wants.demand, wants.members, used, policy, now, sites)
 
 
 class Places:
     """Hands out places to the claims of several threads, from one look at who wants what."""
 
-    def __init__(self, turn: Turn, wants: Wanted, lock: threading.Lock) -> None:
-        """Begin with a turn; `lock` is that of everybody who has the same memory."""
-        self._turn, self._lock = turn, lock
+    def __init__(self, turn: Turn, wants: Wanted, lock: threading.Lock, load: SiteLoad) -> None:
+        """Begin with a turn; `lock` is that of everybody who has the same memory, `load` is told what sites are given."""
+        self._turn, self._lock, self._load = turn, lock, load
         self.untried, self.shapes = wants.untried, wants.shapes
 
     def select(self, offer: Offer, limit: int) -> list[Allotment]:
         """Return what an engine gets that has `limit` places in slots like `offer`, and count it off."""
         with self._lock:
-            return self._turn.select(offer, limit)
+            given = self._turn.select(offer, limit)
+        self._load.give(offer.site, sum(allotment.n for allotment in given))
+        return given
 
     def fill(self, offer: Offer, allotment: Allotment, size: Callable[[int], int], most: int) -> tuple[Allotment, int]:
         """Return an allotment with more tasks for the same places, and how many go into each; see `Turn.fill`."""
         with self._lock:
-            return self._turn.fill(offer, allotment, size, most)
+            larger, each = self._turn.fill(offer, allotment, size, most)
+        self._load.give(offer.site, larger.n - allotment.n)
+        return larger, each
 
     def missing(self, offer: Offer, allotment: Allotment, got: int) -> None:
         """Take note that only `got` of an allotment could be had."""
         with self._lock:
             self._turn.missing(offer, allotment, got)
+        self._load.give(offer.site, got - allotment.n)
 
     def since(self, dataset: int) -> float:
         """Return when a dataset was last given a place, about, as of this look."""
@@ -240,14 +237,15 @@ class Places:
 class Chooser:
     """Makes places out of what is read; remembers from one look to the next whose turn it is."""
 
-    def __init__(self, rules: Rules | None = None) -> None:
-        """Begin with nobody having had a turn."""
+    def __init__(self, rules: Rules | None = None, load: SiteLoad | None = None) -> None:
+        """Begin with nobody having had a turn; `load` remembers what is under way at sites that have caps."""
         self.rules = rules or Rules()
         self._uses = Uses(self.rules)
+        self._load = load or SiteLoad()
         self._fits, self._memory, self._lock = Fits(), Memory(), threading.Lock()
 
     def look(self, tx: Connection, contexts: Contexts, now: float, moves: Moves | None = None) -> Places:
         """Read who wants what, and say whose turn it is; `moves` are changes of counts that are yet to be written."""
         wants = wanted(tx, contexts, self.rules, now, moves)
-        found = stand(tx, wants, self._uses.of(tx, now), self.rules, now)
-        return Places(Turn(found, wants.shapes, self._fits, self._memory), wants, self._lock)
+        found = stand(tx, wants, self._uses.of(tx, now), self.rules, now, self._load)
+        return Places(Turn(found, wants.shapes, self._fits, self._memory), wants, self._lock, self._load)
