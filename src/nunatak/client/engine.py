@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from nunatak.client.connection import API, Connection
+from nunatak.core.values import quickly_made
 from nunatak.core.work import Grouping, Outcome, Shape
 
 Key = tuple[str, str]
@@ -32,6 +33,7 @@ class Registration:
     report_limit: int = 500
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A task leased to us: `inputs` are the recorded outputs of its parents, `jobs` how many jobs its dataset has.
@@ -58,6 +60,7 @@ def places(claims: Sequence[Claim]) -> int:
     return sum(claim.series is None for claim in claims) + len({claim.series for claim in claims} - {None})
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Begun:
     """An attempt began to run on `host` at `at` (seconds since the epoch)."""
@@ -68,6 +71,7 @@ class Begun:
     host: str
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Part:
     """Bytes of a log from `offset`."""

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from nunatak.core.errors import Invalid
+from nunatak.core.values import quickly_made
 
 ONCE = -1
 """The job index of a task that is done once a dataset."""
@@ -18,6 +19,7 @@ _FORM = re.compile(
 )
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, order=True)
 class Address:
     """A dataset, a job, a task or an attempt; `job` is None above jobs and for tasks done once a dataset."""

@@ -12,9 +12,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from nunatak.core.values import quickly_made
+
 FORMAT = 1
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Shape:
     """A resource vector: tasks of one shape are interchangeable to an engine.
@@ -71,6 +74,7 @@ def _up(amount: int, step: int) -> int:
     return -(-amount // step) * step
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Input:
     """A file to have in the sandbox before the task starts; `name` is relative to the sandbox."""
@@ -83,6 +87,7 @@ class Input:
     mode: int = 0o644
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Output:
     """A file the task makes; `name` is relative to the sandbox, `url` where it goes."""
@@ -125,6 +130,7 @@ class Environment:
     requirements: str = ""  # a pip requirement file in the sandbox; becomes a cached virtual environment
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
     """All a worker needs to run one attempt, everything expanded."""
@@ -175,6 +181,7 @@ def _checkpoint(plain: Mapping[str, Any] | None) -> Checkpoint | None:
     return Checkpoint(plain["name"], plain["url"], None if before is None else Input(**before))
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Series:
     """Short tasks that one worker runs one after the other; `shape` is what is asked of the engine for all of them."""
@@ -226,6 +233,7 @@ class Reason(StrEnum):
     INTERNAL = "internal"  # the worker itself failed
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Resources used, over the process tree; None where it could not be measured."""
@@ -237,6 +245,7 @@ class Usage:
     gpu: float | None = None  # GPU seconds
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class FileRecord:
     """A file that was read or written; `size` in bytes."""
@@ -248,6 +257,7 @@ class FileRecord:
     temporary: bool = False
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the worker (or, in its absence, the engine) says happened to one attempt."""

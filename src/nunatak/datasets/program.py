@@ -8,6 +8,7 @@ from typing import Any
 
 from nunatak.core.address import ONCE, Address
 from nunatak.core.errors import Invalid
+from nunatak.core.values import quickly_made
 from nunatak.core.work import Checkpoint, Environment, Input, Output, Shape, TaskSpec
 from nunatak.datasets.commands import CommandProgram, TextTable
 from nunatak.datasets.manifest import relative
@@ -18,6 +19,7 @@ from nunatak.datasets.shape import shape_from
 from nunatak.datasets.template import Mentioned, Scope, Template, compile_template
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """An output that a parent task has made; `job` is `ONCE` for a task done once a dataset."""
@@ -30,6 +32,7 @@ class Recorded:
     sha256: str
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Where:
     """What an expansion depends on besides the plan and the job."""
@@ -42,6 +45,7 @@ class Where:
     """Of so many jobs at most are outputs gathered: to be looked at, all are too many."""
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Order:
     """What is known of an attempt only when it is given to an engine: in place of what was planned."""

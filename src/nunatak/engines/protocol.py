@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from nunatak.core.values import quickly_made
 from nunatak.core.work import Outcome, Series, Shape, TaskSpec
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Handle:
     """What identifies one attempt out there: our address and lease, and the resource's own id."""
@@ -30,6 +32,7 @@ class What(StrEnum):
     ENDED = "ended"
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Change:
     """One attempt began to run or ended. An end carries an outcome, made by the engine if the worker left none."""
@@ -41,6 +44,7 @@ class Change:
     outcome: Outcome | None = None
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What changed since a cursor. Asking again with the same cursor gives the same changes, or more."""
@@ -49,6 +53,7 @@ class Changes:
     changes: tuple[Change, ...]
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Capacity:
     """What the resource can take: `total` it has, `free` now, `queue` how many more attempts it wants (at most).
@@ -73,6 +78,7 @@ class Nodes:
 ALL_FINE = Nodes()
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class LogPart:
     """Bytes appended to a log of a running or ended attempt, from `offset`."""
