@@ -266,7 +266,7 @@ def test_an_option_that_is_no_expression_is_refused(options: dict[str, Any], mon
         ({"requirements": "a\nqueue 1000"}, "one line"),
         ({"group": "$(HOME)"}, "macros"),
         ({"plugins": "file"}, "transfer plugin"),
-        ({"caps": "DESY = many"}, "integer"),
+        ({"caps": "DESY = many"}, "whole number"),
         ({"caps": "DE SY = 3"}, "Site = 500"),
         ({"depht": "3"}, "did you mean 'depth'"),
     ],

@@ -57,7 +57,7 @@ def test_what_the_host_fills_in_need_not_be_written() -> None:
         ("htcondor", {"files": "/data, data"}, "files", "'data' does not begin at the root"),
         ("slurm", {"shared": ["cvmfs"]}, "shared", "does not begin at the root"),
         ("htcondor", {"keep": 3}, "keep", "callable"),
-        ("simulated", {"failure_rate": 2}, "failure_rate", "less than or equal to 1"),
+        ("simulated", {"failure_rate": 2}, "failure_rate", "at most 1"),
     ],
 )
 def test_a_wrong_option_is_found_without_making_the_engine(

@@ -70,7 +70,7 @@ def test_what_is_not_said_of_a_task_follows_from_what_it_asks_for(tmp_path: Path
         ("engines: []\n", "engines.yaml:1:10 engines: "),
         ("durations: {}\n", "engines.yaml:1:1 engines: this is needed"),
         ("engines:\n  - {name: a, slots: 1, memory: 4 GX}\n", "engines.yaml:2:33 engines[0].memory: '4 GX' is not"),
-        ("engines:\n  - {name: a, slots: 0}\n", "engines.yaml:2:22 engines[0].slots: input should be greater"),
+        ("engines:\n  - {name: a, slots: 0}\n", "engines.yaml:2:22 engines[0].slots: must be at least 1"),
         ("engines:\n  - {name: a, slots: 1}\n  - {name: a, slots: 2}\n", "engines.yaml:3:12 engines[1].name: there are two"),
         ("engines:\n  - {name: a, slots: 1\n", "engines.yaml:3:1: this is not YAML"),
         ("engines:\n  - {name: a, slots: 1}\ndurations: {x: 5 mn}\n", "engines.yaml:3:16 durations.x.median: '5 mn' is not"),

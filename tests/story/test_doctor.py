@@ -104,7 +104,7 @@ def test_silent_engines_their_tasks_and_stops_that_nobody_carried_out_are_warned
                 f" VALUES ({world.engine}, 1, 0, 0, 1, 5, {world.clock() - 3600})"
             )
         )
-    assert any("was told to end 1 attempts since" in warning for warning in look(world).warnings)
+    assert any("was told to end 1 attempt since" in warning for warning in look(world).warnings)
 
 
 def test_a_file_of_a_recipe_that_is_gone_is_a_fault(world: World) -> None:

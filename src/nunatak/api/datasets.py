@@ -33,6 +33,7 @@ from nunatak.api.views import answers, recipes
 from nunatak.api.views import datasets as views
 from nunatak.core.clock import iso
 from nunatak.core.errors import Conflict, Invalid, NotFound
+from nunatak.core.units import count_text
 from nunatak.datasets import store
 from nunatak.datasets.graph import Graph
 from nunatak.datasets.manifest import Manifest
@@ -71,7 +72,7 @@ def _check_blobs(services: Services, plan: Plan) -> None:
     missing = services.blobs.missing([item.sha256 for item in plan.files.values() if not item.url])
     if missing:
         raise Conflict(
-            f"{len(missing)} files of the recipe were not sent yet",
+            f"{count_text(len(missing), 'file')} of the recipe {'was' if len(missing) == 1 else 'were'} not sent yet",
             code="blob-missing",
             hint="send each with PUT /api/v1/blobs/SHA256, then submit again",
             missing=missing[: models.BATCH],

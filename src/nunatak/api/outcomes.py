@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from nunatak.api import batches
 from nunatak.api.models import BATCH
+from nunatak.core.complaints import complaint
 from nunatak.core.work import FileRecord, Outcome, Reason, Usage
 
 MESSAGE = 4000
@@ -45,7 +46,7 @@ def _salvaged(item: Any) -> dict[str, Any]:
         key: dict[str, Any] = _KEY.validate_python(item)
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        message = f"the outcome could not be understood: {place}: {first['msg']}"
+        message = f"the outcome could not be understood: {place}: {complaint(first)}"
         return {"address": key["address"], "lease": key["lease"], "reason": Reason.INVALID.value, "message": message}
 
 

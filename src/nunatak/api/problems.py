@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Scope
 
+from nunatak.core.complaints import complaint
 from nunatak.core.errors import NunatakError
 
 log = structlog.get_logger("nunatak.api")
@@ -99,7 +100,7 @@ def problems_of(errors: Sequence[Any], skip: int = 0) -> list[dict[str, Any]]:
     found = []
     for item in errors[:MOST_PROBLEMS]:
         path = ".".join(str(part) for part in item["loc"][skip:])
-        message = str(item["msg"])[:500]
+        message = complaint(item)[:500]
         found.append({"message": message, "path": path, "hint": "", "file": "", "line": 0, "column": 0})
     return found
 

@@ -9,6 +9,7 @@ import typer
 from nunatak.cli.group import INTERRUPTED
 from nunatak.cli.look import client
 from nunatak.cli.talk import AsJson, Where, Wheres, out, out_json, say
+from nunatak.core.units import count_text
 
 if TYPE_CHECKING:
     from nunatak.client.results import Divided
@@ -71,7 +72,7 @@ def more(
     if as_json:
         out_json({"dataset": int(address.partition("/")[0]), "jobs": total})
     else:
-        out(f"dataset {address} has {total} jobs now")
+        out(f"dataset {address} has {count_text(total, 'job')} now")
 
 
 @app.command()
@@ -97,7 +98,10 @@ def split(
         out_json(made.plain)
     else:
         out(f"dataset {made.made}")
-        say(f"{made.moved} jobs of dataset {made.dataset} are {made.jobs} jobs now; the others go on where they are")
+        say(
+            f"of dataset {made.dataset}, {count_text(made.moved, 'job is', 'jobs are')} {count_text(made.jobs, 'job')} now;"
+            " the others go on where they are"
+        )
 
 
 def _agreed(question: str) -> bool:
@@ -110,5 +114,5 @@ def _agreed(question: str) -> bool:
 
 def _question(plan: Divided) -> str:
     each = f"{plan.low}" if plan.low == plan.high else f"{plan.high} or {plan.low}"
-    into = f"divide {plan.moved} jobs of dataset {plan.dataset} into {plan.jobs}"
+    into = f"divide {count_text(plan.moved, 'job')} of dataset {plan.dataset} into {plan.jobs}"
     return f"{into} with {plan.parameter} {each} instead of {plan.whole}?"

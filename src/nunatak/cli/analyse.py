@@ -10,7 +10,7 @@ import typer
 from nunatak.cli.group import INTERRUPTED, WORK_FAILED
 from nunatak.cli.look import client
 from nunatak.cli.talk import AsJson, Where, out, out_json, say
-from nunatak.core.units import memory_text
+from nunatak.core.units import count_text, memory_text
 
 if TYPE_CHECKING:
     from nunatak.client import Client
@@ -48,7 +48,7 @@ def run(
     first = None if detach else 1
     made = to.run(script, inputs=inputs, outputs=outputs or (), needs=needs, python=python, name=name, first=first)
     number = made.dataset
-    say(f"dataset {number}: {made.planned} jobs, see {made.url}")
+    say(f"dataset {number}: {count_text(made.planned, 'job')}, see {made.url}")
     try:
         state = "open" if detach else _attached(to, number, made.planned)
     except KeyboardInterrupt:
@@ -112,4 +112,5 @@ def get(
     for item in found:
         out(str(item.path))
     new = [item for item in found if not item.had]
-    say(f"{len(new)} files ({memory_text(sum(item.file.size for item in new))}), {len(found) - len(new)} were there")
+    size, had = memory_text(sum(item.file.size for item in new)), len(found) - len(new)
+    say(f"{count_text(len(new), 'file')} ({size}), {had} {'was' if had == 1 else 'were'} there")

@@ -10,6 +10,7 @@ import typer
 from nunatak.cli.group import OPEN, WORK_FAILED, importing
 from nunatak.cli.show import show_status
 from nunatak.cli.talk import AsJson, Where, age, clock_time, out, out_json, say, table
+from nunatak.core.states import NEVER_BEGAN, shown_state
 
 if TYPE_CHECKING:
     from nunatak.client import Client
@@ -53,8 +54,9 @@ def list_datasets(
 
 def _line(row: Any) -> tuple[str, ...]:
     jobs, tasks = row["jobs"], row["tasks"]
-    done = f"{jobs['done']}/{jobs['total']}"
-    return str(row["dataset"]), row["name"], row["state"], done, str(tasks["failed"]), row["owner"], age(row["created"])
+    done = f"{jobs['done']}/{jobs['total']}" if jobs["total"] else "none begun"
+    state = shown_state(row["state"], closed=bool(row.get("closed")), jobs=jobs["total"])
+    return str(row["dataset"]), row["name"], state, done, str(tasks["failed"]), row["owner"], age(row["created"])
 
 
 @app.command()
@@ -84,8 +86,10 @@ def settle(address: str, as_json: bool) -> None:
     from nunatak.cli.live import follow
 
     last = follow(client().watch(address), as_json)
-    if last.get("state") != "done":
-        say(f"{address} is {last.get('state')}; `nunatak errors {address}` and `nunatak why {address}` say more")
+    none = "jobs" in last and not last["jobs"]["total"]
+    if none or last.get("state") != "done":
+        how = NEVER_BEGAN if none else f"is {last.get('state')}"
+        say(f"{address} {how}; `nunatak errors {address}` and `nunatak why {address}` say more")
         raise typer.Exit(WORK_FAILED)
 
 

@@ -16,6 +16,7 @@ from nunatak.cli.config import Config
 from nunatak.cli.group import WORK_FAILED, importing
 from nunatak.cli.talk import AsJson, out, out_json, say
 from nunatak.core.errors import Invalid, NotFound, Refused
+from nunatak.core.units import count_text
 
 if TYPE_CHECKING:
     from nunatak.core.settings import Loaded, Settings
@@ -95,7 +96,9 @@ def _welcome(url: str, settings: Settings) -> None:
     environ = {name: value for name, value in os.environ.items() if name != "NUNATAK_DATA"}
     out(f"nunatak is up at {url}")
     say(f"pages, signed in: {_signed_in(url, settings)}")
-    say(f"data, logs and the token of the local administrator: {settings.data} ({settings.cores} cores for tasks)")
+    say(
+        f"data, logs and the token of the local administrator: {settings.data} ({count_text(settings.cores, 'core')} for tasks)"
+    )
     if settings.data == data_directory(environ):
         say("in another terminal: nunatak submit RECIPE --watch")
     else:

@@ -13,6 +13,7 @@ from nunatak.cli.look import client, settle
 from nunatak.cli.show import fact
 from nunatak.cli.talk import AsJson, out, out_json, say
 from nunatak.core.errors import Invalid
+from nunatak.core.units import count_text
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -45,7 +46,7 @@ def check(recipe: Recipe, jobs: Jobs = None, sets: Sets = None, as_json: AsJson 
     if as_json:
         out_json({"name": plan.name, "jobs": plan.jobs, "tasks": tasks})
     else:
-        out(f"{recipe}: {plan.name} is fine: {plan.jobs} jobs, tasks {', '.join(tasks)}")
+        out(f"{recipe}: {plan.name} is fine: {count_text(plan.jobs, 'job')}, tasks {', '.join(tasks)}")
 
 
 @app.command("try")

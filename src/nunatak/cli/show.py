@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nunatak.cli.talk import BARS, bar, clock_time, coloured, out, table
+from nunatak.core.states import NEVER_BEGAN, shown_state
 from nunatak.core.units import memory_text, time_text
 
 _MEMORY, _TIME = ("memory", "disk"), ("wall", "cpu", "gpu", "time")
@@ -32,12 +33,19 @@ def _state(value: Any) -> Any:
 def dataset_lines(plain: Mapping[str, Any]) -> list[str]:
     """Return the lines that show a dataset."""
     jobs, marks = plain["jobs"], [word for word in ("held", "closed") if plain.get(word)]
-    words = [coloured(plain["state"], plain["state"]), *(mark for mark in marks if mark != plain["state"])]
+    state = shown_state(plain["state"], closed=bool(plain.get("closed")), jobs=jobs["total"])
+    if state == NEVER_BEGAN:
+        return [
+            f"{plain['dataset']} {plain['name']}: {state}",
+            *([f"  {plain['reason']}"] if plain.get("reason") else []),
+        ]
+    words = [coloured(state, state), *(mark for mark in marks if mark != state)]
     lines = [f"{plain['dataset']} {plain['name']}: {', '.join(words)}"]
     if plain.get("reason"):
         lines.append(f"  {plain['reason']}")
     others = [f", {jobs[state]} {state}" for state in ("failed", "held") if jobs.get(state)]
-    lines.append(f"  jobs  {bar(_as_tasks(jobs))}  {jobs['done']}/{jobs['total']} done{''.join(others)}")
+    done = f"{jobs['done']}/{jobs['total']} done" if jobs["total"] else "none was begun"
+    lines.append(f"  jobs  {bar(_as_tasks(jobs))}  {done}{''.join(others)}")
     rows = plain.get("per_task") or {"tasks": plain["tasks"]}
     width = max(4, *(len(name) for name in rows))
     for name, counts in rows.items():

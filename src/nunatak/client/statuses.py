@@ -10,6 +10,7 @@ from typing import Any
 from nunatak.client.counts import NO_JOBS, NO_TASKS, SHOWN, Counts, JobCounts
 from nunatak.client.notebook import dataset_html
 from nunatak.client.results import MOMENT, Plain, Result
+from nunatak.core.units import count_text
 
 
 def _table(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -66,7 +67,7 @@ class DatasetStatus(Status):
 
     @property
     def _said(self) -> str:
-        return f"{self.state}, {self.jobs.done} of {self.jobs.total} jobs done"
+        return f"{self.state}, {self.jobs.done} of {count_text(self.jobs.total, 'job')} done"
 
     def _repr_html_(self) -> str:
         """Show a table with bars in a notebook."""

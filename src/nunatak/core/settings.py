@@ -17,6 +17,7 @@ from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from nunatak.core import settings_file, units
+from nunatak.core.complaints import complaint
 from nunatak.core.errors import Invalid, NotFound, NunatakError, Problem
 from nunatak.core.settings_file import EngineTable, Written, invalid, nearest
 
@@ -301,7 +302,7 @@ def _unknown(values: Mapping[str, Any], written: Written) -> list[Problem]:
 def _problem(item: Any, given: dict[str, Any], below: dict[str, Any], written: Written) -> Problem:
     """Return one complaint of pydantic, with the place the value came from."""
     name = str(item["loc"][0]) if item["loc"] else ""
-    message = item["msg"].removeprefix("Value error, ")
+    message = complaint(item)
     hint = "" if item["type"] == "value_error" else _expected(name)
     if not name or name in given:
         return Problem(message, path=name, hint=hint)

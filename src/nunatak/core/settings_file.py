@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from nunatak.core.complaints import complaint
 from nunatak.core.errors import Invalid, Problem
 
 ENGINES = "engines"
@@ -103,7 +104,7 @@ def _engine_problem(written: Written, name: str, item: Any) -> Problem:
     if item["type"] == "extra_forbidden":
         hint = nearest(key[-1], EngineTable.model_fields) or "options of the engine go into its table options"
         return written.problem("there is no such key of an engine", ENGINES, name, *key, hint=hint)
-    return written.problem(item["msg"], ENGINES, name, *key)
+    return written.problem(complaint(item), ENGINES, name, *key)
 
 
 def _lines(text: str) -> Iterator[tuple[tuple[str, ...], int]]:

@@ -56,6 +56,15 @@ OPEN_STATES = (S.WAITING, S.READY, S.QUEUED, S.RUNNING)
 LEASED_STATES = (S.QUEUED, S.RUNNING)
 
 
+NEVER_BEGAN = "ended before it began"
+"""What a dataset is called of which no job was left when it was cancelled or closed: that all of nothing is done helps nobody."""
+
+
+def shown_state(state: str, *, closed: bool, jobs: int) -> str:
+    """Return what people are told of a dataset's state."""
+    return NEVER_BEGAN if closed and not jobs and state == Derived.DONE else str(state)
+
+
 def derive(counts: Mapping[str, int]) -> Derived:
     """Derive the state of a job or dataset from how many of its tasks are in each state.
 

@@ -67,6 +67,11 @@ def _amount(value: str | float, units: dict[str, int], what: str, usual: str, mo
     return amount
 
 
+def count_text(n: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: `1 job`, `12 jobs`."""
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
 def memory_text(amount: float) -> str:
     """Return bytes as people say it: `1.5 GB`."""
     for unit in ("TB", "GB", "MB", "kB"):

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from nunatak.core.complaints import complaint
 from nunatak.core.errors import Invalid
 from nunatak.core.work import FORMAT, Checkpoint, FileRecord, Outcome, Output, Reason, Usage
 from nunatak.engines.protocol import Handle
@@ -158,7 +159,7 @@ def _strictly(data: bytes) -> Outcome:
         raise Invalid("it is nested too deeply") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise Invalid(f"{'.'.join(str(part) for part in first['loc']) or 'it'}: {first['msg']}") from None
+        raise Invalid(f"{'.'.join(str(part) for part in first['loc']) or 'it'}: {complaint(first)}") from None
     except ValueError:
         raise Invalid("it is not JSON" if data else "it is empty") from None
     if not _possible(outcome.usage):

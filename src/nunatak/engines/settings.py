@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from nunatak.core import units
+from nunatak.core.complaints import complaint
 from nunatak.core.errors import Invalid, Problem
 from nunatak.core.work import TARGET, Reason, Shape
 from nunatak.engines.hosts import Fault
@@ -181,7 +182,7 @@ def read(model: type[Model], settings: Mapping[str, Any], kind: str) -> Model:
         return model.model_validate(dict(settings))
     except ValidationError as error:
         problems = [
-            Problem(_said(item["type"], item["msg"]), path, _hint(item["type"], path, model))
+            Problem(_said(item), path, _hint(item["type"], path, model))
             for item in error.errors(include_url=False)
             if (path := ".".join(str(part) for part in item["loc"]))
         ]
@@ -189,9 +190,9 @@ def read(model: type[Model], settings: Mapping[str, Any], kind: str) -> Model:
     raise Invalid(f"settings of the engine {kind!r}: {told}", code="bad-setting", problems=problems)
 
 
-def _said(kind: str, message: str) -> str:
+def _said(item: Any) -> str:
     known = {"extra_forbidden": "there is no such option", "missing": "this option is needed"}
-    return known.get(kind, message.removeprefix("Value error, "))
+    return known.get(item["type"]) or complaint(item)
 
 
 def _hint(kind: str, path: str, model: type[BaseModel]) -> str:

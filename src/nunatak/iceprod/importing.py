@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from nunatak.core.errors import Invalid
+from nunatak.core.units import count_text
 from nunatak.iceprod.configuration import complete, decoded, load
 from nunatak.iceprod.expansion import MODES, STRICT
 from nunatak.iceprod.findings import Finding, Findings
@@ -72,7 +73,9 @@ def import_config(
 def _count(config: Mapping[str, Any], jobs: int | None, attached: TaskFiles) -> int:
     if attached.jobs and jobs not in (None, attached.jobs):
         raise Invalid(
-            f"the list of files is for {attached.jobs} jobs, not {jobs}", code="bad-jobs", hint="leave --jobs out"
+            f"the list of files is for {count_text(attached.jobs, 'job')}, not {jobs}",
+            code="bad-jobs",
+            hint="leave --jobs out",
         )
     given = config["options"].get("jobs_submitted")
     return jobs or attached.jobs or (given if isinstance(given, int) and given > 0 else 1)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from nunatak.core.units import count_text
 from nunatak.core.work import Shape
 from nunatak.datasets.expand import shape_of
 from nunatak.datasets.plan import Plan, TaskPlan
@@ -75,9 +76,11 @@ class Copy:
         """Say what was left out or made smaller."""
         said = []
         if self.scale < 1:
-            said.append(f"{self._left} tasks are left: a copy of {self.scale:.3g} the size was simulated")
+            said.append(
+                f"{count_text(self._left, 'task is', 'tasks are')} left: a copy of {self.scale:.3g} the size was simulated"
+            )
         if self.snapshot["others_left_out"]:
-            said.append(f"{self.snapshot['others_left_out']} tasks of smaller datasets were left out")
+            said.append(f"{count_text(self.snapshot['others_left_out'], 'task')} of smaller datasets left out")
         unknown = [item["task"] for item in self.snapshot["tasks"] if item["left"] and not _finished(item)]
         if unknown:
             said.append(

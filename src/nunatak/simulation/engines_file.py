@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from nunatak.core.complaints import complaint
 from nunatak.core.errors import Invalid, NotFound, Problem
 from nunatak.core.work import Shape
 from nunatak.datasets.report import dotted
@@ -134,7 +135,7 @@ def _problem(item: Any, source: Source, filename: str) -> Problem:
     said = {"extra_forbidden": "there is no such key", "missing": "this is needed"}.get(kind)
     hint = _near(path) if kind == "extra_forbidden" else ""
     line, column = source.place(path, key=kind == "extra_forbidden")
-    message = said or item["msg"].removeprefix("Value error, ")
+    message = said or complaint(item)
     return Problem(message[0].lower() + message[1:], dotted(path), hint, filename, line, column)
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nunatak.core.states import TaskState
-from nunatak.core.units import time_text
+from nunatak.core.units import count_text, time_text
 from nunatak.simulation.campaign import HOUR, Campaign
 from nunatak.tasks.looking import tally
 from nunatak.tasks.verdicts.kinds import Kind
@@ -194,12 +194,14 @@ def words(found: Results) -> list[str]:
         said = f": {end.reason}" if end.reason else ""
         lines.append(f"{end.name}: {when}{said}")
     for engine in found.engines:
-        slots = f"{engine.slots} slots" if engine.slots > 1 else "1 slot"
+        slots = count_text(engine.slots, "slot")
         lines.append(
-            f"  {engine.name} at {engine.site}, {slots}: {engine.utilisation:.0%} busy, {engine.attempts} attempts"
+            f"  {engine.name} at {engine.site}, {slots}: {engine.utilisation:.0%} busy, {count_text(engine.attempts, 'attempt')}"
         )
     lines += [f"  {task.task}: {_task_words(task)}" for task in found.tasks]
-    lines.append(f"{found.attempts} attempts; {found.badput:.1%} of their time was lost{_loss_words(found)}")
+    lines.append(
+        f"{count_text(found.attempts, 'attempt')}; {found.badput:.1%} of their time was lost{_loss_words(found)}"
+    )
     return lines + [f"  {line}" for line in found.lacks]
 
 
@@ -217,5 +219,6 @@ def _task_words(task: TaskUse) -> str:
 
 def _loss_words(found: Results) -> str:
     return "".join(
-        f"\n  {item.cause}: {item.attempts} attempts, {time_text(item.hours * HOUR)}" for item in found.losses
+        f"\n  {item.cause}: {count_text(item.attempts, 'attempt')}, {time_text(item.hours * HOUR)}"
+        for item in found.losses
     )

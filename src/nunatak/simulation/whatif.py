@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nunatak.core.errors import Conflict
-from nunatak.core.units import time_text
+from nunatak.core.units import count_text, time_text
 from nunatak.datasets.plan import Plan
 from nunatak.simulation.campaign import HOUR, Campaign
 from nunatak.simulation.copy import MOST, Copy, Rule
@@ -32,7 +32,7 @@ class Change:
     @property
     def text(self) -> str:
         """Say it in words."""
-        said = [f"{of.slots} slots more at {of.site}" for of in self.engines]
+        said = [f"{count_text(of.slots, 'slot')} more at {of.site}" for of in self.engines]
         if self.priority is not None:
             said.append(f"priority {self.priority:g}")
         said += [f"weight {rule.weight:g} for {rule.kind} {rule.name}" for rule in self.weights]

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from nunatak.core.clock import iso
 from nunatak.core.errors import NunatakError
-from nunatak.core.units import time_text
+from nunatak.core.units import count_text, time_text
 from nunatak.datasets.plan import Plan
 from nunatak.db import migrate
 from nunatak.db.database import Database
@@ -79,8 +79,8 @@ class Report:
                 f"nunatak doctor --repair works out the counts of dataset {which} anew from tasks and attempts,"
                 " and changes nothing else"
             )
-        found = "sound" if self.sound else f"{len(self.faults)} faults"
-        return "\n".join([*lines, f"{self.datasets} datasets looked at: {found}"])
+        found = "sound" if self.sound else count_text(len(self.faults), "fault")
+        return "\n".join([*lines, f"{count_text(self.datasets, 'dataset')} looked at: {found}"])
 
 
 def examine(
@@ -181,7 +181,8 @@ def _engines(report: Report, database: Database, now: float) -> None:
             late = OLD_STOPS(tx, engine=engine.engine, before=now - STOP_SECONDS)[0]
             if late.n:
                 report.warnings.append(
-                    f"engine {engine.name} was told to end {late.n} attempts since {iso(late.oldest)}, and has not said so"
+                    f"engine {engine.name} was told to end {count_text(late.n, 'attempt')} since {iso(late.oldest)},"
+                    " and has not said so"
                 )
 
 
@@ -195,7 +196,7 @@ def _about(engine: Any, held: int, now: float) -> list[str]:
         return []
     silent = f"engine {engine.name} was not heard of since {iso(engine.seen)}"
     if held:
-        return [f"{silent}; its {held} tasks go to others as soon as a server runs"]
+        return [f"{silent}; its {'task goes' if held == 1 else f'{held} tasks go'} to others as soon as a server runs"]
     return [silent]
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from nunatak.core.errors import Conflict, NotFound, Problem
 from nunatak.core.spelling import nearest
+from nunatak.core.units import count_text
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.plan import Follow, Plan
 from nunatak.datasets.yaml_source import failure, parse
@@ -66,7 +67,7 @@ def _found(tx: Connection, contexts: Contexts, follow: Follow, jobs: int, before
     total = datasets_store.FRONTIER(tx, dataset=dataset)[0].total
     if follow.each and jobs > total:
         raise NotFound(
-            f"{follow}: dataset {dataset} has {total} jobs, and this one {jobs}",
+            f"{follow}: dataset {dataset} has {count_text(total, 'job')}, and this one {jobs}",
             hint=f"nunatak more {dataset} adds jobs there; write {dataset}/{tasks[number].name} to wait for all jobs",
         )
     return number
@@ -90,7 +91,7 @@ def more(tx: Connection, context: Context, total: int, jobs: int) -> None:
         other = datasets_store.FRONTIER(tx, dataset=follow.dataset)[0].total
         if total + jobs > other:
             raise Conflict(
-                f"dataset {context.dataset} comes after {follow}, and dataset {follow.dataset} has {other} jobs",
+                f"dataset {context.dataset} comes after {follow}, and dataset {follow.dataset} has {count_text(other, 'job')}",
                 code="follows", hint=f"nunatak more {follow.dataset} first",
             )  # fmt: skip
         of = {"dataset": context.dataset, "number": number}

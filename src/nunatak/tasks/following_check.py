@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from nunatak.core.address import Address
+from nunatak.core.units import count_text
 from nunatak.datasets import store as datasets_store
 from nunatak.tasks import following_store as store
 from nunatak.tasks.context import Context
@@ -24,7 +25,7 @@ def faults(tx: Connection, context: Context) -> Iterator[str]:
     if kept != {number: task for number, (task, _) in follows.items()}:
         yield f"it follows {len(follows)} others by its recipe, and {len(kept)} by what is kept"
     for row in store.UNMATCHED(tx, dataset=dataset, total=total):
-        what = f"{row.seen} jobs of {follows[row.number][1]} were taken, {row.passed} of them for jobs here"
+        what = f"{count_text(row.seen, 'job')} of {follows[row.number][1]} taken, {row.passed} of them for jobs here"
         yield f"{what}; there are {row.taken} and {row.here or 0}"
     for row in store.EARLY(tx, dataset=dataset, n=MOST):
         follow = follows[row.number][1]

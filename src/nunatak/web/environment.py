@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nunatak import __version__
+from nunatak.core.states import shown_state
 from nunatak.web import words
 from nunatak.web.assets import url_of
 from nunatak.web.navigation import NAVIGATION
@@ -37,6 +38,13 @@ def environment() -> Templates:
         auto_reload=False,
         undefined=StrictUndefined,
     )
-    made.globals.update(asset=url_of, navigation=NAVIGATION, version=__version__, link=words.link, spans=words.spans)
+    made.globals.update(
+        asset=url_of,
+        navigation=NAVIGATION,
+        version=__version__,
+        link=words.link,
+        spans=words.spans,
+        shown_state=shown_state,
+    )
     made.filters.update(words.FILTERS)
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from nunatak.core.units import time_text
+from nunatak.core.units import count_text, time_text
 from nunatak.tasks.health.badput import LOST_TO, Account, causes, loss
 from nunatak.tasks.health.drain import NEVER, Health, Standing
 from nunatak.tasks.health.events import Node
@@ -24,7 +24,7 @@ def because(finding: Finding, here: str = "its", there: str = "elsewhere") -> st
     bad, attempts = round(finding.bad), round(finding.attempts)
     in_time = f" in {_time(finding.wall)}" if finding.wall > 0 else ""
     on = f" on {finding.sources} nodes" if finding.sources > 1 else ""
-    what = f"{bad} of {here} last {attempts} attempts{on} {_failed(finding.kind, in_time)}"
+    what = f"{bad} of {here} last {count_text(attempts, 'attempt')}{on} {_failed(finding.kind, in_time)}"
     others = round(finding.others)
     if not others:
         return f"{what}; {there} nobody has tried the same yet"

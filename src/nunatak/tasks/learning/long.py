@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nunatak.core.units import time_text
+from nunatak.core.units import count_text, time_text
 from nunatak.tasks.learning.sketch import Sketch
 
 AGAIN = 120.0
@@ -43,7 +43,7 @@ class Split:
     def text(self) -> str:
         """Return it in words."""
         each = f"{self.low}" if self.low == self.high else f"{self.low} or {self.high}"
-        return f"{self.jobs} jobs with {self.parameter} {each} instead of one with {self.whole}"
+        return f"{count_text(self.jobs, 'job')} with {self.parameter} {each} instead of one with {self.whole}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class TooLong:
     @property
     def text(self) -> str:
         """Return it in words, with what to do."""
-        takes = f"takes {time_text(self.takes)} (p90 of {self.seen} attempts)" if self.seen else ""
+        takes = f"takes {time_text(self.takes)} (p90 of {count_text(self.seen, 'attempt')})" if self.seen else ""
         said = f"{self.task} {takes or f'asks for {time_text(self.takes)}'}, but {self._limit()}"
         if self.takes > self.place.longest:
             return f"{said}; {self._advice()}"

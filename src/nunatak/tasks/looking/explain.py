@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from nunatak.core.address import ONCE, Address
 from nunatak.core.clock import iso
 from nunatak.core.states import LEASED_STATES, TaskState
+from nunatak.core.units import count_text
 from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.db.statement import Row
@@ -158,20 +159,23 @@ def _counted(context: Context, plain: Plain) -> list[Hindrance]:
     if needy:
         parts = []
         if counts["failed"]:
-            parts.append(f"{counts['failed']} tasks failed and need you: nunatak errors {context.dataset}")
+            failed = count_text(counts["failed"], "task failed and needs", "tasks failed and need")
+            parts.append(f"{failed} you: nunatak errors {context.dataset}")
         if counts["held"]:
-            parts.append(f"{counts['held']} tasks are held: nunatak release ADDRESS lets them go on")
+            it, held = "it" if counts["held"] == 1 else "them", count_text(counts["held"], "task is", "tasks are")
+            parts.append(f"{held} held: nunatak release ADDRESS lets {it} go on")
         _, lost = stuck(context, plain)
         behind = sum(lost.values())
         if behind:
-            parts.append(f"{behind} tasks wait for those")
+            parts.append(f"{count_text(behind, 'task waits', 'tasks wait')} for those")
         found.append(Hindrance(What.FAILED, needy + behind, tuple(parts)))
+    waiting = count_text(counts["waiting"], "task waits", "tasks wait")
     if counts["running"] or counts["queued"]:
-        text = f"{counts['running']} tasks are running and {counts['queued']} are with an engine"
-        rest = f"; {counts['waiting']} wait for others to be done" if counts["waiting"] else ""
+        text = f"{count_text(counts['running'], 'task is', 'tasks are')} running and {counts['queued']} with an engine"
+        rest = f"; {waiting} for others to be done" if counts["waiting"] else ""
         found.append(Hindrance(What.UNDER_WAY, counts["waiting"], (text + rest,)))
     elif counts["waiting"]:
-        text = f"{counts['waiting']} tasks wait for others to be done"
+        text = f"{waiting} for others to be done"
         found.append(Hindrance(What.UNDER_WAY, counts["waiting"], (text,)))
     return found
 
@@ -242,7 +246,8 @@ def unfinished_parents(tx: Connection, context: Context, address: Address) -> li
     for parent in context.plan.parents[task]:
         if parent in graph.gathers[task]:
             counts = _sum_of(tx, context, parent)
-            reasons.append(f"{context.plan.tasks[parent].name} is done in {counts['done']} of {counts['total']} jobs")
+            jobs = count_text(counts["total"], "job")
+            reasons.append(f"{context.plan.tasks[parent].name} is done in {counts['done']} of {jobs}")
             continue
         state = (once if parent in graph.once else of_job).get(parent, S.WAITING)
         if state != S.DONE:

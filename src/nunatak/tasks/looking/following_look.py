@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from nunatak.core.address import ONCE, Address
 from nunatak.core.states import TaskState
+from nunatak.core.units import count_text
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.plan import Follow
 from nunatak.db.statement import Row
@@ -82,7 +83,7 @@ def _stuck(tx: Connection, follow: Follow, of: Standing) -> str:
     jobs = datasets_store.FRONTIER(tx, dataset=follow.dataset)[0].total
     if of.each and jobs < of.total:
         last = f"jobs from {jobs} on cannot begin"
-        return f"dataset {follow.dataset} has {jobs} jobs: {last} until it has more, or those here are cancelled"
+        return f"dataset {follow.dataset} has {count_text(jobs, 'job')}: {last} until it has more, or those here are cancelled"
     return ""
 
 

@@ -10,6 +10,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from nunatak.core.clock import iso
+<<<<<<< HEAD:src/nunatak/tasks/looking/outlook.py
+=======
+from nunatak.core.units import count_text
+from nunatak.core.work import Shape
+from nunatak.datasets.expand import shape_of
+>>>>>>> fc7206d (What is wrong with a value is said in our words, one of something is one, and what ended before it began does not show as done):src/nunatak/tasks/outlook.py
 from nunatak.db.statement import Statement
 from nunatak.tasks import lessons, offers
 from nunatak.tasks.choosing import Rules, stand, uses_of, wanted
@@ -68,7 +74,8 @@ def outlook(
     if plain["held"] and not (plain["tasks"]["running"] or plain["tasks"]["queued"]):
         return Outlook(None, "it is held: no time can be told until it is released", needy)
     if left <= 0:
-        return Outlook(None, f"nothing goes on by itself: {needy} tasks failed or are held and need you", needy)
+        who = count_text(needy, "task failed or is held and needs", "tasks failed or are held and need")
+        return Outlook(None, f"nothing goes on by itself: {who} you", needy)
     others = [str(item.follow) for item in following_look.of_dataset(tx, context) if not item.open]
     if others and not any(plain["tasks"][state] for state in ("ready", "queued", "running")):
         return Outlook(None, f"no time can be told: it waits for {', '.join(others)}", needy)

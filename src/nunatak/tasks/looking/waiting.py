@@ -65,9 +65,10 @@ def _room(seen: Scene, shape: Shape, slots: int) -> list[str]:
     wrong = [f"engine {name} takes nothing now: {trouble}" for name, trouble in offers.troubles(seen.engines, shape)]
     free = offers.free_of(seen.engines, shape)
     if free:
-        text = f"{free} of the {slots} slots that could take it are free: it starts at the next look of an engine"
+        are = "is" if free == 1 else "are"
+        text = f"{free} of the {slots} slots that could take it {are} free: it starts at the next look of an engine"
     else:
-        text = f"all {slots} slots that could take it are busy"
+        text = f"{'the one slot' if slots == 1 else f'all {slots} slots'} that could take it {'is' if slots == 1 else 'are'} busy"
     return [*wrong, text] if free or not wrong else wrong
 
 

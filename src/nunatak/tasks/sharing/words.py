@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nunatak.core.units import count_text
 from nunatak.tasks.sharing.match import Excluded, Failure, Match, Nearest, place
 from nunatak.tasks.sharing.model import Bound
 from nunatak.tasks.sharing.standing import Standing
@@ -45,7 +46,8 @@ def standing_text(standing: Standing) -> str:
         rest = len(standing.ahead) - NAMED_MOST
         parts.append(f"ahead: {named}" + (f" and {rest} more" if rest > 0 else ""))
     said = "; ".join(part for part in parts if part)
-    return f"{ordinal(standing.rank)} of {standing.of} datasets that want such slots: {said}"
+    of = count_text(standing.of, "dataset that wants", "datasets that want")
+    return f"{ordinal(standing.rank)} of {of} such slots: {said}"
 
 
 def cap_text(bound: Bound) -> str:
@@ -58,10 +60,11 @@ def cap_text(bound: Bound) -> str:
     else:
         what, n, most = "queued", busy.queued, cap.queued or 0
     over = "" if n == most else f" of {most}"
+    tasks = "task" if most == 1 else "tasks"
     if not most:
         return f"{kind} {name} may have no tasks {what}: an operator's cap stops it"
     return (
-        f"{kind} {name} has {n}{over} tasks {what}, the most it may have: the next starts when one ends,"
+        f"{kind} {name} has {n}{over} {tasks} {what}, the most it may have: the next starts when one ends,"
         " or when an operator raises the cap"
     )
 
@@ -74,7 +77,7 @@ def match_text(match: Match) -> list[str]:
     if match.able:
         names = sorted({place(offer) for offer in match.able})
         rest = f" and {len(names) - NAMED_MOST} more" if len(names) > NAMED_MOST else ""
-        could = f"{match.slots} of {match.total} slots could take it, at {', '.join(names[:NAMED_MOST])}{rest}"
+        could = f"{match.slots} of {count_text(match.total, 'slot')} could take it, at {', '.join(names[:NAMED_MOST])}{rest}"
         return [could, *reasons]
     assert match.nearest is not None
     return [nearest_text(match.nearest), *reasons]
@@ -83,7 +86,7 @@ def match_text(match: Match) -> list[str]:
 def excluded_text(item: Excluded, total: int) -> str:
     """Say what one condition excludes: `needs 64 GB of memory: the largest slot has 48 GB, at desy`."""
     kind, _, _ = item.condition.partition(" ")
-    how_many = f"excludes {item.slots} of {total} slots"
+    how_many = f"excludes {item.slots} of {count_text(total, 'slot')}"
     if item.condition == "drained":
         return f"nodes that get no work for now, most at {item.where}: {how_many}"
     if item.condition == "not site":

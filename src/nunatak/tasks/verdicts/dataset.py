@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nunatak.core.units import count_text
 from nunatak.tasks.verdicts.model import DEFAULT, Policy
 
 
@@ -21,4 +22,4 @@ def hold_dataset(finished: int, failed: Mapping[str, int], policy: Policy = DEFA
     if worst < max(policy.hold_least, 1) or worst < policy.hold_share * ended:
         return None
     share = 100 * worst / ended
-    return f"{worst} of {ended} tasks that ended failed the same way ({share:.0f} %): {pattern}"
+    return f"{worst} of {count_text(ended, 'task')} that ended failed the same way ({share:.0f} %): {pattern}"

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from nunatak.api.requests import Have, Number
 from nunatak.api.services import Services
+from nunatak.core.states import shown_state
 from nunatak.tasks import curve
 from nunatak.tasks.looking import dataset_look, errors, matrix
 from nunatak.web.pages import dataset_draw as draw
@@ -49,7 +50,8 @@ def title_of(plain: Mapping[str, Any], part: str = "") -> str:
     if tasks["failed"]:
         return f"{number(tasks['failed'])} failed \u00b7 {name}"
     if plain["held"] or plain["state"] != "open":
-        return f"{'held' if plain['held'] else plain['state']} \u00b7 {name}"
+        state = shown_state(plain["state"], closed=plain["closed"], jobs=plain["jobs"]["total"])
+        return f"{'held' if plain['held'] else state} \u00b7 {name}"
     return f"{share(tasks['done'] / tasks['total'] if tasks['total'] else 0)} done \u00b7 {name}"
 
 
