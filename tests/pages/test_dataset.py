@@ -209,7 +209,7 @@ def test_a_change_is_seen_within_a_second(open_tab: Open, tmp_path: Path) -> Non
         expect(page).to_have_title(re.compile("^0.% done"))
         made.run(1, leave=1)
         expect(page.locator("#dshead .p-running").first).to_be_visible(timeout=3000)
-        expect(page.locator("#matrix .l-running")).to_have_count(1, timeout=3000)
+        expect(page.locator("#kind_running text")).to_have_count(1, timeout=3000)
         page.get_by_text("More actions").click()
         made.act("alice", "hold", str(number))
         expect(page.get_by_role("button", name="Release")).to_be_visible(timeout=3000)
@@ -218,6 +218,36 @@ def test_a_change_is_seen_within_a_second(open_tab: Open, tmp_path: Path) -> Non
         assert page.evaluate("document.body.dataset.same") == "yes", "it was not loaded anew"
         page.get_by_role("button", name="Release").click()
         assert "released" in page.locator(".said").inner_text()
+        made.close()
+
+
+def test_of_the_matrix_only_what_changed_is_sent(open_tab: Open, tmp_path: Path) -> None:
+    with house(tmp_path) as server:
+        made = Campaign(server)
+        number = made.submit("alice", recipe("first light", 60))
+        bearer = {"Authorization": f"Bearer {server.make_token('read', who='bob')}"}
+        with (
+            httpx2.Client(base_url=server.url, timeout=30) as http,
+            http.stream("GET", f"/datasets/{number}.live", headers=bearer) as stream,
+        ):
+            events = (line[6:] for line in stream.iter_lines() if line.startswith("data: "))
+            whole = next(events)
+            assert "column59" in json.loads(whole)["matrix"]
+            tab = open_tab("alice", of=server)
+            page = tab.open(f"/datasets/{number}")
+            made.run(1, leave=1)
+            parts: dict[str, str] = {}
+            while "column0" not in parts:
+                parts |= json.loads(next(events))
+            assert "matrix" not in parts
+            assert "generate: running" in parts["column0"]
+            assert [name for name in parts if name.startswith("column")] == ["column0"]
+            assert len(json.dumps(parts)) < len(whole) / 4
+        expect(page.locator("#column0 .cell title").first).to_have_text(f"{number}/0/generate: running", timeout=3000)
+        expect(page.locator("#kind_running text")).to_have_text("R")
+        assert page.evaluate("document.querySelector('#column0 path') instanceof SVGPathElement")
+        page.locator("#column0 .cell").first.click()
+        page.wait_for_url(f"**/datasets/{number}/0/generate")
         made.close()
 
 

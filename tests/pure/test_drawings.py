@@ -34,7 +34,24 @@ def test_a_large_matrix_is_a_handful_of_shapes_and_a_link_for_each_column() -> N
         "total": 100_000,
     }  # fmt: skip
     found = drawn(7, shown)
-    assert found["paths"].keys() == {"done", "needy", "running", "ready", "waiting"}
-    assert all(path.startswith("M150 ") for path in found["paths"].values())
-    assert sum(map(len, found["paths"].values())) < 1000, "columns that are alike touch, and are drawn as one"
-    assert len(found["links"]) == 100
+    paths = {of["kind"]: of["path"] for of in found["kinds"]}
+    assert paths.keys() == {"done", "needy", "running", "ready", "waiting"}
+    left = paths["done"].partition(" ")[0]
+    assert all(path.startswith(f"{left} ") for path in paths.values())
+    assert sum(map(len, paths.values())) < 1000, "columns that are alike touch, and are drawn as one"
+    assert [len(of) for of in found["links"]] == [1] * 100
+
+
+def test_letters_of_a_small_matrix_stand_in_their_cells() -> None:
+    """One text has the letters of a row that are of a kind, each at its place."""
+    columns = [{"first": n, "last": n + 1, "cells": [{"failed" if n == 3 else "done": 1}]} for n in range(5)]
+    found = drawn(7, {"columns": columns, "tasks": ["fit"], "step": 1, "first": 0, "last": 5, "row": 0, "total": 5})
+    letters = {of["kind"]: of["letters"] for of in found["kinds"] if of["letters"]}
+    assert {kind: [line["text"] for line in lines] for kind, lines in letters.items()} == {
+        "done": ["DDDD"],
+        "needy": ["!"],
+    }
+    cells = [float(of[0]["path"][1:].split()[0]) for of in found["links"]]
+    assert letters["needy"][0]["x"] == f"{cells[3] + 22:.1f}".removesuffix(".0")
+    assert found["links"][3][0]["lines"] == ["7/3/fit: failed"]
+    assert found["width"] < 400, "five jobs need no scrolling on a phone"

@@ -17,6 +17,7 @@ from nunatak.api.services import Services
 from nunatak.api.watched import Watched
 from nunatak.core.errors import NunatakError
 from nunatak.web import guard
+from nunatak.web.render import MARKED
 
 SHARE = 0.2
 """Part of one core that all looks together may take: the more is watched, the rarer each is looked at."""
@@ -51,11 +52,13 @@ class Feed(Watched):
         self._end()
 
     def _publish(self, found: Mapping[str, str]) -> None:
-        changed = {name: text for name, text in found.items() if self._parts.get(name, (0, ""))[1] != text}
-        if not changed:
+        before, self._parts = self._parts, {}
+        for name, text in found.items():
+            at, was = before.get(name, (0, ""))
+            self._parts[name] = (at, was) if text == was else (self.version + 1, text)
+        if all(at <= self.version for at, _ in self._parts.values()):
             return
         self.version += 1
-        self._parts |= {name: (self.version, text) for name, text in changed.items()}
         self._ready.clear()
         self.pieces.forget()
         self._tell()
@@ -63,9 +66,16 @@ class Feed(Watched):
     def since(self, version: int) -> Event:
         """Return the event with what changed after `version`; made once for all who ask."""
         if version not in self._ready:
-            news = {name: text for name, (at, text) in self._parts.items() if at > version}
+            news = news_of(self._parts, version)
             self._ready[version] = Event(b"event: parts\ndata: " + dumps(news) + b"\n\n")
         return self._ready[version]
+
+
+def news_of(parts: Mapping[str, tuple[int, str]], version: int) -> dict[str, str]:
+    """Return what changed after a version: parts whole, with the parts in them; of others those parts that changed. Pure."""
+    new = {name: text for name, (at, text) in parts.items() if at > version}
+    inside = {inner for text in new.values() for inner in MARKED.findall(text)}
+    return {name: MARKED.sub(lambda mark: parts[mark[1]][1], text) for name, text in new.items() if name not in inside}
 
 
 def _timed(look: Look) -> tuple[Mapping[str, str], float]:

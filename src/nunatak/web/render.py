@@ -75,14 +75,30 @@ def render(request: Request, page: Page, view: View, *, status: int = 200, strea
 
 
 SPACE = re.compile(r"[ \t\n]+")
+MARK = "<!--{}-->"
+MARKED = re.compile(r"<!--(\w+)-->")
+"""Stands in a part for a part of its own."""
 PART = re.compile(r"<!--\[(\w+)-->(.*?)<!--\1\]-->", re.DOTALL)
 """A live part in a template: one element, between comments with its id. Text of people never has such a comment: it is escaped."""
 
 
 def parts(request: Request, page: Page, view: View) -> dict[str, str]:
-    """Return the live parts of a page by their ids."""
-    text = _text(request, page, view, live=True)
-    return {name: SPACE.sub(" ", part).strip() for name, part in PART.findall(text)}
+    """Return the live parts of a page by their ids.
+
+    A part may have parts of its own, as a drawing that is large and changes in some places: it has a mark where they were.
+    """
+    return parts_of(_text(request, page, view, live=True))
+
+
+def parts_of(text: str) -> dict[str, str]:
+    """Return the parts in a text, and the parts in those."""
+    found: dict[str, str] = {}
+    for name, part in PART.findall(text):
+        if "<!--[" in part:
+            found |= {inner: SPACE.sub(" ", piece).strip() for inner, piece in PART.findall(part)}
+            part = PART.sub(lambda piece: MARK.format(piece[1]), part)
+        found[name] = SPACE.sub(" ", part).strip()
+    return found
 
 
 def _text(request: Request, page: Page, view: View, *, live: bool = False, stream: str = "") -> str:

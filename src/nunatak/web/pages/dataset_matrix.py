@@ -10,8 +10,11 @@ from nunatak.web.words import PARTS, link, number
 
 Plain = Mapping[str, Any]
 Counts = tuple[tuple[str, int], ...]
+Box = tuple[float, float, float, float]
 WIDTH, LEFT, TOP = 1360.0, 150.0, 18.0
-"""Sizes of the drawing: whole width, names of tasks on the left, numbers of jobs above."""
+"""Sizes of the drawing: whole width, the most for names of tasks on the left, numbers of jobs above."""
+LETTER = 7.6
+"""Width of a letter of a name, about."""
 HEIGHT, GAP = 22.0, 4.0
 """Of one task, and below it."""
 WIDEST = 46.0
@@ -100,41 +103,51 @@ ORDER = ("needy", "waiting", "ready", "running", "done")
 
 
 def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
-    """Return all there is to draw: parts, letters, links over them, names, numbers of jobs. At most some thousand things."""
+    """Return all there is to draw: a shape and letters for each kind of part, links by column, names, numbers of jobs.
+
+    At most some thousand things. What is live is told apart as it changes: kinds and columns each for themselves.
+    """
     columns: Sequence[Plain] = shown["columns"]
     tasks: Sequence[str] = shown["tasks"]
-    width = min(WIDEST, (WIDTH - LEFT) / max(1, len(columns)))
+    left = min(LEFT, 14 + LETTER * max((len(short(name)) for name in tasks), default=0))
+    width = min(WIDEST, (WIDTH - left) / max(1, len(columns)))
     inner = width - (2.0 if width > LETTERS else 0.0)
     runs: Runs = {}
-    letters, links = [], []
-    wide, height_of_all = round(inner, 2), len(tasks) * (HEIGHT + GAP)
+    links = []
+    letters: dict[tuple[str, float], tuple[str, list[str]]] = {}
+    wide, height_of_all = round(inner, 1), len(tasks) * (HEIGHT + GAP)
     lettered = inner >= LETTERS - 2
     for place, column in enumerate(columns):
-        x = round(LEFT + place * width, 2)
-        words = []
+        x = round(left + place * width, 1)
+        words, of_column = [], []
         for row, (name, counts) in enumerate(zip(tasks, column["cells"], strict=True)):
             y = TOP + row * (HEIGHT + GAP)
             for kind, letter, below, height in cell(counts, HEIGHT):
                 _add(runs, (kind, round(y + below, 1), height), x, wide)
                 if lettered and (kind == "needy" or shown["step"] == 1) and height >= 12:
-                    letters.append(
-                        {
-                            "kind": kind,
-                            "text": letter,
-                            "x": round(x + inner / 2, 2),
-                            "y": round(y + below + height / 2, 1),
-                        }
-                    )
+                    _, across = letters.setdefault((kind, round(y + below + height / 2, 1)), (letter, []))
+                    across.append(f"{round(x + inner / 2, 1):g}")
             words.append(f"{name}: {cell_words(counts)}")
             if shown["step"] == 1:
-                links.append(_one(dataset, column, name, counts, (x, y, inner, HEIGHT)))
+                of_column.append(_one(dataset, column, name, counts, (x, y, wide, HEIGHT)))
         if shown["step"] > 1:
-            links.append(_tile(dataset, shown, column, words, (x, TOP - 2, inner, height_of_all)))
+            of_column.append(_tile(dataset, shown, column, words, (x, TOP - 2, wide, height_of_all)))
+        links.append(of_column)
+    paths = _paths(runs)
     return {
-        "width": WIDTH,
+        "width": round(max(320.0, left + len(columns) * width)),
         "height": round(TOP + len(tasks) * (HEIGHT + GAP) + 2),
-        "paths": _paths(runs),
-        "letters": letters,
+        "kinds": [
+            {
+                "kind": kind,
+                "path": paths.get(kind, ""),
+                "letters": [
+                    {"text": text * len(xs), "x": " ".join(xs), "y": f"{y:g}"}
+                    for (of, y), (text, xs) in letters.items() if of == kind
+                ],
+            }
+            for kind in ORDER
+        ],
         "letters_alone": shown["step"] == 1 and lettered,
         "links": links,
         "names": [
@@ -142,7 +155,7 @@ def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
             for row, name in enumerate(tasks)
         ],
         "marks": [
-            {"text": number(column["first"]), "x": round(LEFT + place * width, 2)}
+            {"text": number(column["first"]), "x": f"{left + place * width:.1f}".removesuffix(".0")}
             for place, column in enumerate(columns)
             if place % max(1, round(110 / width)) == 0
         ],
@@ -154,21 +167,21 @@ def short(name: str, most: int = 20) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}\u2026"
 
 
-def _one(dataset: int, column: Plain, name: str, counts: Mapping[str, int], box: tuple[float, ...]) -> dict[str, Any]:
+def _one(dataset: int, column: Plain, name: str, counts: Mapping[str, int], box: Box) -> dict[str, Any]:
     state = next(iter(counts), "")
     address = f"{dataset}/{column['first']}/{name}"
-    return {"url": link(address), "lines": [f"{address}: {state}"], **_box(box)}
+    return {"url": link(address), "lines": [f"{address}: {state}"], "path": _box(*box)}
 
 
-def _tile(dataset: int, shown: Plain, column: Plain, words: list[str], box: tuple[float, ...]) -> dict[str, Any]:
+def _tile(dataset: int, shown: Plain, column: Plain, words: list[str], box: Box) -> dict[str, Any]:
     title = jobs_words(column)
     url = url_of(dataset, shown, column["first"], column["last"])
-    return {"url": url, "lines": [title, *words], **_box(box)}
+    return {"url": url, "lines": [title, *words], "path": _box(*box)}
 
 
-def _box(box: tuple[float, ...]) -> dict[str, float]:
-    x, y, width, height = box
-    return {"x": round(x, 2), "y": round(y, 2), "width": round(width, 2), "height": round(height, 2)}
+def _box(x: float, y: float, width: float, height: float) -> str:
+    """Return a rectangle as a path, which is shorter than its element: there are hundreds."""
+    return f"M{x:g} {y:g}h{width:g}v{height:g}h-{width:g}z"
 
 
 Runs = dict[tuple[str, float, float], list[tuple[float, float]]]
@@ -178,8 +191,8 @@ Runs = dict[tuple[str, float, float], list[tuple[float, float]]]
 def _add(runs: Runs, key: tuple[str, float, float], x: float, width: float) -> None:
     """Put parts that touch sideways and are equal into one: a million done tasks are a few rectangles."""
     of = runs.setdefault(key, [])
-    if of and abs(of[-1][0] + of[-1][1] - x) < 0.05:
-        of[-1] = of[-1][0], round(of[-1][1] + width, 2)
+    if of and abs(of[-1][0] + of[-1][1] - x) < 0.15:
+        of[-1] = of[-1][0], round(x + width - of[-1][0], 1)
     else:
         of.append((x, width))
 
@@ -188,7 +201,7 @@ def _paths(runs: Runs) -> dict[str, str]:
     """Return one path for each kind of part: a browser has a few shapes to lay out, and not a thousand."""
     found: dict[str, list[str]] = {}
     for (kind, y, height), of in runs.items():
-        found.setdefault(kind, []).extend([f"M{x:g} {y:g}h{width:g}v{height:g}h-{width:g}z" for x, width in of])
+        found.setdefault(kind, []).extend([_box(x, y, width, height) for x, width in of])
     return {kind: "".join(paths) for kind, paths in found.items()}
 
 

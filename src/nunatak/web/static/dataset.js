@@ -11,8 +11,8 @@
     return here;
   };
   const box = (cell) => {
-    const { x, y, width, height } = cell.firstElementChild;
-    return { x: x.baseVal.value + width.baseVal.value / 2, y: y.baseVal.value + height.baseVal.value / 2 };
+    const { x, y, width, height } = cell.getBBox();
+    return { x: x + width / 2, y: y + height / 2 };
   };
   // The nearest cell that lies in a direction, straight ahead before aside.
   const beside = (cell, dx, dy) => {

@@ -42,7 +42,8 @@
       else {
         const old = document.getElementById(id);
         if (!old) continue;
-        const made = new DOMParser().parseFromString(html, "text/html").body.firstElementChild;
+        const drawn = old.ownerSVGElement; // a piece of a drawing is one only inside a drawing
+        const made = new DOMParser().parseFromString(drawn ? `<svg>${html}</svg>` : html, "text/html").body.querySelector(`[id="${id}"]`);
         window.nunatak.relate(made);
         morph(old, document.importNode(made, true));
       }
