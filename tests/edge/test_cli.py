@@ -145,6 +145,21 @@ def test_actions_say_how_much_changed(cli: Run, tmp_path: Path) -> None:
     cli("watch", number, code=7)
 
 
+def test_what_is_cancelled_before_it_began_is_not_called_done(cli: Run, tmp_path: Path) -> None:
+    needs = "{cpu: 1, memory: 1 MB, time: 1 min, features: [nobody-has-it]}"
+    (tmp_path / "never.yaml").write_text(f"name: never\njobs: 3\nneeds: {needs}\ntasks:\n  only: {{run: sleep 60}}\n")
+    number = submitted(cli, tmp_path / "never.yaml")
+    cli("cancel", number)
+    assert f"{number} never: ended before it began" in cli("status", number).stdout
+    assert re.search(rf"^{number} +never +ended before it began +none begun", cli("ls").stdout, re.MULTILINE)
+    assert "ended before it began" in cli("watch", number, code=7).stderr
+
+
+def test_a_value_that_cannot_be_is_said_in_our_words(cli: Run, tmp_path: Path) -> None:
+    said = cli("submit", str(hello(tmp_path)), "--priority", "0", code=2).stderr
+    assert "priority: must be more than 0" in said
+
+
 def test_ctrl_c_ends_the_looking_and_not_the_work(cli: Run, live: Live, tmp_path: Path) -> None:
     (tmp_path / "slow.yaml").write_text(f"name: slow\nneeds: {NEEDS}\ntasks:\n  only: {{run: sleep 60}}\n")
     number = submitted(cli, tmp_path / "slow.yaml")

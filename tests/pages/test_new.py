@@ -31,6 +31,8 @@ def test_a_script_over_files_shows_its_first_command_and_is_submitted(
         (tmp_path / f"run {name}.csv").write_text(name)
     page = tab.open("/new")
     page.get_by_label("Script").set_input_files(tmp_path / "fit.py")
+    expect(page.locator("#check")).to_contain_text("Next: choose the files it is to be run on")
+    expect(page.locator("#check")).not_to_contain_text("mistake")
     page.get_by_label("Inputs").set_input_files([tmp_path / f"run {name}.csv" for name in ("a", "b", "c")])
     page.get_by_label("Outputs").fill("out/{stem}.json")
     expect(page.locator("#check h2")).to_have_text("3\u00a0jobs of fit")
@@ -51,6 +53,9 @@ def test_a_script_over_files_shows_its_first_command_and_is_submitted(
         assert f"dataset {number} has 3\u00a0jobs now" in page.locator(".said").inner_text()
         assert client.status(number).plain["jobs"]["total"] == 3
         assert page.get_by_role("button", name="Add the other").count() == 0
+        page.get_by_role("link", name="Recipe", exact=True).click()
+        page.get_by_role("link", name="New work like this").click()
+        expect(page.locator("#check h2")).to_have_text("3\u00a0jobs of fit")  # its inputs are kept, and found again
 
 
 def test_mistakes_show_at_their_place_as_one_types(tab: Tab) -> None:
@@ -62,6 +67,18 @@ def test_mistakes_show_at_their_place_as_one_types(tab: Tab) -> None:
     assert "line 5" in faults
     assert "did you mean" in faults
     expect(page.locator("#check .at").first).to_contain_text("run: echo {jb}")
+
+
+def test_a_pattern_of_a_recipe_finds_the_files_that_are_sent_along(tab: Tab, tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv", "note.txt"):
+        (tmp_path / name).write_text(name)
+    page = tab.open("/new?mode=recipe")
+    page.get_by_label("Recipe").fill("name: lines\nforeach: '*.csv'\ntasks:\n  fit:\n    run: wc {input}\n")
+    expect(page.locator("#check")).to_contain_text('no file matches "*.csv"')
+    page.get_by_label("Files it names").set_input_files([tmp_path / name for name in ("a.csv", "b.csv", "note.txt")])
+    expect(page.locator("#check h2")).to_have_text("2\u00a0jobs of lines")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.locator(".said")).to_contain_text("one of 2\u00a0jobs first")
 
 
 def test_what_only_a_configuration_of_iceprod_takes_shows_for_one(tab: Tab, campaign: Campaign, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,8 +151,12 @@ def results(page: Page) -> dict[str, float]:
     """Download every file of the list; return the mean in each."""
     page.get_by_role("link", name="Files", exact=True).click()
     found = {}
-    for link in page.get_by_role("link", name=re.compile("^Download")).all():
+    for link in page.get_by_role("link", name=re.compile("^Download run-")).all():
         with page.expect_download() as saved:
             link.click()
         found[saved.value.suggested_filename] = json.loads(saved.value.path().read_text())["mean"]
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Download all as ZIP").click()
+    with zipfile.ZipFile(saved.value.path()) as packed:
+        assert {name: json.loads(packed.read(name))["mean"] for name in packed.namelist()} == found
     return found

@@ -69,6 +69,7 @@ RULES: Mapping[str, Rule] = {
     "page_dataset_files": READ,
     "page_dataset_history": READ,
     "download_from_page": READ,
+    "archive_from_page": READ,
     "more_from_page": OWNED,
     "edit_from_page": OWNED,
     "retry_from_page": OWNED,

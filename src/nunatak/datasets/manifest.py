@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from nunatak.core.errors import Invalid
 from nunatak.datasets.plan import StoredFile
@@ -15,6 +16,52 @@ class Manifest:
 
     files: Mapping[str, StoredFile] = field(default_factory=dict)
     matches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Among(Mapping[str, tuple[str, ...]]):
+    """What any pattern matches among names that are known, in order, as the shell has it: for files that are no directory."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        """Begin."""
+        self._names = sorted(names)
+
+    def __getitem__(self, pattern: str) -> tuple[str, ...]:
+        """Return the names. Raises `KeyError` if there are none."""
+        wanted = pattern.split("/")
+        found = tuple(name for name in self._names if _fits(name.split("/"), wanted))
+        if not found:
+            raise KeyError(pattern)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        """Nobody has asked for a pattern yet."""
+        return iter(())
+
+    def __len__(self) -> int:
+        """Nobody has asked for a pattern yet."""
+        return 0
+
+
+def _fits(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Go along a name with all places of the pattern that it may have come to, so that `**` costs no more than any other."""
+    at = _on({0}, wanted)
+    for part in parts:
+        stays = {n for n in at if n < len(wanted) and wanted[n] == "**" and not part.startswith(".")}
+        goes = {n + 1 for n in at if n < len(wanted) and wanted[n] != "**" and _is(part, wanted[n])}
+        at = _on(stays | goes, wanted)
+    return len(wanted) in at
+
+
+def _on(at: set[int], wanted: Sequence[str]) -> set[int]:
+    found = set(at)
+    for n in range(len(wanted)):
+        if n in found and wanted[n] == "**":
+            found.add(n + 1)
+    return found
+
+
+def _is(part: str, wanted: str) -> bool:
+    return part.startswith(".") <= wanted.startswith(".") and fnmatchcase(part, wanted)
 
 
 def relative(name: str) -> str:

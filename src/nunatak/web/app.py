@@ -17,6 +17,7 @@ from nunatak.web.live import Feeds
 from nunatak.web.pages import (
     actions,
     dataset,
+    dataset_archive,
     dataset_changes,
     dataset_parts,
     logs,
@@ -40,6 +41,7 @@ PAGES = (
     profile,
     dataset,
     dataset_parts,
+    dataset_archive,
     dataset_changes,
     errors_page,
     sites,

@@ -24,6 +24,7 @@ from nunatak.tasks.looking import explain, lists, task_list
 from nunatak.tasks.looking.task_list import Which
 from nunatak.web.pages import dataset_draw as draw
 from nunatak.web.pages.dataset import TOOLS, Job, alarm_of, frame, title_of
+from nunatak.web.pages.dataset_archive import MOST_TASKS
 from nunatak.web.render import View
 from nunatak.web.routing import Pages
 from nunatak.web.words import link
@@ -176,7 +177,11 @@ def difference(old: str, new: str) -> list[dict[str, str]]:
 
 
 @pages.page(
-    "/datasets/{dataset}/files", name="page_dataset_files", template="dataset_files.html", live=True, tools=TOOLS
+    "/datasets/{dataset}/files",
+    name="page_dataset_files",
+    template="dataset_files.html",
+    live=True,
+    tools={**TOOLS, "most_packed": MOST_TASKS},
 )
 def files(request: Request, services: Have, dataset: Number, after: After = "") -> View:
     """List the recorded outputs."""

@@ -21,7 +21,7 @@ from nunatak.api.services import Services
 from nunatak.core.errors import Invalid, NotFound
 from nunatak.datasets import store
 from nunatak.datasets.expand import dry_run
-from nunatak.datasets.manifest import Manifest, relative
+from nunatak.datasets.manifest import Among, Manifest, relative
 from nunatak.datasets.plan import Plan, StoredFile
 from nunatak.datasets.recipe import compile_recipe
 from nunatak.datasets.run_recipe import recipe_for_run
@@ -49,6 +49,8 @@ INPUTS = "inputs/*"
 """The pattern of the files that are sent along as inputs."""
 CHECK = Page("new_check.html")
 MOST_NAMES = 10_000
+INCOMPLETE = ("no-script", "no-inputs")
+"""Codes of what is no mistake while somebody fills in the form."""
 SHOWN_LINES = 2
 """Lines shown around a mistake."""
 
@@ -101,7 +103,7 @@ def _recipe_of(tx: Connection, dataset: int) -> tuple[Any, Any]:
 @pages.change("/new/check", name="check_from_page")
 def check(request: Request, services: Have, sent: Sent) -> Response:
     """Return what a form would do: job 0's commands and the number of jobs, or every mistake at its place."""
-    data: dict[str, Any] = {"problems": [], "difference": _difference(services, sent)}
+    data: dict[str, Any] = {"missing": "", "problems": [], "difference": _difference(services, sent)}
     told, source = _told(sent), _source(sent)
     texts, wanted = {FILENAME: source, **told.texts()}, None
     try:
@@ -116,7 +118,9 @@ def check(request: Request, services: Have, sent: Sent) -> Response:
             for problem in error.to_plain().get("problems", ())
         ]
         data |= {
-            "problems": problems or [{"message": error.message, "hint": error.hint, "path": "", "line": 0, "lines": []}]
+            "missing": error.message if error.code in INCOMPLETE else "",
+            "problems": problems
+            or [{"message": error.message, "hint": error.hint, "path": "", "line": 0, "lines": []}],
         }
     made = wanted.made if wanted else None
     data["iceprod"] = bool(made) or (sent.get("mode") == "recipe" and is_configuration(source))
@@ -192,7 +196,8 @@ def _plan(services: Services, wanted: Wanted, known: dict[str, StoredFile]) -> P
         raise Invalid(
             f"the recipe is larger than {services.limits.recipe} bytes", code="too-large", hint="put data into files"
         )
-    manifest = Manifest({**known, **wanted.manifest.files}, wanted.manifest.matches)
+    files = {**known, **wanted.manifest.files}
+    manifest = Manifest(files, wanted.manifest.matches or Among(files))
     if wanted.made:
         check_sources(wanted.made, manifest.files)
     return compile_recipe(wanted.text, filename=wanted.filename, manifest=manifest, jobs=wanted.jobs)

@@ -73,7 +73,7 @@ def task(request: Request, services: Have, caller: Caller) -> View:
 
 
 def _tools() -> dict[str, Any]:
-    return {"file_url": file_url, "log_url": log_url, "used": used, "curves": curves}
+    return {"file_url": file_url, "log_url": log_url, "used": used, "curves": curves, "phases": phases}
 
 
 def _shown(data: Mapping[str, Any], address: Address) -> dict[str, Any] | None:
@@ -125,7 +125,7 @@ def sentence(data: Mapping[str, Any], now: float) -> str:
         "ready": "It is ready, and starts as soon as there is room",
         "queued": f"It is queued at engine {data['engine']}",
         "running": f"It runs on {data['host'] or 'a node'}",
-        "done": "It is done: nothing has to be done",
+        "done": "It is done; what it made is below",
         "failed": f"It failed, and is not tried again by itself: {data['tries']} of {data['tries_most']} tries were used",
         "held": "It is held: nothing happens until it is released",
     }
@@ -134,6 +134,18 @@ def sentence(data: Mapping[str, Any], now: float) -> str:
 
 def _amount(name: str, value: float) -> str:
     return span(value) if name == "time" else number(value) if name == "gpu" else size(value)
+
+
+PHASES = ("prepare", "stage-in", "setup", "run", "checkpoint", "stage-out")
+SHORTEST = 0.01
+"""Seconds below which a phase is not told: it is there in each attempt, and says nothing."""
+
+
+def phases(attempt: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Return the phases of an attempt with their seconds, in their order."""
+    found = attempt["detail"].get("phases") or {}
+    names = sorted(found, key=lambda name: PHASES.index(name) if name in PHASES else len(PHASES))
+    return [(name, found[name]) for name in names if found[name] >= SHORTEST or name == "run"]
 
 
 def used(value: float | None, unit: str) -> str:
