@@ -10,12 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from nunatak.core.clock import iso
-<<<<<<< HEAD:src/nunatak/tasks/looking/outlook.py
-=======
 from nunatak.core.units import count_text
-from nunatak.core.work import Shape
-from nunatak.datasets.expand import shape_of
->>>>>>> fc7206d (What is wrong with a value is said in our words, one of something is one, and what ended before it began does not show as done):src/nunatak/tasks/outlook.py
 from nunatak.db.statement import Statement
 from nunatak.tasks import lessons, offers
 from nunatak.tasks.choosing import Rules, stand, uses_of, wanted

@@ -12,12 +12,12 @@ from nunatak.api.requests import Have, address_of
 from nunatak.api.services import Services
 from nunatak.core.errors import NunatakError
 from nunatak.datasets import store
-from nunatak.simulation.aside import Aside, Question
+from nunatak.simulation.aside import Answer, Aside, Question, left_of
 from nunatak.tasks.looking import explain, snapshot
 from nunatak.tasks.looking.conditions import checklist
 from nunatak.web.render import View
 from nunatak.web.routing import Pages
-from nunatak.web.words import number
+from nunatak.web.words import plural
 
 pages = Pages()
 
@@ -48,37 +48,57 @@ def why(services: Have, address: Text = "") -> View:
     return View(title, {**found, "dataset": wanted.dataset, "conditions": checked}, f"nunatak why {wanted}", alarm)
 
 
-@pages.page("/what-if", name="page_what_if", template="what_if.html", tools={"most_slots": MOST_SLOTS})
+@pages.page(
+    "/what-if", name="page_what_if", template="what_if.html", live=True, shared=True, tools={"most_slots": MOST_SLOTS}
+)
 def what_if(
     request: Request, services: Have, dataset: Number = "", slots: Number = "", each: Text = "",
     priority: Annotated[str, Query(pattern=r"^([0-9]{1,4}(\.[0-9]{1,3})?)?$")] = "",
 ) -> View:  # fmt: skip
-    """Show a form, and when a dataset would be done with more slots or another priority, against as it is now."""
+    """Show a form, and when a dataset would be done with more slots or another priority, against as it is now.
+
+    The page is there at once, and has the answer as a part that comes when it is worked out; the JSON waits for it.
+    """
     asked = {"dataset": dataset, "slots": slots, "each": each.strip(), "priority": priority}
     if not int(dataset or 0):
         return View(
             "What if?",
-            {**asked, "found": None, "problem": None, "now": None},
+            {**asked, "found": None, "problem": None, "now": None, "working": False},
             cli='nunatak what-if 42 --add "100 slots"',
         )
-    question = _question(asked)
-    seen, plan = _seen(services, question.dataset)
-    data: dict[str, Any] = {
-        **asked,
-        "now": seen,
-        "left": sum(task["left"] for task in seen["tasks"]),
-        "found": None,
-        "problem": None,
-    }
-    if data["left"] and (question.add or question.priority is not None):
-        aside: Aside = request.app.state.aside
-        try:
-            data["found"] = aside.known(question)
-            if data["found"] is None:
-                data["found"] = aside.ask(question, seen, plan)
-        except NunatakError as error:
-            data["problem"] = {"detail": error.message, "hint": error.hint}
-    return View(_title(question, data), data, _command(question))
+    question, aside = _question(asked), request.app.state.aside
+    wants, path = bool(question.add) or question.priority is not None, request.scope["path"]
+    answer = (aside.last if path.endswith(".live") else aside.known)(question) if wants else None
+    data: dict[str, Any] = {**asked, "found": None, "problem": None, "working": False}
+    begun = aside.begun(question) if wants and answer is None and not path.endswith(".json") else None
+    if begun is not None:
+        data |= {"now": dict(begun.now), "left": begun.left, "working": "now"}
+    elif answer is None:
+        seen, plan = _seen(services, question.dataset)
+        data |= {"now": seen, "left": left_of(seen)}
+        if wants and data["left"]:
+            answer = _begun(aside, question, seen, plan, data, waits=path.endswith(".json"))
+    if answer is not None:
+        data |= {"now": dict(answer.now), "left": answer.left, "found": answer.found, "working": False}
+        data["problem"] = _problem(answer.error) if answer.error else None
+    return View(_title(question, data), data, _command(question), "busy" if data["working"] else "")
+
+
+def _begun(
+    aside: Aside, question: Question, seen: dict[str, Any], plan: dict[str, Any], data: dict[str, Any], *, waits: bool
+) -> Answer | None:
+    """Let a question be worked out, at once or when the one before it is; return the answer if the caller waits for it."""
+    try:
+        if waits:
+            return aside.ask(question, seen, plan)
+        data["working"] = "now" if aside.begin(question, seen, plan) else "later"
+    except NunatakError as error:
+        data["problem"] = _problem(error)
+    return None
+
+
+def _problem(error: NunatakError) -> dict[str, str]:
+    return {"detail": error.message, "hint": error.hint}
 
 
 def _question(asked: Mapping[str, str]) -> Question:
@@ -96,7 +116,8 @@ def _seen(services: Services, dataset: int) -> tuple[dict[str, Any], dict[str, A
 
 
 def _title(question: Question, data: Mapping[str, Any]) -> str:
-    said = data["found"]["sentence"] if data["found"] else f"{number(data['left'])} tasks left"
+    left = plural(data["left"], "task") + " left"
+    said = data["found"]["sentence"] if data["found"] else f"working it out, {left}" if data["working"] else left
     return f"{question.dataset}: {said} \u00b7 What if"
 
 
