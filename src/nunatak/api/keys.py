@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.judging import Key
 
 LARGEST = 2**63
+_FORM = re.compile(r"([1-9][0-9]{0,8})(?:/([0-9]{1,9}))?/([^/#]*)#([1-9][0-9]{0,8})\Z").match
 
 
 class Attempts:
@@ -36,24 +38,12 @@ class Attempts:
 
 
 def _attempt(text: str) -> tuple[int, int, str, int] | None:
-    """Read the address of an attempt: what `core.address.parse` does, five times as fast."""
-    head, _, attempt = text.partition("#")
-    parts = head.split("/")
-    if len(parts) == 3:
-        dataset, job, task = parts
-    elif len(parts) == 2:
-        dataset, task = parts
-        job = ""
-    else:
+    """Read the address of an attempt: what `core.address.parse` does, faster, as the name is looked up anyway."""
+    found = _FORM(text)
+    if found is None:
         return None
-    digits = dataset + job + attempt
-    if not (
-        digits.isascii() and digits.isdecimal() and dataset and attempt and max(map(len, (dataset, job, attempt))) < 10
-    ):
-        return None
-    if dataset[0] == "0" or attempt[0] == "0" or (len(parts) == 3 and not job):
-        return None
-    return int(dataset), int(job) if job else ONCE, task, int(attempt)
+    dataset, job, task, attempt = found.groups()
+    return int(dataset), ONCE if job is None else int(job), task, int(attempt)
 
 
 def _contexts(tx: Connection, contexts: Contexts, datasets: set[int]) -> dict[int, Context]:

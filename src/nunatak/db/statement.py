@@ -134,7 +134,10 @@ def _array(items: Iterable[Any], kind: str) -> str:
     if kind == "text":
         quoted = {item: "NULL" if item is None else _quoted(item) for item in set(items)}  # most occur many times
         return "{" + ",".join([quoted[item] for item in items]) + "}"
-    return "{" + ",".join(["NULL" if item is None else repr(item) for item in items]) + "}"
+    listed = list(items)
+    if None not in listed:
+        return "{" + repr(listed)[1:-1] + "}"
+    return "{" + ",".join(["NULL" if item is None else repr(item) for item in listed]) + "}"
 
 
 def _quoted(text: str) -> str:

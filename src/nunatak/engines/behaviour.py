@@ -119,6 +119,8 @@ def outcome(spec: TaskSpec, fate: Fate, host: str, reason: Reason, started: floa
 
 
 def _made(spec: TaskSpec) -> tuple[FileRecord, ...]:
+    if not spec.outputs:
+        return ()
     task = spec.address.partition("#")[0]
     return tuple(
         [_record(item.name, item.url, f"{task}/{item.name}", temporary=item.temporary) for item in spec.outputs]

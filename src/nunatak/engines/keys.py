@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from nunatak.core.address import Address, parse
+from nunatak.core.address import NAME, Address, parse
 from nunatak.core.errors import Invalid
 from nunatak.core.work import Series, TaskSpec
 from nunatak.engines.protocol import Handle
@@ -14,6 +14,8 @@ from nunatak.engines.protocol import Handle
 Key = tuple[str, str]
 """Address and lease."""
 _LEASE = re.compile(r"[0-9a-f]{1,32}\Z")
+_ATTEMPT = re.compile(rf"[1-9][0-9]{{0,8}}(?:/(?:0|[1-9][0-9]{{0,8}}))?/{NAME.pattern[:-2]}#[1-9][0-9]{{0,8}}\Z")
+"""The one spelling of the address of an attempt."""
 
 
 def key_of(handle: Handle | TaskSpec) -> Key:
@@ -21,17 +23,21 @@ def key_of(handle: Handle | TaskSpec) -> Key:
     return handle.address, handle.lease
 
 
-def attempt_of(spec: TaskSpec) -> Address:
-    """Return the address of the attempt that a spec describes. Raises `Invalid` for another address, or for no lease.
+def check(spec: TaskSpec) -> None:
+    """See that a spec describes an attempt. Raises `Invalid` for another address, or for no lease.
 
     What passes is safe as part of a file name.
     """
-    address = parse(spec.address)
-    if address.attempt is None or str(address) != spec.address:
+    if not _ATTEMPT.match(spec.address):
         raise Invalid(f"{spec.address!r} is not the address of an attempt", code="bad-address", hint="like 42/17/fit#1")
     if not _LEASE.match(spec.lease):
         raise Invalid(f"{spec.lease!r} is not a lease", code="bad-lease", hint="up to 32 hexadecimal digits")
-    return address
+
+
+def attempt_of(spec: TaskSpec) -> Address:
+    """Return the address of the attempt that a spec describes. Raises `Invalid` as `check` does."""
+    check(spec)
+    return parse(spec.address)
 
 
 def specs_of(item: TaskSpec | Series) -> tuple[TaskSpec, ...]:

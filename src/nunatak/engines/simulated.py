@@ -9,7 +9,7 @@ from nunatak.core.clock import Clock, system_clock
 from nunatak.core.errors import Unavailable
 from nunatak.core.work import TARGET, Grouping, Series, Shape, TaskSpec
 from nunatak.engines.behaviour import Behaviour
-from nunatak.engines.keys import attempt_of, key_of, specs_of, unknown
+from nunatak.engines.keys import check, key_of, specs_of, unknown
 from nunatak.engines.news import News
 from nunatak.engines.protocol import ALL_FINE, Capacity, Change, Changes, Handle, LogPart, Nodes
 from nunatak.engines.settings import SimulatedSettings, read
@@ -52,7 +52,7 @@ class SimulatedEngine:
         """Let attempts arrive. Raises `Unavailable` for more than `capacity().queue`; a series counts once."""
         specs = [spec for item in batch for spec in specs_of(item)]
         for spec in specs:
-            attempt_of(spec)
+            check(spec)
         now, world = self._advance(), self.world
         new = unknown(batch, world.attempts)
         room = self.capacity().queue
@@ -89,7 +89,9 @@ class SimulatedEngine:
 
     def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
         """Return new lines of the standard outputs asked for."""
-        now, parts = self._advance(), []
+        now, parts = self._advance(), list[LogPart]()
+        if self.world.behaviour.quiet:
+            return parts
         for (address, lease, stream), offset in offsets.items():
             found = self.world.log((address, lease), now) if stream == "stdout" and offset >= 0 else None
             if found and found[1][offset:]:

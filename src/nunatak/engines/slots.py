@@ -117,7 +117,7 @@ class Line:
                     other.overtaken += 1
             else:
                 blocked.append(waiting)
-            if any(other.overtaken >= PATIENCE for other in blocked):
+            if blocked and any(other.overtaken >= PATIENCE for other in blocked):
                 break
         for key in chosen:
             del self._waiting[key]

@@ -45,7 +45,9 @@ class Holdings:
 
     def cancel(self, keys: Iterable[Key]) -> None:
         """End those of some attempts that the engine has."""
-        self._engine.cancel([self._handles[key] for key in keys if key in self._handles])
+        ours = [self._handles[key] for key in keys if key in self._handles]
+        if ours:
+            self._engine.cancel(ours)
 
     def cancel_all(self) -> None:
         """End all."""

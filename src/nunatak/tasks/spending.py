@@ -40,6 +40,7 @@ class Spending:
         """Begin with nothing; `shapes` has those that the attempts had asked for."""
         self._shapes, self._now = shapes, now
         self._sums: dict[tuple[int, int, Cause], list[float]] = defaultdict(lambda: [0, *(0.0,) * 6])
+        self._alike: dict[tuple[int, int, Cause, int], list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
 
     def ended(self, row: Row, kind: Kind, outcome: Outcome) -> None:
         """Add an attempt that was open as `row` says, and whose end an engine reported."""
@@ -54,13 +55,18 @@ class Spending:
         self._add(row, cost_to(kind, began=row.started is not None), seconds, 0.0)
 
     def _add(self, row: Row, cause: Cause, seconds: float, cpu: float) -> None:
-        amount = occupied(self._shapes[row.asked], seconds)
-        self.add((row.dataset, row.engine, cause), seconds, cpu, amount, amount)
-
-    def add(self, key: tuple[int, int, Cause], seconds: float, cpu: float, amount: Amount, counts: Amount) -> None:
-        """Add one attempt: seconds of wall clock and of processors, what it occupied, and what that counts now."""
-        sums = self._sums[key]
+        """Add an attempt to those that asked for the same: what they occupied follows from their seconds."""
+        sums = self._alike[row.dataset, row.engine, cause, row.asked]
         sums[0] += 1
+        sums[1] += seconds
+        sums[2] += cpu
+
+    def add(
+        self, key: tuple[int, int, Cause], seconds: float, cpu: float, amount: Amount, counts: Amount, attempts: int = 1
+    ) -> None:
+        """Add attempts: seconds of wall clock and of processors, what they occupied, and what that counts now."""
+        sums = self._sums[key]
+        sums[0] += attempts
         sums[1] += seconds
         sums[2] += cpu
         sums[3] += amount[0]
@@ -70,6 +76,10 @@ class Spending:
 
     def hand_over(self, contexts: Contexts, moves: Moves) -> None:
         """Let the sums be written with the counts of the transaction."""
+        for (dataset, engine, cause, asked), (n, seconds, cpu) in self._alike.items():
+            amount = occupied(self._shapes[asked], seconds)
+            self.add((dataset, engine, cause), seconds, cpu, amount, amount, int(n))
+        self._alike.clear()
         for key, (attempts, *amounts, core, gpu) in self._sums.items():
             moves.spend(key, int(attempts), amounts, contexts.decay.entry(Amount(core, gpu), self._now))
 

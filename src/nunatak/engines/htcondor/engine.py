@@ -22,7 +22,7 @@ from nunatak.engines.htcondor.submission import Submission
 from nunatak.engines.htcondor.travel import unfetched
 from nunatak.engines.htcondor.upkeep import Upkeep
 from nunatak.engines.htcondor.watch import Watch
-from nunatak.engines.keys import Key, attempt_of, key_of, specs_of, unknown
+from nunatak.engines.keys import Key, check, key_of, specs_of, unknown
 from nunatak.engines.protocol import ALL_FINE, Capacity, Changes, Handle, LogPart, Nodes
 from nunatak.engines.sandbox import possess
 from nunatak.engines.settings import read
@@ -93,7 +93,7 @@ class HTCondorEngine:
         """Submit one cluster for each dataset and shape. Raises `Unavailable` for more than `capacity().queue`."""
         specs = [spec for item in batch for spec in specs_of(item)]
         for spec in specs:
-            attempt_of(spec)
+            check(spec)
         self._submission.hear(nodes)
         new = unknown(batch, self._ledger.attempts)
         if new:
