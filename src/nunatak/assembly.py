@@ -42,7 +42,6 @@ from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs.keeping import LogStore
 from nunatak.tasks.sharing.usage import Decay
-from nunatak.tasks.sites import Held
 from nunatak.web.app import create_app
 
 if TYPE_CHECKING:
@@ -90,7 +89,6 @@ def build(
     return Services(
         database=database,
         contexts=Contexts(decay=Decay(settings.half_life), kept=kept),
-        held=Held(kept),
         storage=PosixStorage([_path(settings.store)]),
         blobs=ContentStore(settings.blobs),
         logs=LogStore(settings.logs, settings.log_limit, settings.log_retention, clock),

@@ -9,11 +9,12 @@ import pytest
 from nunatak.core.address import parse
 from nunatak.core.clock import ManualClock
 from nunatak.core.work import Reason
+from nunatak.db.kept import Kept
 from nunatak.tasks import fleet, site_use
 from nunatak.tasks.looking.across import Wish, across
 from nunatak.tasks.looking.conditions import checklist
 from nunatak.tasks.looking.look import RULES
-from nunatak.tasks.sites import Held, sites
+from nunatak.tasks.sites import held, sites
 from tests.contract.world import BIG, World, chain
 
 
@@ -64,7 +65,7 @@ def test_a_site_has_its_engines_and_what_they_hold(world: World) -> None:
     world.submit(chain(3, 1))
     world.claim(2)
     with world.database.read() as tx:
-        (site,) = sites(tx, Held(), world.clock())
+        (site,) = sites(tx, Kept(), world.clock())
     assert (site["site"], site["alive"], site["queued"], site["running"]) == ("here", 1, 2, 0)
     assert site["engines"][0]["alive"]
 
@@ -73,11 +74,11 @@ def test_what_engines_hold_is_counted_seldom_where_it_is_much(world: World, monk
     monkeypatch.setattr("nunatak.tasks.sites.FEW", 1)
     monkeypatch.setattr("nunatak.tasks.sites.EACH", 5.0)
     world.submit(chain(4, 1))
-    held = Held()
+    kept = Kept()
 
     def counted() -> int:
         with world.database.read() as tx:
-            return sum(held.of(tx, world.clock()).values())
+            return sum(held(tx, kept, world.clock()).values())
 
     world.claim(1)
     assert counted() == 1

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nunatak.core.work import Outcome, Reason
+from nunatak.db.kept import Kept
 from nunatak.tasks import nodes_store, report, speeds
 from nunatak.tasks.health.news import Measured, News, read
 from nunatak.tasks.looking import nodes_look
@@ -46,7 +47,7 @@ def test_a_node_is_as_fast_as_the_median_of_its_latest_measurements(world: World
         ends(world, board, ("a", speed))
     assert shown(world)["here/a"] == 2.0, "and what is old is forgotten"
     with world.database.read() as tx:
-        assert speeds.Speeds().of(tx, world.clock()) == {"here": 1.25}
+        assert speeds.at_sites(tx, Kept(), world.clock()) == {"here": 1.25}
         kept = nodes_store.SPEEDS(tx, v=[("here", "a")])
     assert len(kept[0].score) < 100
     world.clock.advance(FORGOTTEN + 10.0)

@@ -21,6 +21,7 @@ from nunatak.core.errors import Invalid
 from nunatak.core.work import Grouping, Shape
 from nunatak.tasks import fleet
 from nunatak.tasks.looking import lists
+from nunatak.tasks.sites import held
 from nunatak.tasks.verdicts.kinds import Kind
 
 router = APIRouter(prefix="/api/v1/engines", tags=["engines"], route_class=FastRoute)
@@ -35,7 +36,7 @@ def list_engines(services: Have) -> Response:
     """Return the engines in order of their names. Where they hold thousands of tasks, the counts may be ten seconds old."""
     with services.database.read() as tx:
         now = services.clock()
-        return answer({"items": lists.engines(tx, now, services.held.of(tx, now))})
+        return answer({"items": lists.engines(tx, now, held(tx, services.contexts.kept, now))})
 
 
 @router.post(

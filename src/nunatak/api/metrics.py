@@ -12,6 +12,7 @@ from nunatak.api.services import Services
 from nunatak.datasets.store import STATES
 from nunatak.db.statement import Statement
 from nunatak.tasks.looking import lists
+from nunatak.tasks.sites import held
 
 AGE = 5.0
 """Seconds for which counts of tasks and engines are kept."""
@@ -65,7 +66,7 @@ class Metrics:
         with services.database.read() as tx:
             row = TOTALS(tx)[0]
             now = services.clock()
-            engines = lists.engines(tx, now, services.held.of(tx, now))
+            engines = lists.engines(tx, now, held(tx, services.contexts.kept, now))
         for state in STATES:
             self.tasks.labels(state).set(int(getattr(row, state)))
         self.engines.labels("true").set(sum(engine["alive"] for engine in engines))

@@ -14,8 +14,6 @@ from nunatak.storage.protocol import Storage
 from nunatak.tasks.choosing import Rules
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs.keeping import LogStore
-from nunatak.tasks.sites import Held
-from nunatak.tasks.speeds import Speeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,4 @@ class Services:
     metrics: bool = True  # whether /metrics is served
     limits: Limits = field(default_factory=Limits)
     rules: Rules = field(default_factory=Rules)  # of fair share
-    held: Held = field(default_factory=Held)  # by engines
-    speeds: Speeds = field(default_factory=Speeds)  # of nodes, by sites
     stopping: threading.Event = field(default_factory=threading.Event)

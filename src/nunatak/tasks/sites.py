@@ -30,30 +30,23 @@ Load = Mapping[tuple[int, str], int]
 """How many tasks there are by engine and state."""
 
 
-class Held:
-    """How many tasks each engine holds by state; where they are many, as of a few seconds ago: counting goes over all."""
-
-    def __init__(self, kept: Kept | None = None) -> None:
-        """Begin with nothing counted, or with what was kept."""
-        self._kept = kept or Kept()
-
-    def of(self, tx: Connection, now: float) -> Load:
-        """Return numbers of tasks by engine and state."""
-        return self._kept.of("held", _count, tx, now)
+def held(tx: Connection, kept: Kept, now: float) -> Load:
+    """Return how many tasks each engine holds by state; where they are many, as of some seconds ago: counting goes over all."""
+    return kept.of("held", _count, tx, now)
 
 
 def _count(tx: Connection) -> tuple[Load, float]:
     load: Load = {(row.engine, row.state): row.n for row in choosing_store.ENGINE_LOAD(tx)}
-    held = sum(load.values())
-    return load, EACH * held if held > FEW else 0.0
+    many = sum(load.values())
+    return load, EACH * many if many > FEW else 0.0
 
 
-def sites(tx: Connection, held: Held, now: float) -> list[dict[str, Any]]:
+def sites(tx: Connection, kept: Kept, now: float) -> list[dict[str, Any]]:
     """Return every site that has an engine, a node or a cap, in order of names; amounts as shapes have them.
 
     `total` and `used` are sums over engines that are alive; what is used is what they last said is not free.
     """
-    engines = engines_by_site(tx, now, held.of(tx, now))
+    engines = engines_by_site(tx, now, held(tx, kept, now))
     nodes = {row.site: (int(row.n), int(row.standing)) for row in NODES(tx)}
     caps = {row.name: row for row in store.SHARES(tx) if row.kind == "site"}
     names = sorted(engines.keys() | nodes.keys() | caps.keys() - {""})

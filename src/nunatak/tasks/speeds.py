@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import math
 import statistics
-import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection
 
+from nunatak.db.kept import Kept
 from nunatak.tasks import nodes_store as store
 from nunatak.tasks.health.events import Node
 
@@ -64,21 +63,13 @@ def _kept(tx: Connection, nodes: Iterable[Node]) -> dict[Node, list[float]]:
     return {Node(row.site, row.name): json.loads(row.score) for row in rows}
 
 
-class Speeds:
-    """How fast the nodes of each site are, the median of them, as of a minute ago."""
+def at_sites(tx: Connection, kept: Kept, now: float) -> Mapping[str, float]:
+    """Return the median speed of the nodes of each site of which one was measured, as of a minute or so ago."""
+    return kept.of("speeds", _at_sites, tx, now)
 
-    def __init__(self, age: float = AGE) -> None:
-        """Begin with nothing read."""
-        self._lock = threading.Lock()
-        self._age, self._at = age, float("-inf")
-        self._of: Mapping[str, float] = MappingProxyType({})
 
-    def of(self, tx: Connection, now: float) -> Mapping[str, float]:
-        """Return the speed of each site of which a node was measured."""
-        with self._lock:
-            if not 0 <= now - self._at < self._age:
-                found: dict[str, list[float]] = defaultdict(list)
-                for row in store.SPEEDS_AT_SITES(tx, n=MOST_NODES):
-                    found[row.site].append(middle(json.loads(row.score)))
-                self._of, self._at = {site: middle(latest) for site, latest in found.items()}, now
-            return self._of
+def _at_sites(tx: Connection) -> tuple[Mapping[str, float], float]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in store.SPEEDS_AT_SITES(tx, n=MOST_NODES):
+        found[row.site].append(middle(json.loads(row.score)))
+    return {site: middle(latest) for site, latest in found.items()}, AGE

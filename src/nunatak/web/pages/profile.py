@@ -17,6 +17,7 @@ from nunatak.api.requests import Caller, Have
 from nunatak.core.clock import iso
 from nunatak.db import migrate
 from nunatak.tasks.looking import lists
+from nunatak.tasks.sites import held
 from nunatak.web.guard import Sent
 from nunatak.web.render import View
 from nunatak.web.routing import Pages, go_on
@@ -87,7 +88,7 @@ def about(services: Have) -> View:
     """Show whether this installation is well."""
     now = services.clock()
     with services.database.read() as tx:
-        present, engines = migrate.current(tx), lists.engines(tx, now, services.held.of(tx, now))
+        present, engines = migrate.current(tx), lists.engines(tx, now, held(tx, services.contexts.kept, now))
     head = migrate.head()
     silent = [engine["name"] for engine in engines if not engine["alive"]]
     faults = [] if present == head else [f"the database is at {present}, this version needs {head}: nunatak migrate"]

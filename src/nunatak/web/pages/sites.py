@@ -13,7 +13,7 @@ from nunatak.api.nodes import node_of
 from nunatak.api.requests import Caller, Have
 from nunatak.core.errors import Invalid
 from nunatak.core.units import seconds
-from nunatak.tasks import nodes, site_use, sites
+from nunatak.tasks import nodes, site_use, sites, speeds
 from nunatak.tasks.health.events import Node
 from nunatak.tasks.looking import nodes_look
 from nunatak.web.guard import Sent
@@ -46,9 +46,9 @@ def show(
     """Show sites, engines and the nodes that are not fine; with `all`, every node that was heard of."""
     now = services.clock()
     with services.database.read() as tx:
-        found = sites.sites(tx, services.held, now)
+        found = sites.sites(tx, services.contexts.kept, now)
         before = site_use.over_time(tx, now)
-        fast = services.speeds.of(tx, now)
+        fast = speeds.at_sites(tx, services.contexts.kept, now)
         health = nodes_look.every(tx, now, after, MOST_NODES) if every else nodes_look.not_fine(tx, now)
     for site in found:
         site["over_time"] = before.get(site["site"], [])
