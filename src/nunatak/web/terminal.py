@@ -82,7 +82,7 @@ def line(text: str, pen: Pen = PLAIN) -> tuple[list[Piece], Pen]:
     Of what was written over itself (progress bars) the last is shown, and how often that was.
     """
     if _is_plain(text):  # as most lines are: nothing to look for
-        return ([Piece(text, pen.kind)] if text else []), pen
+        return ([Piece(text, "" if pen is PLAIN else pen.kind)] if text else []), pen
     over = [part for part in text.rstrip("\r\n").split("\r") if part]
     for part in over[:-1]:
         pen = _after(part, pen)

@@ -121,18 +121,26 @@ class PackedLog:
 
     def points(self) -> list[Point]:
         """Return where unpacking may begin, the beginning first."""
-        found = [Point(self._begin, 0, 0)]
+        return [Point(*item) for item in _POINT.iter_unpack(self._table())] or [Point(self._begin, 0, 0)]
+
+    def _point_before(self, kept: int) -> Point:
+        """Return the last point with no more kept bytes before it than that; few of a long table are read."""
+        table = self._table() if kept >= BLOCK else b""
+        places = range(0, len(table), _POINT.size)
+        at = bisect_right(places, kept, key=lambda place: _POINT.unpack_from(table, place)[1]) - 1
+        return Point(*_POINT.unpack_from(table, places[at])) if at >= 0 else Point(self._begin, 0, 0)
+
+    def _table(self) -> bytes:
+        """Return the points as they are written, the beginning first; nothing if there are none."""
         if not self._index:
-            return found
+            return b""
         with self._path.open("rb") as reader:
             reader.seek(self._index)
             start = reader.read(_GZIP.size + 4)
             if len(start) < _GZIP.size + 4 or start[_GZIP.size :][:2] != b"Np":
-                return found  # the machine crashed: without it all is found as well, only later
+                return b""  # the machine crashed: without it all is found as well, only later
             packed = reader.read(_GZIP.unpack_from(start)[-1] - 4)
-        return [
-            Point(*item) for item in _POINT.iter_unpack(packed[: len(packed) // _POINT.size * _POINT.size])
-        ] or found
+        return packed[: len(packed) // _POINT.size * _POINT.size]
 
     def lines(self) -> list[tuple[int, int]]:
         """Return positions, rising from 0, with the lines before each."""
@@ -159,8 +167,7 @@ class PackedLog:
 
     def _unpacked(self, start: int, stop: int) -> Iterator[bytes]:
         """Yield the kept bytes [start, stop), at most `BLOCK` at once. Raises one of `DAMAGE` where there are less."""
-        points = self.points() if start >= BLOCK else [Point(self._begin, 0, 0)]
-        point = points[bisect_right(points, start, key=lambda item: item.kept) - 1]
+        point = self._point_before(start)
         kept, unpacker = point.kept, zlib.decompressobj(-zlib.MAX_WBITS)
         with self._path.open("rb") as reader:
             reader.seek(point.place)

@@ -69,15 +69,19 @@ class _Line:
     counts_core: float = 0.0
     counts_gpu: float = 0.0
 
-    def add(self, row: Row, decay: Decay, now: float) -> None:
-        for name in ("attempts", "wall", "cpu", "core_hours", "gpu_hours"):
-            setattr(self, name, getattr(self, name) + getattr(row, name))
-        if row.cause != Cause.OK:
-            self.lost_core_hours += row.core_hours
-            self.lost_wall += row.wall
-        counts = decay.now(Usage(row.era, row.core, row.gpu), now)
-        self.counts_core += counts.core
-        self.counts_gpu += counts.gpu
+    def add(self, row: Row, part: float) -> None:
+        """Add a row, of whose core and GPU hours a part still counts."""
+        _, cause, _, attempts, wall, cpu, core_hours, gpu_hours, core, gpu = row
+        self.attempts += attempts
+        self.wall += wall
+        self.cpu += cpu
+        self.core_hours += core_hours
+        self.gpu_hours += gpu_hours
+        if cause != Cause.OK:
+            self.lost_core_hours += core_hours
+            self.lost_wall += wall
+        self.counts_core += core * part
+        self.counts_gpu += gpu * part
 
 
 def usage(tx: Connection, by: str, decay: Decay, now: float, limit: int) -> list[dict[str, Any]]:
@@ -88,8 +92,11 @@ def usage(tx: Connection, by: str, decay: Decay, now: float, limit: int) -> list
     if by not in USAGE:
         raise Invalid(f"use is not kept by {by!r}", code="bad-by", hint=f"one of {', '.join(BY)}")
     lines: dict[str, _Line] = defaultdict(_Line)
+    parts: dict[int, float] = {}
     for row in USAGE[by](tx):
-        lines[row.name].add(row, decay, now)
+        if row.era not in parts:
+            parts[row.era] = decay.now(Usage(row.era, 1.0), now).core
+        lines[row.name].add(row, parts[row.era])
     whole = sum(line.core_hours for line in lines.values())
     most = sorted(lines.items(), key=lambda item: (-item[1].core_hours, -item[1].attempts, item[0]))
     return [_plain(by, name, line, whole) for name, line in most[:limit]]
