@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from nunatak import __version__
 from nunatak.core.states import shown_state
@@ -45,6 +47,19 @@ def environment() -> Templates:
         link=words.link,
         spans=words.spans,
         shown_state=shown_state,
+        drawn_bar=drawn_bar,
     )
     made.filters.update(words.FILTERS)
     return made
+
+
+def drawn_bar(counts: Mapping[str, int], address: str, small: bool) -> Markup:
+    """Return the bar of tasks by state; most datasets of a list are as they were at the last look."""
+    return _drawn_bar(tuple(counts.items()), address, small)
+
+
+@lru_cache(maxsize=2000)
+def _drawn_bar(counts: tuple[tuple[str, int], ...], address: str, small: bool) -> Markup:
+    draw: Any = environment().get_template("state_bar.html").module
+    drawn: Markup = draw.state_bar(dict(counts), address, small)
+    return drawn

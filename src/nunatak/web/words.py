@@ -23,6 +23,7 @@ def link(address: str | int | Address) -> str:
     return path if found.attempt is None else f"{path}/{found.attempt}"
 
 
+@lru_cache(maxsize=10_000)
 def number(value: float | None) -> str:
     """Return a whole number with its thousands apart; a dash for none."""
     if value is None:

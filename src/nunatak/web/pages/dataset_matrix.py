@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +11,7 @@ from nunatak.web.words import PARTS, link, number
 Plain = Mapping[str, Any]
 Counts = tuple[tuple[str, int], ...]
 Box = tuple[float, float, float, float]
+Cell = list[tuple[str, str, str]]
 WIDTH, LEFT, TOP = 1360.0, 150.0, 18.0
 """Sizes of the drawing: whole width, the most for names of tasks on the left, numbers of jobs above."""
 LETTER = 7.6
@@ -205,9 +206,27 @@ def _paths(runs: Runs) -> dict[str, str]:
     return {kind: "".join(paths) for kind, paths in found.items()}
 
 
-def rows_url(dataset: int, column: Plain, task: str, state: str) -> str:
-    """Return where the tasks behind a number are listed. Names of tasks and states need no quoting in addresses."""
-    return f"/datasets/{dataset}/tasks?state={state}&task={task}&from={column['first']}&to={column['last']}"
+def table(dataset: int, shown: Plain) -> Iterator[tuple[Plain, list[Cell]]]:
+    """Yield each column with its cells: for each state of a cell what separates it, where it leads, and its words.
+
+    A number leads to the list of its tasks, the state of a single one to that task.
+    """
+    tasks: Sequence[str] = shown["tasks"]
+    for column in shown["columns"]:
+        first, last = column["first"], column["last"]
+        if shown["step"] == 1:
+            of = [(link(f"{dataset}/{first}/{name}"), "", "") for name in tasks]
+        else:  # names of tasks and states need no quoting in addresses
+            of = [(f"/datasets/{dataset}/tasks?state=", f"&task={name}&from={first}&to={last}", " ") for name in tasks]
+        yield column, [_cell_links(counts, *ends) for counts, ends in zip(column["cells"], of, strict=True)]
+
+
+def _cell_links(counts: Mapping[str, int], url: str, query: str, gap: str) -> Cell:
+    found = [
+        (", ", f"{url}{state}{query}", f"{number(n)} {state}") if gap else (", ", url, state)
+        for state, n in counts.items()
+    ]
+    return [("", *found[0][1:]), *found[1:]] if found else []
 
 
 def other_url(dataset: int, shown: Plain) -> str:
