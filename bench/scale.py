@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import text
@@ -17,8 +17,10 @@ from bench.installation import Connection, Installation, installation
 from bench.lives import EngineClient, rate, submit
 from bench.say import say
 
-Pairs = list[tuple[float, float]]
-"""Seconds with a long history and with a short one."""
+Spent = tuple[float, float]
+"""Seconds by the clock, and of processor for the server and its database."""
+Pairs = list[tuple[Spent, Spent]]
+"""What a request took with a long history and with a short one."""
 
 DATASETS, JOBS = 1000, 2000
 FEW = 20
@@ -102,21 +104,22 @@ def verbs(running: Installation, big: int) -> dict[str, Callable[[], object]]:
     }
 
 
-def in_turns(one: Mapping[str, Callable[[], object]], other: Mapping[str, Callable[[], object]]) -> dict[str, Pairs]:
-    """Return the seconds that each verb took on both, a request on each in turns."""
-    spent: dict[str, Pairs] = {name: [] for name in one}
+def in_turns(one: tuple[Installation, int], other: tuple[Installation, int]) -> dict[str, Pairs]:
+    """Return what each verb took on both, a request on each in turns."""
+    both = [(running, verbs(running, big)) for running, big in (one, other)]
+    spent: dict[str, Pairs] = {name: [] for name in both[0][1]}
     for turn in range(ROUNDS):
-        for name in one:
-            first, second = (one, other) if turn % 2 else (other, one)
-            seconds = _seconds(first[name]), _seconds(second[name])
-            spent[name].append(seconds if turn % 2 else seconds[::-1])
+        for name, pairs in spent.items():
+            took = {n: _spent(both[n][0], both[n][1][name]) for n in ((0, 1) if turn % 2 else (1, 0))}
+            pairs.append((took[0], took[1]))
     return spent
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    begin = time.perf_counter()
+def _spent(running: Installation, call: Callable[[], object]) -> Spent:
+    before, begin = running.cpu() + running.database_cpu(), time.perf_counter()
     call()
-    return time.perf_counter() - begin
+    seconds = time.perf_counter() - begin
+    return seconds, running.cpu() + running.database_cpu() - before
 
 
 def kept(running: Installation, kind: str, what: str) -> None:
@@ -150,9 +153,10 @@ def measure(running: Installation, fresh: Installation, kind: str, datasets: int
     big, small = submit(to, 1_000_000), submit(fresh.connect(), 1_000_000)
     for one in (running, fresh):
         rate(one, 2, BATCH, 2)
-    for name, pairs in in_turns(verbs(running, big), verbs(fresh, small)).items():
-        long, short = (1000 * statistics.median(pair[n] for pair in pairs) for n in (0, 1))
-        of = statistics.median(pair[0] / pair[1] for pair in pairs)
+    for name, pairs in in_turns((running, big), (fresh, small)).items():
+        long, short = (1000 * statistics.median(pair[n][0] for pair in pairs) for n in (0, 1))
+        of = statistics.median(pair[0][0] / pair[1][0] for pair in pairs)
+        work, few_work = (1000 * statistics.mean(pair[n][1] for pair in pairs) for n in (0, 1))
         say(
             f"{name} with {tasks:,} finished tasks, against {datasets * FEW * 5:,}, {kind}",
             of,
@@ -160,7 +164,10 @@ def measure(running: Installation, fresh: Installation, kind: str, datasets: int
             "<= 1.1",
             ms=long,
             few_ms=short,
+            processor=work / few_work,
+            processor_ms=work,
         )
+    to = running.connect()
     worst, page = pages(to, big, big - 1)
     bare = statistics.median(_timed(to, "/api/v1/whoami") for _ in range(100))
     say(f"slowest page, p99 of the whole request, {kind}", worst, "ms", "< 30", bare, page=page)

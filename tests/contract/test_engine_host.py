@@ -17,9 +17,10 @@ from nunatak.client.connection import Connection
 from nunatak.client.engine import EngineClient
 from nunatak.core.clock import ManualClock
 from nunatak.core.errors import Unavailable
-from nunatak.core.work import Outcome, Reason
+from nunatak.core.work import Outcome, Reason, Series, TaskSpec
+from nunatak.datasets.tables import datasets
 from nunatak.engines.behaviour import Behaviour
-from nunatak.engines.keys import key_of
+from nunatak.engines.keys import key_of, specs_of
 from nunatak.engines.protocol import ALL_FINE, Changes, Handle, LogPart, Nodes, Script
 from nunatak.engines.simulated import SimulatedEngine
 from nunatak.engines.world import SimulatedAttempt, World
@@ -177,6 +178,32 @@ def test_what_was_submitted_can_be_read_at_the_server(site: Site) -> None:
     site.until(site.is_done)
     for job in range(5):
         assert site.api.get(f"/logs/{number}/{job}/first?stream=script")["text"] == "#!/bin/sh\n"
+
+
+class Noting(SimulatedEngine):
+    """An engine that notes whose tasks it gets."""
+
+    def submit(self, batch: Sequence[TaskSpec | Series], nodes: Nodes = ALL_FINE) -> list[Handle]:
+        whose: set[tuple[str, str]] = self.__dict__.setdefault("whose", set())
+        whose |= {(spec.owner, spec.group) for item in batch for spec in specs_of(item)}
+        return super().submit(batch, nodes)
+
+
+def test_an_engine_is_told_whose_a_dataset_is(site: Site) -> None:
+    engines = []
+
+    def noting(engine: SimulatedEngine) -> SimulatedEngine:
+        engine.__class__ = Noting
+        engines.append(engine)
+        return engine
+
+    site.start(noting)
+    site.api.submit(RECIPE)
+    site.until(site.is_done)
+    with site.api.services.database.read() as tx:
+        (row,) = tx.execute(select(datasets.c.owner, datasets.c.team)).all()
+    assert engines[0].__dict__["whose"] == {tuple(row)}
+    assert row.owner == site.status()["owner"]
 
 
 def test_nothing_is_lost_while_the_server_is_away(site: Site) -> None:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -253,19 +254,29 @@ def test_what_can_never_run_or_begin_ends_at_once_and_says_why(host: Host) -> No
 
 def test_jobs_of_a_feature_run_and_carry_what_the_operator_wants(make: Callable[..., Host]) -> None:
     host = make(
-        user="physics",
+        group="muons.{group}",
+        user="{owner}",
         attributes='ProjectName = "muons"; Weight = 3',
         requirements='TARGET.Machine == "beta"',
         rank="TARGET.Cpus",
     )
     picky = Shape(memory=200 * MB, disk=MB, time=600, features=("scratch",), platform="linux/x86_64")
-    host.engine.submit([long("1/0/a#1", shape=picky)])
+    host.engine.submit([replace(long("1/0/a#1", shape=picky), owner="anna", group="icecube")])
     host.until(lambda: host.begun("1/0/a#1"))
     job = host.engine.adopt()[0].external
     said = host.rig.pool.admin(
-        "condor_q", "-all", job, "-af", "ProjectName", "Weight", "AcctGroupUser", "JobBatchName", "NunatakLease"
+        "condor_q",
+        "-all",
+        job,
+        "-af",
+        "ProjectName",
+        "Weight",
+        "AcctGroup",
+        "AcctGroupUser",
+        "JobBatchName",
+        "NunatakLease",
     )
-    assert said.split() == ["muons", "3", "physics", "nunatak", "1", "a1"]
+    assert said.split() == ["muons", "3", "muons.icecube", "anna", "nunatak", "1", "a1"]
     assert {change.host for change in host.changes if change.what is What.RUNNING} == {"beta"}
 
 

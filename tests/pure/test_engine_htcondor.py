@@ -34,7 +34,7 @@ from nunatak.engines.htcondor.recipes import Wishes, refused
 from nunatak.engines.htcondor.records import Attempt, Records
 from nunatak.engines.htcondor.spool import explained
 from nunatak.engines.htcondor.spread import shares
-from nunatak.engines.htcondor.travel import home_again, in_one, local, packed, plan, unfetched, unpacked
+from nunatak.engines.htcondor.travel import home_again, in_one, local, order_text, packed, plan, unfetched, unpacked
 from nunatak.tasks.verdicts.judge import judge
 from nunatak.tasks.verdicts.kinds import Kind
 from nunatak.tasks.verdicts.model import History
@@ -95,6 +95,23 @@ def test_a_submission_asks_for_the_shape_and_carries_the_accounting_of_the_optio
     assert found["arguments"] == "\"'--grace=10' '--cache=/scratch/n u' '.'\""
     assert "request_gpus" not in found
     assert found["max_retries"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("owner", "team", "group", "user", "said"),
+    [
+        ("anna", "icecube", "phys.{group}", "{owner}", ("phys.icecube", "anna")),
+        ("anna", "", "phys.{group}", "{owner}", ("phys", "anna")),
+        ("ann o'neil$(HOME)", "a.b\nqueue 5", "{group}", "x-{owner}", ("a_b_queue_5", "x-ann_o_neil__HOME_")),
+        ("", "", "{group}", "{owner}", (None, None)),
+    ],
+)
+def test_a_submission_is_accounted_to_whose_the_dataset_is(
+    owner: str, team: str, group: str, user: str, said: tuple[str | None, str | None]
+) -> None:
+    found = described(replace(spec(), owner=owner, group=team), group=group, user=user)
+    assert (found.get("accounting_group"), found.get("accounting_group_user")) == said
+    assert "anna" not in order_text(piece(replace(spec(), owner="anna")).travels[0].order).decode()
 
 
 def test_a_submission_for_gpus_asks_for_their_memory_and_capability() -> None:
@@ -265,6 +282,8 @@ def test_an_option_that_is_no_expression_is_refused(options: dict[str, Any], mon
         ({"attributes": "no sense"}, "Name = expression"),
         ({"requirements": "a\nqueue 1000"}, "one line"),
         ({"group": "$(HOME)"}, "macros"),
+        ({"user": "{name}"}, "alone are known here"),
+        ({"group": "phys.{group"}, "alone are known here"),
         ({"plugins": "file"}, "transfer plugin"),
         ({"caps": "DESY = many"}, "whole number"),
         ({"caps": "DE SY = 3"}, "Site = 500"),

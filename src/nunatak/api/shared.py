@@ -128,6 +128,8 @@ class Shared:
             {
                 **keys.text(known[item.dataset], item.job, item.task, item.attempt, item.lease),
                 "recipe": known[item.dataset].plan.digest,
+                "owner": known[item.dataset].owner,
+                "group": known[item.dataset].team,
                 "shape": _shape(shapes[item.shape]),
                 "jobs": totals[item.dataset] if item.job == ONCE else known[item.dataset].plan.jobs,
                 "inputs": [asdict(recorded) for recorded in item.inputs],

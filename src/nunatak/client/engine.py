@@ -53,6 +53,8 @@ class Claim:
     checkpoint: Mapping[str, Any] | None = None
     series: int | None = None
     together: Shape | None = None
+    owner: str = ""
+    group: str = ""
 
 
 def places(claims: Sequence[Claim]) -> int:
@@ -199,6 +201,8 @@ def _claim(item: Mapping[str, Any], shape: Shape, together: Sequence[Shape]) -> 
         item.get("checkpoint"),
         series,
         None if series is None else together[series],
+        str(item.get("owner") or ""),
+        str(item.get("group") or ""),
     )
 
 

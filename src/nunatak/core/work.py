@@ -146,14 +146,17 @@ class TaskSpec:
     avoid: tuple[str, ...] = ()  # nodes on which it should not be tried; for engines that have several
     checkpoint: Checkpoint | None = None
     engines: Mapping[str, Any] = field(default_factory=dict)  # by kind of engine, what it alone is told
+    owner: str = ""  # whose dataset it is of, for engines that account for it
+    group: str = ""
 
     def to_plain(self) -> dict[str, Any]:
         """Return the JSON-able dictionary that the worker reads."""
         plain = {"format": FORMAT, **asdict(self), "shape": self.shape.to_plain()}
         if self.checkpoint is None:
             del plain["checkpoint"]
-        if not self.engines:
-            del plain["engines"]
+        for name in ("engines", "owner", "group"):
+            if not plain[name]:
+                del plain[name]
         return plain
 
     @classmethod
@@ -171,6 +174,8 @@ class TaskSpec:
             avoid=tuple(plain.get("avoid", ())),
             checkpoint=_checkpoint(plain.get("checkpoint")),
             engines=plain.get("engines", {}),
+            owner=plain.get("owner", ""),
+            group=plain.get("group", ""),
         )
 
 

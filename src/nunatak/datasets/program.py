@@ -55,6 +55,8 @@ class Order:
     avoid: tuple[str, ...] = ()
     kept: Mapping[str, Any] | None = None
     """The checkpoint of an earlier attempt: url, size, sha256."""
+    owner: str = ""
+    group: str = ""
 
 
 AS_PLANNED = Order()
@@ -143,6 +145,8 @@ class TaskProgram:
             avoid=order.avoid,
             checkpoint=self._checkpoint(scope, where, job, attempt, order.kept) if task.checkpoint else None,
             engines=task.engines,
+            owner=order.owner,
+            group=order.group,
         )
 
     def shape(self, where: Where, job: int) -> Shape:

@@ -43,7 +43,8 @@ SET_PRIORITY = Statement(
     "UPDATE datasets SET priority = :priority, name = :name, changed = :now WHERE dataset = :dataset"
 )
 PLANS = Statement(
-    "SELECT d.dataset, d.recipe FROM {wanted} JOIN datasets d ON d.dataset = wanted.dataset", wanted="dataset int"
+    "SELECT d.dataset, d.recipe, d.owner, d.team FROM {wanted} JOIN datasets d ON d.dataset = wanted.dataset",
+    wanted="dataset int",
 )
 
 LOCK_FRONTIER = Statement(

@@ -80,7 +80,7 @@ class Specs:
             blobs=given.blobs,
             recorded=[_recorded(item) for item in claim.inputs],
             jobs=claim.jobs or None,
-            order=Order(claim.shape, given.log_limit, claim.avoid, claim.checkpoint),
+            order=Order(claim.shape, given.log_limit, claim.avoid, claim.checkpoint, claim.owner, claim.group),
         )
 
     def _plan(self, digest: str) -> Plan:

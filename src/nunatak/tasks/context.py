@@ -15,6 +15,7 @@ from nunatak.datasets.expand import shape_of
 from nunatak.datasets.graph import Graph
 from nunatak.datasets.plan import Plan
 from nunatak.db.kept import Kept
+from nunatak.db.statement import Row
 from nunatak.tasks.followed import Followed
 from nunatak.tasks.shapes import ShapeBook, number_of
 from nunatak.tasks.sharing.usage import Decay
@@ -31,12 +32,14 @@ class Context:
     plan: Plan
     graph: Graph
     base: tuple[int, ...]
+    owner: str = ""
+    team: str = ""
 
 
-def context_of(dataset: int, graph: Graph) -> Context:
-    """Return the context of a dataset with this graph."""
+def context_of(dataset: int, graph: Graph, owner: str = "", team: str = "") -> Context:
+    """Return the context of a dataset with this graph; whose it is need not be known where nothing is claimed."""
     base = tuple(number_of(task.shape) if task.shape else 0 for task in graph.plan.tasks)
-    return Context(dataset, graph.plan, graph, base)
+    return Context(dataset, graph.plan, graph, base, owner, team)
 
 
 class Contexts:
@@ -56,7 +59,7 @@ class Contexts:
         found = {dataset: self._known[dataset] for dataset in set(datasets) if dataset in self._known}
         missing = sorted(set(datasets) - found.keys())
         for row in datasets_store.PLANS(tx, wanted=[(dataset,) for dataset in missing]) if missing else ():
-            found[row.dataset] = self._context(tx, row.dataset, row.recipe)
+            found[row.dataset] = self._context(tx, row)
         for dataset in missing:
             if dataset not in found:
                 raise NotFound(f"there is no dataset {dataset}", code="no-dataset", hint="nunatak ls shows yours")
@@ -72,13 +75,14 @@ class Contexts:
         """Return one context."""
         return self.of(tx, [dataset])[dataset]
 
-    def _context(self, tx: Connection, dataset: int, digest: str) -> Context:
+    def _context(self, tx: Connection, row: Row) -> Context:
+        digest = row.recipe
         if digest not in self._graphs:
             if len(self._graphs) >= MOST_GRAPHS:
                 self._graphs.clear()
             plan = Plan.from_plain(json.loads(datasets_store.RECIPE(tx, digest=digest)[0].plan))
             self._graphs[digest] = Graph(plan)
-        return context_of(dataset, self._graphs[digest])
+        return context_of(row.dataset, self._graphs[digest], row.owner, row.team)
 
     def shape_numbers(
         self, tx: Connection, context: Context, keys: Iterable[tuple[int, int]]

@@ -50,6 +50,8 @@ class ClaimedTask(LeaseView):
     avoid: list[str] = []
     checkpoint: dict[str, Any] | None = None  # what an earlier attempt kept: url, size, sha256
     series: int | None = None
+    owner: str = ""
+    group: str = ""
 
 
 class SeriesView(View):

@@ -18,6 +18,8 @@ MIB, KIB = 2**20, 2**10
 DISK_FACTOR, DISK_MARGIN = 2, 64 * MIB
 """A sandbox holds each input and output twice: as HTCondor carries it, and where the task works."""
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+_UNNAMED = re.compile(r"[^A-Za-z0-9_-]")
+"""What cannot be in the name of an accounting group; a dot would make a group below another."""
 ORDERS = "series"
 """The directory with the orders of a series, which comes back with what its attempts left."""
 VACATE = 60.0
@@ -114,7 +116,7 @@ def describe(kind: Kind, engine: str, log: Path, options: HTCondorSettings, full
     }
     if kind.series:
         found["transfer_output_files"] = ORDERS
-    return {**found, **_container(kind, options), **_gpus(shape), **_accounting(options)}
+    return {**found, **_container(kind, options), **_gpus(shape), **_accounting(kind, options)}
 
 
 def _requirements(kind: Kind, options: HTCondorSettings) -> str:
@@ -154,6 +156,13 @@ def _gpus(shape: Shape) -> dict[str, str]:
     return found
 
 
-def _accounting(options: HTCondorSettings) -> dict[str, str]:
-    found = {"accounting_group": options.group, "accounting_group_user": options.user}
+def _accounting(kind: Kind, options: HTCondorSettings) -> dict[str, str]:
+    found = {"accounting_group": _whose(options.group, kind), "accounting_group_user": _whose(options.user, kind)}
     return {key: value for key, value in found.items() if value}
+
+
+def _whose(text: str, kind: Kind) -> str:
+    """Put whose the dataset is into the name of a group or user; a dataset without a group is of the one above."""
+    for name, value in (("{owner}", kind.owner), ("{group}", kind.group)):
+        text = text.replace(name, _UNNAMED.sub("_", value))
+    return ".".join(part for part in text.split(".") if part)

@@ -51,6 +51,15 @@ def _attributes(value: Mapping[str, str]) -> Mapping[str, str]:
     return value
 
 
+def _whose(value: str) -> str:
+    rest = value.replace("{owner}", "").replace("{group}", "")
+    if "{" in rest or "}" in rest:
+        raise ValueError(
+            f"{value!r} has something else in braces than {{owner}} or {{group}}, which alone are known here"
+        )
+    return value
+
+
 def _settable(value: tuple[str, ...]) -> tuple[str, ...]:
     for name in value:
         if not _NAME.match(name) or name.lower() in (ours.lower() for ours in OURS):
@@ -109,10 +118,10 @@ class HTCondorSettings(BaseModel):
     token_directory: Path | None = None
     """Where IDTOKENS are; only these are used then."""
 
-    group: Line = ""
-    """Accounting group."""
-    user: Line = ""
-    """User of the accounting group."""
+    group: Annotated[Line, AfterValidator(_whose)] = ""
+    """Accounting group; in it `{group}` is that of the dataset and `{owner}` its owner, as in `group_icecube.{group}`."""
+    user: Annotated[Line, AfterValidator(_whose)] = ""
+    """User of the accounting group, as `prod` or `{owner}`."""
     requirements: Line = ""
     """What else a machine must have."""
     rank: Line = ""

@@ -66,6 +66,8 @@ class Kind:
     series: bool = False
     schemes: tuple[str, ...] = ()
     wishes: Wishes = NONE
+    owner: str = ""
+    group: str = ""
 
 
 def home_of(address: str, lease: str) -> str:
@@ -123,6 +125,8 @@ def kind_of(piece: Piece, container: bool) -> Kind:
         piece.series,
         needed,
         wishes_of(first),
+        first.owner,
+        first.group,
     )
 
 

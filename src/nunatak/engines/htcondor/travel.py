@@ -82,7 +82,7 @@ def plan(spec: TaskSpec, shared: Sequence[str], plugins: Sequence[str]) -> Trave
             back[name] = output.url
             output = replace(output, url=name)
         outputs.append(output)
-    order = replace(spec, inputs=tuple(inputs), outputs=tuple(outputs), avoid=(), engines={})
+    order = replace(spec, inputs=tuple(inputs), outputs=tuple(outputs), avoid=(), engines={}, owner="", group="")
     return Travel(order, take, tuple(fetched), back, gone)
 
 
