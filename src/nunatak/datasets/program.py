@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from nunatak.core.address import ONCE, Address
@@ -14,7 +14,7 @@ from nunatak.datasets.commands import CommandProgram, TextTable
 from nunatak.datasets.manifest import relative
 from nunatak.datasets.parameters import parameters_of
 from nunatak.datasets.places import blob, checkpoint_place, kept_at, numbered, usual_place
-from nunatak.datasets.plan import InputPlan, Plan, TaskPlan
+from nunatak.datasets.plan import InputPlan, OutputPlan, Plan, TaskPlan
 from nunatak.datasets.shape import shape_from
 from nunatak.datasets.template import Mentioned, Scope, Template, compile_template
 
@@ -43,6 +43,8 @@ class Where:
     blobs: str = ""
     most: int | None = None
     """Of so many jobs at most are outputs gathered: to be looked at, all are too many."""
+    made: dict[tuple[str, int], list[Output]] = field(default_factory=dict, compare=False, repr=False)
+    """Outputs by task and job whose names or places follow from inputs: in a chain each is worked out once."""
 
 
 @quickly_made
@@ -60,6 +62,8 @@ class Order:
 
 
 AS_PLANNED = Order()
+MOST_MADE = 10_000
+"""Of so many jobs and tasks it is remembered in one expansion what their outputs are called."""
 
 
 class FileNames(tuple[str, ...]):
@@ -100,6 +104,7 @@ class TaskProgram:
         self._same = self._environment(Scope({}, {})) if constant else None  # for all jobs
         self.inputs = [_InputProgram(item) for item in task.inputs]
         self.outputs = [(item, compile_template(item.name), compile_template(item.url)) for item in task.outputs]
+        self.follow_inputs = _follow_inputs(self.outputs, self.pending)
         self.checkpoint = compile_template(task.checkpoint)
         self.numbers = {item.name: number for number, item in enumerate(task.outputs)}
         self._shipped: dict[str, tuple[Input, ...]] = {}
@@ -225,13 +230,19 @@ class TaskProgram:
     def output(self, where: Where, job: int, name: str) -> Output:
         """Return where this task keeps (or will keep) the output whose name is written as the template `name`."""
         number = self.numbers[name]
-        plan, text, url = self.outputs[number]
+        plan, text, _ = self.outputs[number]
         if not plan.url and text.constant is not None:
             return Output(plan.name, self._usual(where, job, plan.name), plan.optional, plan.temporary)
-        scope = self.scope(where, job)
-        if (text.names | url.names) & {"input", "inputs", *self.pending}:
+        if not self.follow_inputs:
+            return self.name_outputs(self.scope(where, job), where, job)[number]
+        made = where.made.get((self.task.name, job))
+        if made is None:
+            scope = self.scope(where, job)
             self.name_inputs(scope, where, job, None)
-        return self.name_outputs(scope, where, job)[number]
+            made = self.name_outputs(scope, where, job)
+            if len(where.made) < MOST_MADE:
+                where.made[self.task.name, job] = made
+        return made[number]
 
     def _usual(self, where: Where, job: int, name: str) -> str:
         return usual_place(where.store, where.dataset, self.task.name, job, name)
@@ -245,6 +256,18 @@ class TaskProgram:
             )
             self._shipped = {blobs: shipped}
         return shipped
+
+
+def _follow_inputs(outputs: Sequence[tuple[OutputPlan, Template, Template]], pending: Mapping[str, Mentioned]) -> bool:
+    """Tell whether names or places of outputs mention names of inputs, by parameters or themselves."""
+    mentioned = {name for _, text, url in outputs for name in (*text.names, *url.names)}
+    ahead = list(mentioned)
+    while ahead:
+        name = ahead.pop()
+        more = pending[name].names - mentioned if name in pending else frozenset()
+        mentioned |= more
+        ahead += more
+    return not mentioned.isdisjoint(("input", "inputs"))
 
 
 def _several(names: Any) -> tuple[str, ...]:
