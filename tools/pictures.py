@@ -50,6 +50,8 @@ def main(only: list[str]) -> None:
                 if (not only or name in only) and (not suffix or name in ALL_LOOKS):
                     page.goto(server.url + path)
                     page.wait_for_load_state()
+                    if name == "what-if":  # its answer comes when it is worked out
+                        page.wait_for_selector(".ranges", timeout=120_000)
                     page.screenshot(path=PICTURES / f"{name}{suffix}.png", full_page=True)
                     print(f"docs/pictures/{name}{suffix}.png")
             context.close()

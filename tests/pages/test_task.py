@@ -113,6 +113,10 @@ def test_a_task_is_held_released_cancelled_and_brought_back(tab: Tab, campaign: 
 
 
 def test_the_tasks_of_a_job_and_twins(tab: Tab) -> None:
+    page = tab.open("/datasets/4/7")
+    line = page.locator(".tasks .row", has_text="propagate")
+    expect(line).to_contain_text("attempt 2 on node")
+    expect(line).to_contain_text("exit code 1")
     page = tab.open("/datasets/1/3")
     assert page.title().startswith("done")
     assert page.locator(".tasks .name").all_inner_texts() == ["generate", "propagate", "detect"]

@@ -83,8 +83,9 @@ class Copy:
             said.append(f"{count_text(self.snapshot['others_left_out'], 'task')} of smaller datasets left out")
         unknown = [item["task"] for item in self.snapshot["tasks"] if item["left"] and not _finished(item)]
         if unknown:
+            take = "takes" if len(unknown) == 1 else "take"
             said.append(
-                f"how long {', '.join(unknown)} takes is a guess from the time asked for, as none has finished yet"
+                f"how long {', '.join(unknown)} {take} is a guess from the time asked for, as none has finished yet"
             )
         others = sorted({follow.dataset for _, follow in self._whole.follows.values()})
         if others:

@@ -115,6 +115,12 @@ def task_row(context: Context, row: Any) -> Plain:
     }
 
 
+def of_job(tx: Connection, context: Context, job: int) -> dict[str, Plain]:
+    """Return the lines of those tasks of a job that have begun to be, by their names."""
+    rows = store.JOB(tx, dataset=context.dataset, job=job)
+    return {context.plan.tasks[row.task].name: task_row(context, row) for row in rows}
+
+
 def files(tx: Connection, context: Context, address: Address, *, after: str = "", limit: int = 100) -> Page:
     """Return recorded outputs of done tasks below an address, in order of job and task."""
     job, last, end, only = -2, 1 << 20, 2**31 - 1, None

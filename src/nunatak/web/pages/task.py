@@ -16,7 +16,7 @@ from nunatak.core.address import Address, parse
 from nunatak.core.errors import NotFound
 from nunatak.datasets import store as datasets_store
 from nunatak.tasks.logs import course
-from nunatak.tasks.looking import look, task_look
+from nunatak.tasks.looking import lists, look, task_look
 from nunatak.web.pages.task_course import curves
 from nunatak.web.render import View
 from nunatak.web.routing import Pages
@@ -48,6 +48,7 @@ def job(request: Request, services: Have) -> View:
     with services.database.read() as tx:
         context = services.contexts.one(tx, address.dataset)
         data = look.job_status(tx, context, address.job or 0)
+        data["rows"] = lists.of_job(tx, context, address.job or 0)
         head = datasets_store.DATASET(tx, dataset=address.dataset)[0]
         total = datasets_store.FRONTIER(tx, dataset=address.dataset)[0].total
     data |= {"dataset_name": head.name, "owner": head.owner, "last": total - 1}
