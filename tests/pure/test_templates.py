@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import jinja2
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from jinja2.runtime import markup_join
 from markupsafe import Markup, escape
 
-from nunatak.web.environment import Templates
+from nunatak.web.environment import Passing, Templates, drawn
 from nunatak.web.quick import joined, written
 
 OPTIONS = {"autoescape": True, "undefined": jinja2.StrictUndefined}
@@ -48,3 +50,18 @@ def test_pages_are_as_jinja_makes_them(rows: list[dict[str, object]]) -> None:
 def test_what_is_not_there_is_an_error(text: str) -> None:
     with pytest.raises(jinja2.UndefinedError):
         Templates(**OPTIONS).from_string(text).render(row={})
+
+
+def test_nothing_of_a_page_waits_for_the_search_for_garbage() -> None:
+    def alive() -> int:
+        return sum(type(thing) is Passing for thing in gc.get_objects())
+
+    drawn("macros.html", {"now": 0.0})
+    gc.collect()
+    before = alive()
+    gc.disable()
+    try:
+        drawn("macros.html", {"now": 0.0})
+        assert alive() == before
+    finally:
+        gc.enable()

@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from nunatak import __version__
@@ -17,16 +18,44 @@ from nunatak.web.navigation import NAVIGATION
 from nunatak.web.quick import OF_DICTS, QuickCode
 
 
+class Passing(Context):
+    """What one drawing of a page sees. It says of itself where the drawing keeps them, to be taken apart in the end."""
+
+    def __init__(self, environment: Environment, parent: dict[str, Any], *more: Any, **options: Any) -> None:
+        """Begin with what is seen from outside."""
+        super().__init__(environment, parent, *more, **options)
+        parent.get(KEPT, []).append(self)
+
+
+KEPT = " kept"
+"""No template can ask for this name."""
+
+
 class Templates(Environment):
     """Looks into dictionaries, which views are made of, before it tries attributes; their methods stay what they are."""
 
     code_generator_class = QuickCode
+    context_class = Passing
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return `obj.attribute` of a template."""
         if type(obj) is dict and attribute in obj and attribute not in OF_DICTS:
             return obj[attribute]
         return super().getattr(obj, attribute)
+
+
+def drawn(template: str, values: dict[str, Any]) -> str:
+    """Return a page. What it was made of goes at once: its macros know the context that knows them.
+
+    Left to the search for garbage, the data of a hundred pages would wait for it, and one page in a hundred for the search.
+    """
+    kept: list[Context] = []
+    try:
+        return environment().get_template(template).render({**values, KEPT: kept})
+    finally:
+        for context in kept:
+            context.vars.clear()
+        kept.clear()
 
 
 @cache

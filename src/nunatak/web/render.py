@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from nunatak.accounts.policy import Principal
 from nunatak.api.requests import services_of
-from nunatak.web.environment import environment
+from nunatak.web.environment import drawn
 from nunatak.web.guard import cookie_of, form_token, unsay
 
 POLICY = (
@@ -103,7 +103,7 @@ def parts_of(text: str) -> dict[str, str]:
 
 def _text(request: Request, page: Page, view: View, *, live: bool = False, stream: str = "") -> str:
     values = {**page.tools, **context_of(request, view, live=live), "stream": stream}
-    return environment().get_template(page.template).render(values)
+    return drawn(page.template, values)
 
 
 def html(request: Request, text: str, status: int = 200) -> Response:
