@@ -24,7 +24,7 @@ from nunatak.storage.posix import PosixStorage
 from nunatak.worker import build
 from tests.contract import test_engines as suite
 from tests.contract.slurm_rig import SlurmRig
-from tests.contract.test_engines import Host, long, spec
+from tests.contract.test_engines import Host, spec
 from tests.services.slurm import Slurm
 from tests.services.ssh import Sshd
 
@@ -133,14 +133,22 @@ def test_a_missing_input_is_said_by_the_worker(host: Host, tmp_path: Path) -> No
     assert host.ended("1/0/a#1")[0].reason is Reason.STAGE_IN
 
 
+def said(host: Host, address: str) -> bytes:
+    """Return what is known of what an attempt printed."""
+    return b"".join(part.data for part in host.engine.logs({(address, "a1", "stdout"): 0}))
+
+
 def test_a_series_runs_and_each_member_is_told_while_it_does_and_one_is_ended_alone(
     host: Host, rig: StagedRig, tmp_path: Path
 ) -> None:
     made = Output("out.txt", f"file://{tmp_path}/store/out.txt")
     first = replace(spec("1/0/a#1", "echo said; echo x > out.txt", shell=True), outputs=(made,))
-    handles = host.engine.submit([Series((first, long("1/1/a#1"), spec("1/2/a#1", "false")), suite.SMALL)])
+    second = spec("1/1/a#1", "echo it goes on; exec sleep 600", shell=True)
+    handles = host.engine.submit([Series((first, second, spec("1/2/a#1", "false")), suite.SMALL)])
     host.until(lambda: host.ended("1/0/a#1") and host.begun("1/1/a#1"))
     assert (tmp_path / "store/out.txt").read_text() == "x\n"
+    host.until(lambda: bool(said(host, "1/1/a#1")))  # while it runs
+    assert said(host, "1/1/a#1") == b"it goes on\n"
     assert not host.begun("1/2/a#1")
     host.engine.cancel(handles[1:2])
     host.until(lambda: all(host.ended(handle.address) for handle in handles))

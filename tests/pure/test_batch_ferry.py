@@ -42,6 +42,21 @@ def test_files_go_there_and_come_back_with_their_times(ferry: Ferry, tmp_path: P
     assert sorted(path.name for path in there.iterdir()) == [".engine", ".talk"]
 
 
+def test_what_a_file_has_beyond_a_byte_is_brought_and_no_more_than_a_bound(ferry: Ferry, tmp_path: Path) -> None:
+    place = "1/0/a.1.aa"
+    written = {"stdout": b"one\ntwo\n\x00\xff", "stderr": b"", "worker.log": b"x" * 100_000}
+    ferry.put({f"{place}/{name}": data for name, data in written.items()}, [])
+    (tmp_path / "it's there" / place / "link").symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "it's there" / place / "pipe")
+    asked = {f"{place}/{name}": 0 for name in ("stderr", "link", "pipe", "never", "worker.log")}
+    found = ferry.tails({f"{place}/stdout": 4, **asked})
+    assert found == {f"{place}/stdout": b"two\n\x00\xff", f"{place}/worker.log": b"x" * 65_536}
+    assert ferry.tails({f"{place}/stdout": 10}) == {}
+    many = {f"{place}/{number}": b"%d" % number for number in range(450)}
+    ferry.put(dict(many), [])
+    assert ferry.tails(dict.fromkeys(many, 0)) == many
+
+
 def test_links_are_not_followed(ferry: Ferry, tmp_path: Path) -> None:
     ferry.put({"1/0/a/stdout": b"x"}, [])
     (tmp_path / "it's there/1/0/a/stderr").symlink_to("/etc/passwd")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from nunatak.core.clock import Clock, Keys, system_clock, system_keys
@@ -27,7 +28,7 @@ from nunatak.engines.batch.submitting import Sender, singly
 from nunatak.engines.batch.system import System
 from nunatak.engines.batch.there import Where, shared
 from nunatak.engines.batch.watch import Watch
-from nunatak.engines.keys import key_of, specs_of, unknown
+from nunatak.engines.keys import Key, key_of, specs_of, unknown
 from nunatak.engines.protocol import ALL_FINE, Capacity, Changes, Handle, LogPart, Nodes, Script
 
 STREAMS = ("stdout", "stderr")
@@ -68,6 +69,7 @@ class BatchEngine:
         is to take `target` seconds. Raises `Unavailable` while another engine has the directory or it cannot be written.
         """
         self._queue, self._target, self._monotonic = queue, target, monotonic
+        self._listens = float("-inf")  # when logs are next looked for over a connection
         self.carries = carries
         self._book = book = Book(directory, keep=keep, token=f"{keys():x}", clock=clock, monotonic=monotonic)
         tag = _tag(book.shelf.root / ".tag", keys)
@@ -167,6 +169,7 @@ class BatchEngine:
     def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
         """Return new bytes of the logs asked for, read from the sandboxes."""
         most = max(1024, min(LOG_PART, LOG_CALL // max(1, len(offsets))))
+        self._listen({key[:2] for key in offsets})
         parts = []
         for (address, lease, stream), offset in offsets.items():
             attempt = self._book.attempts.get((address, lease))
@@ -175,6 +178,16 @@ class BatchEngine:
                 if data:
                     parts.append(LogPart(attempt.box.handle, stream, offset, data))
         return parts
+
+    def _listen(self, keys: Iterable[Key]) -> None:
+        """Have what those that run added to their logs, as often as the batch system is asked."""
+        now, found = self._monotonic(), (self._book.attempts.get(key) for key in sorted(keys))
+        running = [attempt for attempt in found if attempt and attempt.begun and not attempt.ended]
+        if self._there.live or not running or now < self._listens:
+            return
+        self._listens = now + self._system.interval
+        with suppress(Unavailable, OSError):  # another time
+            self._there.listen(running)
 
     # ---- beside the protocol
 

@@ -35,6 +35,22 @@ cd -- "$1" || exit
 xargs -0 sh -c 'for name; do [ -f "$name" ] && [ ! -L "$name" ] && printf "%s\\0" "$name"; done; exit 0' sh |
     tar -c -f - --no-recursion --null -T -
 """
+_TAILS = """\
+cd -- "$1" || exit
+xargs -0 -n 200 sh -c '
+while [ $# -gt 1 ]; do
+    if [ -f "$1" ] && [ ! -L "$1" ]; then
+        size=$(tail -c "+$2" -- "$1" | head -c 65536 | wc -c)
+        if [ "$size" -gt 0 ]; then
+            printf "%s %d\\n" "$1" "$size"
+            tail -c "+$2" -- "$1" | head -c "$size"
+        fi
+    fi
+    shift 2
+done
+exit 0' sh
+"""
+"""Prints at most 64 kB of each file from a byte on, after a line with its name and how many bytes follow."""
 _REMOVE = """\
 cd -- "$1" && exec xargs -0 sh -c '
 rm -rf -- "$@" || exit
@@ -90,6 +106,20 @@ class Ferry:
                     draft.replace(target)
             for draft, target in later:
                 draft.replace(target)
+
+    def tails(self, offsets: Mapping[str, int]) -> dict[str, bytes]:
+        """Return what files there have beyond some bytes: 64 kB of each at most, nothing of one that has no more."""
+        asked = [word for name, offset in offsets.items() for word in (name, str(offset + 1))]
+        with tempfile.TemporaryFile(dir=self._drafts) as out:
+            self._run(_TAILS, _listed(asked), out)
+            out.seek(0)
+            found: dict[str, bytes] = {}
+            while line := out.readline():
+                name, _, size = line.decode("utf-8", "replace").rstrip("\n").rpartition(" ")
+                if name not in offsets or not size.isdigit():
+                    break  # a log was cut while it was read: what follows cannot be told apart
+                found[name] = out.read(int(size))
+        return found
 
     def remove(self, names: Iterable[str]) -> None:
         """Delete files and trees there."""

@@ -20,7 +20,8 @@ TOGETHER = 200
 """Jobs whose files are fetched at one look."""
 AHEAD = 50
 """Members of one series that are looked for at one look: short ones, of which more may have begun, are seen at the next."""
-LEFT = (OUTCOME, "usage.json", "stdout", "stderr", "worker.log", BEGUN)
+LOGS = ("stdout", "stderr")
+LEFT = (OUTCOME, "usage.json", *LOGS, "worker.log", BEGUN)
 """What a worker leaves in a sandbox beside outputs."""
 
 Keep = Callable[[str, Path, str], object]
@@ -126,6 +127,18 @@ class Staged:
         if left:
             self._ferry.get(left, OUTCOME)
 
+    def listen(self, attempts: Sequence[Attempt]) -> None:
+        """Add to the logs here what running attempts added to theirs; at the end they are replaced by the whole."""
+        logs = {
+            f"{attempt.box.handle.external}/{name}": attempt.box.path / name
+            for attempt in attempts[:TOGETHER]
+            for name in LOGS
+            if not attempt.box.has(OUTCOME)
+        }
+        for name, data in self._ferry.tails({name: _size(path) for name, path in logs.items()}).items():
+            with logs[name].open("ab") as stream:
+                stream.write(data)
+
     def _missing(self, worker: Worker) -> list[Attempt]:
         return [attempt for attempt in worker.unended() if not attempt.box.has(OUTCOME)]
 
@@ -161,6 +174,13 @@ class Staged:
     def forget(self, places: Sequence[str]) -> None:
         """Have places deleted there at the next look."""
         self._rubbish.update(dict.fromkeys(places))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _file(path: Path, record: FileRecord) -> Path:

@@ -35,6 +35,9 @@ class There(Protocol):
         Raises `Unavailable`.
         """
 
+    def listen(self, attempts: Sequence[Attempt]) -> None:
+        """Have what running attempts added to their logs. Raises `Unavailable` or `OSError`."""
+
     def seen(self, worker: Worker) -> bool:
         """Tell whether what a worker left was looked for since its end."""
 
@@ -68,6 +71,9 @@ class Shared:
 
     def follow(self, workers: Sequence[Worker]) -> None:
         """Nothing has to be fetched."""
+
+    def listen(self, attempts: Sequence[Attempt]) -> None:
+        """Logs are read where they are written."""
 
     def seen(self, worker: Worker) -> bool:  # noqa: ARG002
         """What is to be seen is seen."""
