@@ -62,10 +62,6 @@ def places(records: Sequence[Record]) -> list[str]:
     return found
 
 
-def _inside(name: str) -> str:
-    return str(PurePosixPath(*(part for part in PurePosixPath(name).parts if part not in ("/", ".."))))
-
-
 class _Sink(io.RawIOBase):
     """What was written and not yet sent; nothing can be gone back to."""
 
