@@ -260,6 +260,7 @@ def test_all_loops_start_tick_and_stop_promptly(database: Database, clock: Manua
         "health",
         "progress",
         "sites",
+        "usage",
         "files",
         "logs",
         "answers",

@@ -484,4 +484,6 @@ def test_use_and_what_was_lost_are_shown(cli: Run, tmp_path: Path) -> None:
     assert "core-hours" in cli("usage").stdout
     assert "attempts that went well" in cli("usage", "--by", "cause").stdout
     wrong = cli("usage", "--by", "planet", code=2)
-    assert "one of user, group, dataset, site, cause" in wrong.stderr
+    assert "one of user, group, dataset, site, cause, day, month" in wrong.stderr
+    assert "no attempt ended in these days" in cli("usage", "--since", "2001-01-01", "--until", "2001-01-31").stderr
+    assert "is after" in cli("usage", "--since", "2001-02-01", "--until", "2001-01-31", code=2).stderr

@@ -21,7 +21,7 @@ from nunatak.client.client import Client
 from nunatak.client.connection import Connection
 from nunatak.core.settings import Settings
 from nunatak.core.work import Shape
-from nunatak.tasks import curve
+from nunatak.tasks import curve, use_by_day
 from nunatak.tasks.scoreboard import Scoreboard
 from tests.pages.chain import recipe
 from tests.services import databases
@@ -152,6 +152,7 @@ class Campaign:
             ]
         )
         self.house.services.database.run(lambda tx: curve.keep(tx, self.house.clock()))
+        self.house.services.database.run(lambda tx: use_by_day.note(tx, self.house.clock()))
         return len(tasks)
 
     def _end(self, task: dict[str, Any], failed: bool, kind: str) -> dict[str, Any]:

@@ -36,6 +36,23 @@ def test_a_file_has_the_same_lines(tab: Tab) -> None:
     assert all(float(row["core_hours"]) > 0 for row in rows)
 
 
+def test_days_are_asked_for_in_a_form(tab: Tab) -> None:
+    page = tab.open("/usage?by=day")
+    expect(page.locator("#spent tbody tr").first).to_contain_text(re.compile(r"20\d\d-\d\d-\d\d"))
+    assert page.locator("[name=since]").input_value() < page.locator("[name=until]").input_value()
+    page = tab.open("/usage?by=group")
+    page.locator("[name=since]").fill("2001-01-01")
+    page.locator("[name=until]").fill("2001-01-31")
+    page.get_by_role("button", name="Show these days").click()
+    expect(page.locator("#spent")).to_contain_text("No attempt ended in these days")
+    page.get_by_role("link", name="users").click()
+    expect(page).to_have_url(re.compile("by=user&since=2001-01-01&until=2001-01-31"))
+    page.locator("[name=since]").fill("")
+    page.locator("[name=until]").fill("")
+    page.get_by_role("button", name="Show these days").click()
+    expect(page.locator("#spent")).to_contain_text("alice")
+
+
 def test_who_gets_the_next_places_is_said_with_the_reason(tab: Tab) -> None:
     page = tab.open("/usage")
     first = page.locator("#places li").first

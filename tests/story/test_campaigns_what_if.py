@@ -117,6 +117,7 @@ def test_the_difference_in_words() -> None:
 
     assert said((10, 11, 12), (5, 5.5, 6)) == "5 h 30 min (50%) sooner"
     assert said((10, 11, 12), (20, 22, 24)) == "11 h (100%) later"
+    assert said((1, 1, 1), (0.618, 0.618, 0.618)) == "23 min (38%) sooner"  # not 22 min 55 s: nobody knows that
     assert said((10, 11, 12), ()) == "then it would not get done"
     assert said((), ()) == "that does not get it done"
     assert Range((10.0, 12.0), 0, 0.5).text == "done in 10 h to 12 h"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -11,23 +12,27 @@ from nunatak.cli.look import client
 from nunatak.cli.talk import AsJson, out_json, say, table
 
 app = typer.Typer(rich_markup_mode=None)
+DAYS = ["%Y-%m-%d"]
 
 
 @app.command()
 def usage(
-    by: Annotated[str, typer.Option(metavar="WHAT", help="user, group, dataset, site or cause.")] = "user",
+    by: Annotated[str, typer.Option(metavar="WHAT", help="user, group, dataset, site, cause, day or month.")] = "user",
+    since: Annotated[datetime | None, typer.Option(metavar="DAY", formats=DAYS, help="From this day (UTC) on.")] = None,
+    until: Annotated[datetime | None, typer.Option(metavar="DAY", formats=DAYS, help="To this day.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Show core- and GPU-hours that were occupied, and how much of them was lost; the largest first."""
-    rows = list(client().usage(by, limit=limit))
+    """Show core- and GPU-hours that were occupied, and how much of them was lost; the largest first, or the latest day."""
+    days = [day and day.date() for day in (since, until)]
+    rows = list(client().usage(by, since=days[0], until=days[1], limit=limit))
     if as_json:
         out_json(rows)
         return
     head = (by, "core-hours", "GPU-hours", "share", "lost core-hours", "lost", "attempts", "counts")
     table(head, [_line(row, by) for row in rows])
     if not rows:
-        say("no attempt has ended yet")
+        say("no attempt ended in these days" if any(days) else "no attempt has ended yet")
 
 
 def _line(row: Mapping[str, Any], by: str) -> tuple[str, ...]:
@@ -39,5 +44,5 @@ def _line(row: Mapping[str, Any], by: str) -> tuple[str, ...]:
         f"{row['lost_core_hours']:.2f}",
         f"{100 * row['lost_share']:.0f} %",
         str(row["attempts"]),
-        f"{row['counts_core']:.2f}",
+        "" if row["counts_core"] is None else f"{row['counts_core']:.2f}",
     )

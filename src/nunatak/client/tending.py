@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 from nunatak.client.connected import Connected
@@ -51,9 +52,15 @@ class Tending(Connected):
         """Give a node work again; returns how it stands."""
         return dict(self._to.post(f"{API}/nodes/undrain", {"node": _checked(node)}, key=fresh_key()))
 
-    def usage(self, by: str = "user", *, limit: int = 100) -> Iterator[Mapping[str, Any]]:
-        """Yield who or what used most: hours occupied and lost, by user, group, dataset, site or cause."""
-        return iter(self._to.get(f"{API}/usage", by=by, limit=limit)["items"])
+    def usage(
+        self, by: str = "user", *, since: date | None = None, until: date | None = None, limit: int = 100
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield who or what used most: hours occupied and lost, by user, group, dataset, site, cause, day or month.
+
+        `since` and `until` are the first and the last day (UTC); without them, all there ever was.
+        """
+        days = {"since": since and since.isoformat(), "until": until and until.isoformat()}
+        return iter(self._to.get(f"{API}/usage", by=by, limit=limit, **days)["items"])
 
     def engines(self) -> Iterator[Mapping[str, Any]]:
         """Yield the engines: name, kind, site, capacity, when last heard of, and what they have."""

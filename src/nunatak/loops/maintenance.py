@@ -28,6 +28,7 @@ from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs.keeping import LogStore
 from nunatak.tasks.scoreboard import Scoreboard
 from nunatak.tasks.site_use import SiteUse
+from nunatak.tasks.use_by_day import UseByDay
 
 log = structlog.get_logger("nunatak.loops")
 
@@ -218,6 +219,7 @@ def loops_of(
         Loop("health", max(interval, 1.0), scoreboard.tick),
         Loop("progress", max(interval, 5.0), CurveKeeper(database, clock).tick),
         Loop("sites", max(interval, 30.0), SiteUse(database, clock).tick),
+        Loop("usage", max(interval, 60.0), UseByDay(database, clock).tick),
         Loop("files", max(interval, 2.0), cleaner.tick),
         Loop("logs", max(interval, 60.0), lambda: logs.expire(clock()) > 0),
         Loop(

@@ -84,7 +84,7 @@ class Comparison:
         if abs(gain) <= SAME * before:
             return "that makes no difference to speak of"
         word = "sooner" if gain > 0 else "later"
-        return f"{time_text(abs(gain) * HOUR)} ({abs(gain) / before:.0%}) {word}"
+        return f"{_about(abs(gain) * HOUR)} ({abs(gain) / before:.0%}) {word}"
 
     def to_plain(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""
@@ -92,6 +92,12 @@ class Comparison:
         said = {name: {**asdict(side), "middle": side.middle, "text": side.text} for name, side in sides.items()}
         own = {"dataset": self.dataset, "change": self.change, "sentence": self.sentence, "notes": list(self.notes)}
         return {**own, **said}
+
+
+def _about(seconds: float) -> str:
+    """Say how long, no more exactly than a simulation knows."""
+    step = next((step for least, step in ((86_400, 3600), (7200, 600), (60, 60)) if seconds >= least), 1)
+    return time_text(step * round(seconds / step))
 
 
 def compare(

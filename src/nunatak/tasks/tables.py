@@ -199,6 +199,20 @@ spent = Table(
     postgresql_with={"fillfactor": "50"},
 )
 
+# The same by the day (UTC, since the epoch) on which it was noticed; what was spent before days were kept is that of day 0.
+use_by_day = Table(
+    "use_by_day",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("dataset", Integer, primary_key=True, autoincrement=False),
+    Column("site", String(64), primary_key=True),
+    Column("cause", String(16), primary_key=True),
+    Column("attempts", Integer, nullable=False),
+    *(Column(name, Float, nullable=False) for name in ("wall", "cpu", "core_hours", "gpu_hours")),
+    Index("ix_use_by_day_dataset", "dataset"),
+    sqlite_with_rowid=False,
+)
+
 # What operators say of groups, users, datasets and sites; name "" is the rule for all that have none of their own.
 shares = Table(
     "shares",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -26,7 +27,9 @@ _BY: Mapping[str, str] = {
     "site": "s.site",
     "cause": "s.cause",
 }
-BY = tuple(_BY)
+TIMES: Mapping[str, int] = {"day": 31, "month": 366}
+"""Use over time, and how many days are told of where nobody says since when."""
+BY = (*_BY, *TIMES)
 """What use is told apart by."""
 _USAGE = (
     "SELECT BY_COLUMN AS name, s.cause, s.era, SUM(s.attempts) AS attempts, SUM(s.wall) AS wall, SUM(s.cpu) AS cpu,"
@@ -34,6 +37,16 @@ _USAGE = (
     " FROM spent s JOIN datasets d ON d.dataset = s.dataset GROUP BY BY_COLUMN, s.cause, s.era ORDER BY 1, 2, 3"
 )
 USAGE = {by: Statement(_USAGE.replace("BY_COLUMN", column)) for by, column in _BY.items()}
+_OF_DAYS = (
+    "SELECT BY_COLUMN AS name, s.cause, 0 AS era, SUM(s.attempts) AS attempts, SUM(s.wall) AS wall, SUM(s.cpu) AS cpu,"
+    " SUM(s.core_hours) AS core_hours, SUM(s.gpu_hours) AS gpu_hours, 0 AS core, 0 AS gpu"
+    " FROM use_by_day s JOIN datasets d ON d.dataset = s.dataset WHERE s.day >= :first AND s.day <= :last"
+    " GROUP BY BY_COLUMN, s.cause ORDER BY 1, 2"
+)
+OF_DAYS = {
+    by: Statement(_OF_DAYS.replace("BY_COLUMN", column))
+    for by, column in {**_BY, **dict.fromkeys(TIMES, "s.day")}.items()
+}
 
 
 def of_dataset(tx: Connection, dataset: int) -> Account:
@@ -55,6 +68,10 @@ def lost(account: Account) -> dict[str, Any]:
         "causes": {str(cause): spent.wall for cause, spent in causes(account).items()},
         "text": badput_sentence(account),
     }
+
+
+EPOCH = date(1970, 1, 1)
+NOT_COUNTED = {"counts_core": None, "counts_gpu": None}
 
 
 @dataclass(slots=True)
@@ -84,22 +101,57 @@ class _Line:
         self.counts_gpu += gpu * part
 
 
-def usage(tx: Connection, by: str, decay: Decay, now: float, limit: int) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The days (UTC) of which use is told, both included."""
+
+    first: date
+    last: date
+
+
+def days_asked(by: str, since: date | None, until: date | None, now: float) -> Days | None:
+    """Return the days that are asked for; None: all there ever was. Raises `Invalid` for days that are none. Pure."""
+    if since is None and until is None and by not in TIMES:
+        return None
+    last = until or datetime.fromtimestamp(now, UTC).date()
+    first = since or (last - timedelta(TIMES[by] - 1) if by in TIMES else EPOCH)
+    if first > last:
+        raise Invalid(f"{first} is after {last}", code="bad-days", hint="since is the first day, until the last")
+    return Days(first, last)
+
+
+def usage(
+    tx: Connection, by: str, decay: Decay, now: float, limit: int, days: Days | None = None
+) -> list[dict[str, Any]]:
     """Return who or what used most, at most `limit` lines: hours that were occupied, what was lost of them, what counts.
 
-    `counts_*` is what fair share still holds against them. Raises `Invalid` for what use is not told apart by.
+    `counts_*` is what fair share still holds against them, None where only some days are told of (as `days_asked` says);
+    days and months come the latest first. Raises `Invalid` for what use is not told apart by.
     """
-    if by not in USAGE:
+    if by not in BY:
         raise Invalid(f"use is not kept by {by!r}", code="bad-by", hint=f"one of {', '.join(BY)}")
     lines: dict[str, _Line] = defaultdict(_Line)
     parts: dict[int, float] = {}
-    for row in USAGE[by](tx):
+    if days:
+        first, last = ((day - EPOCH).days for day in (days.first, days.last))
+        rows = OF_DAYS[by](tx, first=max(first, 1), last=last)
+    else:
+        rows = USAGE[by](tx)
+    for row in rows:
         if row.era not in parts:
             parts[row.era] = decay.now(Usage(row.era, 1.0), now).core
-        lines[row.name].add(row, parts[row.era])
+        lines[_name(by, row.name)].add(row, parts[row.era])
     whole = sum(line.core_hours for line in lines.values())
     most = sorted(lines.items(), key=lambda item: (-item[1].core_hours, -item[1].attempts, item[0]))
-    return [_plain(by, name, line, whole) for name, line in most[:limit]]
+    if by in TIMES:
+        most = sorted(lines.items(), reverse=True)
+    return [{**_plain(by, name, line, whole), **(NOT_COUNTED if days else {})} for name, line in most[:limit]]
+
+
+def _name(by: str, name: str | int) -> str:
+    if by not in TIMES:
+        return str(name)
+    return (EPOCH + timedelta(int(name))).strftime("%Y-%m-%d" if by == "day" else "%Y-%m")
 
 
 def _plain(by: str, name: str, line: _Line, whole: float) -> dict[str, Any]:

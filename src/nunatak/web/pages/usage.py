@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import Query
+from pydantic import BeforeValidator
 from starlette.responses import Response
 
 from nunatak.api.requests import Have
@@ -27,24 +30,36 @@ COLUMNS = (
     "name", "core_hours", "gpu_hours", "share", "lost_core_hours", "lost_share", "attempts", "wall", "cpu",
     "counts_core", "counts_gpu",
 )  # fmt: skip
-WORDS = {"user": "users", "group": "groups", "dataset": "datasets", "site": "sites", "cause": "causes"}
+WORDS = {
+    "user": "users", "group": "groups", "dataset": "datasets", "site": "sites", "cause": "causes",
+    "day": "days", "month": "months",
+}  # fmt: skip
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 """What programs of spreadsheets take for the begin of a formula."""
 
 By = Annotated[str, Query(max_length=16, description=f"one of {', '.join(spent.BY)}")]
 
 
+Day = Annotated[date | None, BeforeValidator(lambda given: given or None)]  # a form sends what is left empty
+Since = Annotated[Day, Query(description="the first day (UTC); without days, all there ever was")]
+Until = Annotated[Day, Query(description="the last day; without one, today")]
+
+
 @pages.page("/usage", name="page_usage", template="usage.html", live=True, shared=True, tools={"bys": WORDS})
-def usage(services: Have, by: By = "user") -> View:
+def usage(services: Have, by: By = "user", since: Since = None, until: Until = None) -> View:
     """Show who or what used how much, what was lost of it, and who gets the next places."""
     now, rules = services.clock(), services.rules
+    days = spent.days_asked(by, since, until, now)
     with services.database.read() as tx:
-        items = spent.usage(tx, by, rules.decay, now, MOST + 1)
+        items = spent.usage(tx, by, rules.decay, now, MOST + 1, days)
         used = uses_of(services.contexts, rules).of(tx, now)
         found = stand(tx, wanted(tx, services.contexts, rules, now), used, rules, now)
         said = shares.lines_of(tx, found, used)
     data: dict[str, Any] = {
         "by": by,
+        "since": days and days.first.isoformat(),
+        "until": days and days.last.isoformat(),
+        "said": asked(since, until),
         "items": items[:MOST],
         "more": len(items) > MOST,
         "most": max((item["core_hours"] for item in items), default=0.0),
@@ -52,7 +67,13 @@ def usage(services: Have, by: By = "user") -> View:
         "places": ranking(found),
         "half_life": rules.decay.half_life,
     }
-    return View(_title(by, items), data, cli=f"nunatak usage --by {by}")
+    options = "".join(f" --{name} {day}" for name, day in (("since", since), ("until", until)) if day)
+    return View(_title(by, items), data, cli=f"nunatak usage --by {by}{options}")
+
+
+def asked(since: date | None, until: date | None) -> str:
+    """Return the days somebody asked for as a part of an address, "" if none."""
+    return urlencode({name: day.isoformat() for name, day in (("since", since), ("until", until)) if day})
 
 
 def _title(by: str, items: Sequence[Mapping[str, Any]]) -> str:
@@ -61,10 +82,12 @@ def _title(by: str, items: Sequence[Mapping[str, Any]]) -> str:
 
 
 @pages.get("/usage.csv", name="page_usage.csv")
-def as_csv(services: Have, by: By = "user") -> Response:
+def as_csv(services: Have, by: By = "user", since: Since = None, until: Until = None) -> Response:
     """Return the same as a file: hours, seconds of wall clock and processors, shares of one."""
+    now = services.clock()
+    days = spent.days_asked(by, since, until, now)
     with services.database.read() as tx:
-        items = spent.usage(tx, by, services.rules.decay, services.clock(), MOST_CSV)
+        items = spent.usage(tx, by, services.rules.decay, now, MOST_CSV, days)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow((by, *COLUMNS[1:]))
