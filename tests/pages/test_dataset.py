@@ -70,13 +70,27 @@ def test_the_matrix_by_keyboard(tab: Tab) -> None:
     assert page.evaluate("document.activeElement.getAttribute('href')") == f"/datasets/{FAILING}/11/propagate"
 
 
+def test_the_focus_stays_where_it_is_when_live_parts_come(tab: Tab) -> None:
+    page = tab.page
+    page.add_init_script("addEventListener('nunatak:live', () => { window.lively = true; }, true);")
+    page.route("**/*.live*", lambda route: None)  # it waits until the focus is set
+    tab.open(f"/datasets/{FAILING}?from=10&to=20")
+    page.locator(".cell").nth(4).focus()
+    there = page.evaluate("document.activeElement.getAttribute('href')")
+    assert there
+    page.unroute("**/*.live*")
+    page.evaluate("dispatchEvent(new Event('pagehide')); dispatchEvent(new Event('pageshow'))")
+    page.wait_for_function("window.lively")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == there
+
+
 def test_parts_have_addresses_and_show_their_thing(tab: Tab) -> None:
     page = tab.open(f"/datasets/{RUNNING}")
     for name, wanted in (
         ("Asked and used", "asks"),
         ("Graph", "Tasks of a job"),
         ("Recipe", "retry: {tries: 2}"),
-        ("History", "needs"),
+        ("History", "asks for what was learnt"),
         ("Errors", "ran out of memory"),
         ("Tasks", f"{RUNNING}/0/generate"),
     ):
@@ -194,6 +208,8 @@ def test_every_action_does_what_it_says(open_tab: Open, tmp_path: Path) -> None:
         assert status()["state"] == "failed"
         verbs = [item["what"] for item in api.get(f"/api/v1/history/{number}")["items"] if item["actor"] == "alice"]
         assert verbs == ["submit", "retry", "retry", "retry", "hold", "release", "more", "edit", "close", "cancel"]
+        deeds = tab.open(f"/datasets/{number}/history").locator("#rows strong").all_inner_texts()
+        assert {"submitted", "tried again", "more jobs", "changed", "cancelled"} <= set(deeds)
         made.close()
 
 

@@ -133,6 +133,18 @@ def bar_words(parts: list[dict[str, Any]]) -> str:
     return ", ".join(f"{part['n']:,} {part['words']}" for part in parts if part["n"]) or "nothing yet"
 
 
+DEEDS = {
+    "submit": "submitted", "hold": "held", "release": "released", "retry": "tried again", "cancel": "cancelled",
+    "close": "closed", "more": "more jobs", "needs": "asks for what was learnt", "edit": "changed", "split": "divided",
+}  # fmt: skip
+"""What was done, by the verb that did it."""
+
+
+def deed(verb: str) -> str:
+    """Return what was done as people say it; what is no verb of ours stays as it is."""
+    return DEEDS.get(verb, verb)
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "number": number,
     "amount": amount,
@@ -145,4 +157,5 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "plural": plural,
     "bar": bar,
     "bar_words": bar_words,
+    "deed": deed,
 }

@@ -22,9 +22,12 @@
     for (const { name, value } of next.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     if (open) old.open = true;
     const keyed = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
+    const wanted = new Set([...next.children].map((child) => child.id).filter(Boolean));
     let place = old.firstChild;
     for (const child of [...next.childNodes]) {
       const same = child.id && keyed.get(child.id);
+      // What is moved loses the focus: what stands before it, and has no place of its own, goes instead.
+      while (same && place && place !== same && !wanted.has(place.id)) { const gone = place; place = place.nextSibling; gone.remove(); }
       if (same && same !== place) old.insertBefore(same, place);
       const target = same || place;
       if (!target) { old.appendChild(child); continue; }
