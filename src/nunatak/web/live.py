@@ -91,6 +91,7 @@ class Feeds:
         """Begin with nothing watched."""
         self.services = services
         self._known: dict[Key, Feed] = {}
+        self._trying: dict[Key, asyncio.Future[Any]] = {}
 
     def pause(self, took: float) -> float:
         """Return the seconds until the next look of a feed, given the seconds of processor that the last one took."""
@@ -100,6 +101,14 @@ class Feeds:
         """Tell whether somebody watches this already, and sees it: then there is nothing to try."""
         feed = self._known.get(key)
         return feed is not None and not feed.ended and feed.version > 0
+
+    async def tried(self, key: Key, look: Look) -> None:
+        """Look once for all who begin to watch the same at the same time, as after a restart. Raises what the look raises."""
+        trying = self._trying.get(key)
+        if trying is None:
+            trying = self._trying[key] = asyncio.ensure_future(run_in_threadpool(look))
+            trying.add_done_callback(lambda _: self._trying.pop(key, None))
+        await asyncio.shield(trying)  # who goes away does not end it for the others
 
     def join(self, key: Key, look: Look) -> Feed:
         """Return the feed of what is to be watched, with one watcher more."""
@@ -132,7 +141,7 @@ async def watch(request: Request, look: Look, *, shared: bool) -> Response:
     key = (request.scope["path"], request.url.query, who)
     feeds: Feeds = request.app.state.feeds
     if not feeds.has_seen(key):
-        await run_in_threadpool(look)
+        await feeds.tried(key, look)
     sending = Sending(request)
     stream = _stream(request, key, look, sending)
     return StreamingResponse(stream, headers=sending.headers, media_type="text/event-stream")
