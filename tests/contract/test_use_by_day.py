@@ -13,7 +13,7 @@ from nunatak.datasets.plan import Plan
 from nunatak.db.database import Database
 from nunatak.tasks.looking.spent import Days, days_asked, usage
 from nunatak.tasks.sharing.usage import Decay
-from nunatak.tasks.use_by_day import DAY, UseByDay
+from nunatak.tasks.use_by_day import DAY, note
 from tests.contract.world import World, task
 
 FIRST = date(2026, 11, 27)
@@ -36,6 +36,10 @@ def spend(world: World, hours: float, tasks: int) -> None:
     world.end(items, started=started, ended=world.clock())
 
 
+def noted(world: World) -> None:
+    world.database.run(lambda tx: note(tx, world.clock()))
+
+
 def told(world: World, by: str, days: Days | None) -> dict[str, tuple[int, float]]:
     with world.database.read() as tx:
         rows = usage(tx, by, Decay(), world.clock(), 100, days)
@@ -47,18 +51,17 @@ def one_core(jobs: int) -> Plan:
 
 
 def test_what_is_spent_on_a_day_is_that_of_this_day(world: World) -> None:
-    keeper = UseByDay(world.database, world.clock)
     dataset = world.submit(one_core(6))
     spend(world, 2.0, 2)
-    keeper.tick()
+    noted(world)
     spend(world, 1.0, 1)
-    keeper.tick()
-    keeper.tick()  # again, or by another process: nothing is counted twice
+    noted(world)
+    noted(world)  # again, or by another process: nothing is counted twice
     world.clock.advance(DAY)
     spend(world, 3.0, 3)  # with these the dataset is done
-    keeper.tick()
+    noted(world)
     world.clock.advance(3 * DAY)
-    keeper.tick()
+    noted(world)
     both = days_asked("day", None, None, world.clock())
     assert told(world, "day", both) == {str(SECOND): (3, 3.0), str(FIRST): (3, 3.0)}
     assert told(world, "month", both) == {"2026-11": (6, 6.0)}
@@ -70,14 +73,13 @@ def test_what_is_spent_on_a_day_is_that_of_this_day(world: World) -> None:
 
 
 def test_a_loop_that_stood_still_for_days_misses_nothing(world: World) -> None:
-    keeper = UseByDay(world.database, world.clock)
     world.submit(one_core(1))
     spend(world, 1.0, 1)
-    keeper.tick()
+    noted(world)
     world.submit(one_core(2))
     spend(world, 2.0, 2)  # done before anybody looks again
     world.clock.advance(10 * DAY)
-    keeper.tick()
+    noted(world)
     days = days_asked("day", None, None, world.clock())
     assert told(world, "day", days) == {"2026-12-07": (2, 2.0), str(FIRST): (1, 1.0)}
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from nunatak.core.address import ONCE
 from nunatak.core.errors import NotFound
 from nunatak.core.work import Input, TaskSpec
+from nunatak.datasets.places import usual_of
 
 if TYPE_CHECKING:
     from nunatak.client import Client
-
-_PLACE = re.compile(r"/(?P<dataset>[1-9]\d{0,8})/(?P<task>[^/]+)/(?:\d{3,}/(?P<job>\d{6,})/)?(?P<name>.+)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +37,10 @@ def elsewhere(spec: TaskSpec, store: str, own: int, followed: Collection[int]) -
         if item.sha256 or not item.url.startswith(f"{store}/"):
             continue
         tail = unquote(item.url.removeprefix(store))
-        place = _PLACE.match(tail)
-        if place and (int(place["dataset"]) != own or own in followed):
-            job = "" if place["job"] is None else f"/{int(place['job'])}"
-            found.append(Elsewhere(item, int(place["dataset"]), f"{place['dataset']}{job}/{place['task']}", tail))
+        place = usual_of(tail)
+        if place and (place.dataset != own or own in followed):
+            job = "" if place.job == ONCE else f"/{place.job}"
+            found.append(Elsewhere(item, place.dataset, f"{place.dataset}{job}/{place.task}", tail))
     return found
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote
 
 from nunatak.core.address import ONCE
@@ -19,6 +21,27 @@ def usual_place(store: str, dataset: int, task: str, job: int, name: str) -> str
     """Return the URL of an output: `STORE/42/propagate/000/000017/light.parquet`, a thousand jobs a directory."""
     between = "" if job == ONCE else f"/{job // 1000:03d}/{job:06d}"
     return f"{store}/{dataset}/{task}{between}/{_escaped(name)}"
+
+
+class Usual(NamedTuple):
+    """Whose output lies at a usual place."""
+
+    dataset: int
+    task: str
+    job: int
+    name: str
+
+
+_USUAL = re.compile(r"/([1-9]\d{0,8})/([^/]+)/(?:\d{3,}/(\d{6,})/)?(.+)\Z")
+
+
+def usual_of(tail: str) -> Usual | None:
+    """Return whose output lies at `/42/propagate/000/000017/light.parquet` of a store, not escaped; None if none usually does."""
+    place = _USUAL.match(tail)
+    if not place:
+        return None
+    dataset, task, job, name = place.groups()
+    return Usual(int(dataset), task, ONCE if job is None else int(job), name)
 
 
 def checkpoint_place(store: str, dataset: int, task: str, job: int, attempt: int, name: str) -> str:

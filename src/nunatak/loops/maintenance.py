@@ -23,12 +23,11 @@ from nunatak.db.database import Database
 from nunatak.loops.clock_watch import ClockWatch
 from nunatak.loops.following import Following
 from nunatak.storage.protocol import Storage
-from nunatak.tasks import cleanup, curve, enforcing, fleet, leaders, standings
+from nunatak.tasks import cleanup, curve, enforcing, fleet, leaders, standings, use_by_day
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.logs.keeping import LogStore
 from nunatak.tasks.scoreboard import Scoreboard
 from nunatak.tasks.site_use import SiteUse
-from nunatak.tasks.use_by_day import UseByDay
 
 log = structlog.get_logger("nunatak.loops")
 
@@ -219,7 +218,7 @@ def loops_of(
         Loop("health", max(interval, 1.0), scoreboard.tick),
         Loop("progress", max(interval, 5.0), CurveKeeper(database, clock).tick),
         Loop("sites", max(interval, 30.0), SiteUse(database, clock).tick),
-        Loop("usage", max(interval, 60.0), UseByDay(database, clock).tick),
+        Loop("usage", max(interval, 60.0), lambda: bool(database.run(lambda tx: use_by_day.note(tx, clock())))),
         Loop("files", max(interval, 2.0), cleaner.tick),
         Loop("logs", max(interval, 60.0), lambda: logs.expire(clock()) > 0),
         Loop(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from nunatak.core.clock import Clock
-from nunatak.db.database import Database
 from nunatak.db.statement import Statement
 
 DAY = 86_400.0
@@ -41,17 +39,3 @@ def note(tx: Connection, now: float) -> None:
     """
     last = LAST(tx)[0].day or 0
     NOTE(tx, day=day_of(now), since=max(0.0, (last - 1) * DAY))
-
-
-class UseByDay:
-    """Writes it down at each tick."""
-
-    def __init__(self, database: Database, clock: Clock) -> None:
-        """Begin."""
-        self.database, self.clock = database, clock
-
-    def tick(self) -> bool:
-        """Write down what was spent today."""
-        now = self.clock()
-        self.database.run(lambda tx: note(tx, now))
-        return False

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator
 from starlette.responses import Response
 
 from nunatak.api.requests import Have
+from nunatak.api.usage import By
 from nunatak.tasks import shares
 from nunatak.tasks.choosing import stand, uses_of, wanted
 from nunatak.tasks.looking import spent
@@ -37,9 +38,6 @@ WORDS = {
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 """What programs of spreadsheets take for the begin of a formula."""
 
-By = Annotated[str, Query(max_length=16, description=f"one of {', '.join(spent.BY)}")]
-
-
 Day = Annotated[date | None, BeforeValidator(lambda given: given or None)]  # a form sends what is left empty
 Since = Annotated[Day, Query(description="the first day (UTC); without days, all there ever was")]
 Until = Annotated[Day, Query(description="the last day; without one, today")]
@@ -50,6 +48,7 @@ def usage(services: Have, by: By = "user", since: Since = None, until: Until = N
     """Show who or what used how much, what was lost of it, and who gets the next places."""
     now, rules = services.clock(), services.rules
     days = spent.days_asked(by, since, until, now)
+    asked = {name: day.isoformat() for name, day in (("since", since), ("until", until)) if day}
     with services.database.read() as tx:
         items = spent.usage(tx, by, rules.decay, now, MOST + 1, days)
         used = uses_of(services.contexts, rules).of(tx, now)
@@ -59,7 +58,7 @@ def usage(services: Have, by: By = "user", since: Since = None, until: Until = N
         "by": by,
         "since": days and days.first.isoformat(),
         "until": days and days.last.isoformat(),
-        "said": asked(since, until),
+        "said": urlencode(asked),
         "items": items[:MOST],
         "more": len(items) > MOST,
         "most": max((item["core_hours"] for item in items), default=0.0),
@@ -67,13 +66,8 @@ def usage(services: Have, by: By = "user", since: Since = None, until: Until = N
         "places": ranking(found),
         "half_life": rules.decay.half_life,
     }
-    options = "".join(f" --{name} {day}" for name, day in (("since", since), ("until", until)) if day)
+    options = "".join(f" --{name} {day}" for name, day in asked.items())
     return View(_title(by, items), data, cli=f"nunatak usage --by {by}{options}")
-
-
-def asked(since: date | None, until: date | None) -> str:
-    """Return the days somebody asked for as a part of an address, "" if none."""
-    return urlencode({name: day.isoformat() for name, day in (("since", since), ("until", until)) if day})
 
 
 def _title(by: str, items: Sequence[Mapping[str, Any]]) -> str:
