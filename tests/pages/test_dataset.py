@@ -72,7 +72,8 @@ def test_the_matrix_by_keyboard(tab: Tab) -> None:
 
 def test_the_focus_stays_where_it_is_when_live_parts_come(tab: Tab) -> None:
     page = tab.page
-    page.add_init_script("addEventListener('nunatak:live', () => { window.lively = true; }, true);")
+    told = "addEventListener('nunatak:live', () => document.documentElement.setAttribute('data-told', ''), true);"
+    page.add_init_script(told)
     page.route("**/*.live*", lambda route: None)  # it waits until the focus is set
     tab.open(f"/datasets/{FAILING}?from=10&to=20")
     page.locator(".cell").nth(4).focus()
@@ -80,7 +81,7 @@ def test_the_focus_stays_where_it_is_when_live_parts_come(tab: Tab) -> None:
     assert there
     page.unroute("**/*.live*")
     page.evaluate("dispatchEvent(new Event('pagehide')); dispatchEvent(new Event('pageshow'))")
-    page.wait_for_function("window.lively")
+    expect(page.locator("html[data-told]")).to_be_visible()
     assert page.evaluate("document.activeElement.getAttribute('href')") == there
 
 

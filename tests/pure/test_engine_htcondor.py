@@ -994,9 +994,12 @@ def test_events_that_were_missed_are_seen_in_the_queue(fields: dict[str, Any], w
     assert reconcile.compare([ad()], attempt(job=(7, 0)), 100.0).seen == []
 
 
-def test_a_removed_job_that_is_on_its_node_yet_is_waited_for() -> None:
-    going = ad(status=3, EnteredCurrentStatus=50, RemoteHost="slot1@a@n1")
-    assert reconcile.compare([going], attempt(job=(7, 0), begun=40.0), 100.0).seen == []
+@pytest.mark.parametrize("status", [3, 5])
+def test_a_removed_or_held_job_that_is_on_its_node_yet_is_waited_for_as_its_files_come_back_then(status: int) -> None:
+    going = ad(status=status, EnteredCurrentStatus=50, RemoteHost="slot1@a@n1")
+    mine = attempt(job=(7, 0), begun=40.0)
+    assert reconcile.compare([going], mine, 50.0 + reconcile.GOING).seen == []
+    assert reconcile.compare([going], mine, 50.0 + reconcile.GOING + 1).seen
 
 
 def test_a_job_that_does_not_go_is_removed_by_force_after_a_while() -> None:

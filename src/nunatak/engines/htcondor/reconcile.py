@@ -18,7 +18,7 @@ ASKED = ("ClusterId", "ProcId", "NunatakAddress", "NunatakLease", "JobStatus", "
 """Attributes to ask for."""
 _IDLE, _RUNNING, _REMOVED, _COMPLETED, _HELD, _TRANSFERRING = 1, 2, 3, 4, 5, 6
 GOING = 90.0
-"""Seconds that a removed job may take to leave its node; it is known to have left if that was not heard of."""
+"""Seconds that a removed or held job may take to leave its node; it is known to have left if that was not heard of."""
 STUCK = 600.0
 """Seconds after which a job that does not go although it was removed is removed by force."""
 
@@ -62,19 +62,16 @@ def compare(ads: Iterable[Mapping[str, Any]], attempts: Mapping[str, Attempt], n
 def _missed(ad: Mapping[str, Any], job: Job, status: int, attempt: Attempt, now: float) -> Seen | None:
     """Return the event that the state of a job speaks of, if it was not seen."""
     host = str(ad.get("RemoteHost", "")).rpartition("@")[2]
-    began = _number(ad, "JobCurrentStartExecutingDate")
-    if status == _HELD:
+    began, at = _number(ad, "JobCurrentStartExecutingDate"), float(_number(ad, "EnteredCurrentStatus") or now)
+    going = bool(host) and now - at <= GOING  # its shadow, which brings its files, takes leave of the host
+    if status == _HELD and not going:
         text = " ".join(str(ad.get("HoldReason", "")).split())
         code, subcode = _number(ad, "HoldReasonCode"), _number(ad, "HoldReasonSubCode")
-        return Seen(job, Word.HELD, float(_number(ad, "EnteredCurrentStatus") or now), "", text, code, subcode)
-    if status == _REMOVED and attempt.begun is not None:
-        at = float(_number(ad, "EnteredCurrentStatus") or now)
-        left = not host or now - at > GOING  # its shadow takes leave of the host
-        return Seen(job, Word.REMOVED, at, host, str(ad.get("RemoveReason", ""))) if left else None
+        return Seen(job, Word.HELD, at, "", text, code, subcode)
+    if status == _REMOVED and attempt.begun is not None and not going:
+        return Seen(job, Word.REMOVED, at, host, str(ad.get("RemoveReason", "")))
     if status == _IDLE and _number(ad, "NumJobStarts") > 0:
-        return Seen(
-            job, Word.EVICTED, float(_number(ad, "EnteredCurrentStatus") or now), host, "it waits in the queue again"
-        )
+        return Seen(job, Word.EVICTED, at, host, "it waits in the queue again")
     if status in (_RUNNING, _TRANSFERRING) and attempt.begun is None and began:
         return Seen(job, Word.BEGUN, float(began), host)
     return None
