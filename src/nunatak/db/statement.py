@@ -16,7 +16,14 @@ from sqlalchemy.exc import DBAPIError
 from nunatak.db.faults import is_stale
 
 _NAME = re.compile(r"(?<!:):([a-z_]+)")
-_POSTGRES_TYPES = {"int": "integer", "big": "bigint", "real": "double precision", "text": "text"}
+_POSTGRES_TYPES = {
+    "int": "integer",
+    "big": "bigint",
+    "real": "double precision",
+    "text": "text",
+    "small": "smallint",
+    "bool": "boolean",
+}
 
 
 class Row(tuple[Any, ...]):
@@ -95,13 +102,18 @@ class Statement:
 
 
 class Addition:
-    """Adding many rows to one table without asking anything back, the fastest way each database has."""
+    """Adding many rows to one table without asking anything back, the fastest way each database has.
+
+    PostgreSQL gets them in its binary form: text takes seven times as long to write, and has to be read again there.
+    """
 
     def __init__(self, table: str, columns: str) -> None:
-        """Prepare for `columns`, separated by commas."""
-        places = ", ".join("?" * (columns.count(",") + 1))
-        self.postgresql = f"COPY {table} ({columns}) FROM STDIN"
-        self.sqlite = f"INSERT INTO {table} ({columns}) VALUES ({places})"
+        """Prepare for `columns`: name and type as in `Statement`, separated by commas; types are small and bool besides."""
+        pairs = [tuple(column.split()) for column in columns.split(",")]
+        names = ", ".join(name for name, _ in pairs)
+        self.types = [_POSTGRES_TYPES[kind] for _, kind in pairs]
+        self.postgresql = f"COPY {table} ({names}) FROM STDIN (FORMAT BINARY)"
+        self.sqlite = f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(pairs))})"
 
     def __call__(self, tx: Connection, rows: Sequence[Sequence[Any]]) -> None:
         """Add the rows. Raises `sqlalchemy.exc.DBAPIError` if one is there already."""
@@ -109,6 +121,7 @@ class Addition:
         try:
             if tx.dialect.name == "postgresql":
                 with driver.cursor() as cursor, cursor.copy(self.postgresql) as copy:
+                    copy.set_types(self.types)
                     for row in rows:
                         copy.write_row(row)
             else:

@@ -30,18 +30,20 @@ ADD_CLAIMED = Statement(
 
 # A task with places to avoid may be claimed by an engine that is none of them, and after a while by any. Where several
 # engines claim together, it is not leased to one of those even if it is its turn: then it waits for the next claim.
+# What is placed has its whole key: of the number of its dataset alone, PostgreSQL thinks that it is in few rows of a table
+# that it has not looked at yet, and goes over all of them with all that is placed.
 _AVOIDED = "(avoid LIKE v.node ESCAPE '!' OR avoid LIKE v.site ESCAPE '!')"
 CLAIM = Statement(
-    "WITH picked AS MATERIALIZED (SELECT job, not_before, avoid FROM tasks WHERE dataset = :dataset AND task = :task"
-    " AND shape = :shape AND state = 'ready' AND not_before <= :now AND (avoid IS NULL OR not_before < :patient"
+    "WITH picked AS MATERIALIZED (SELECT dataset, job, task, not_before, avoid FROM tasks WHERE dataset = :dataset"
+    " AND task = :task AND shape = :shape AND state = 'ready' AND not_before <= :now AND (avoid IS NULL OR not_before < :patient"
     f" OR EXISTS (SELECT 1 FROM {{v}} WHERE NOT {_AVOIDED})) ORDER BY not_before, job LIMIT :n {{lock}}),"
-    " placed AS MATERIALIZED (SELECT job, CASE WHEN not_before < :patient THEN NULL ELSE avoid END AS avoid,"
+    " placed AS MATERIALIZED (SELECT dataset, job, task, CASE WHEN not_before < :patient THEN NULL ELSE avoid END AS avoid,"
     " row_number() OVER (ORDER BY not_before, job) AS place FROM picked)"
     " UPDATE tasks SET state = 'queued', attempt = attempt + 1, since = :now, reason = NULL, lease = v.lease,"
     " engine = v.engine, claimed = :now, started = NULL, host = NULL, asked = :asked"
     " FROM placed JOIN {v} ON placed.place > v.past AND placed.place <= v.last"
     f" AND (placed.avoid IS NULL OR NOT {_AVOIDED.replace('avoid', 'placed.avoid')})"
-    " WHERE tasks.dataset = :dataset AND tasks.job = placed.job AND tasks.task = :task"
+    " WHERE tasks.dataset = placed.dataset AND tasks.job = placed.job AND tasks.task = placed.task"
     " RETURNING tasks.job, tasks.attempt, tasks.lease, tasks.avoid",
     v="past int, last int, engine int, lease big, node text, site text",
 )
@@ -71,8 +73,9 @@ END = Statement(
 )
 ADD_ATTEMPTS = Addition(
     "attempts",
-    "dataset, job, task, attempt, lease, engine, shape, host, claimed, started, ended, reason, verdict, action, message,"
-    " counted, signature, lines, exit, signal, wall, cpu, memory, disk, gpu, inputs, outputs, detail",
+    "dataset int, job int, task int, attempt int, lease big, engine int, shape big, host text, claimed real, started real,"
+    " ended real, reason text, verdict text, action text, message text, counted bool, signature text, lines text, exit small,"
+    " signal small, wall real, cpu real, memory big, disk big, gpu real, inputs text, outputs text, detail text",
 )
 PAST = Statement(
     "SELECT a.dataset, a.job, a.task, a.verdict, a.counted, a.signature, a.host, a.engine, a.shape, a.message FROM {v}"
