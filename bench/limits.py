@@ -13,7 +13,7 @@ TABLES = (
     "CREATE TABLE floor_tasks (job INTEGER PRIMARY KEY, state VARCHAR(8) NOT NULL, lease BIGINT, at FLOAT)",
     "CREATE TABLE floor_attempts (job INTEGER PRIMARY KEY, wall FLOAT, cpu FLOAT, memory BIGINT, host VARCHAR(64))",
 )
-ADD = Addition("floor_tasks", "job, state, at")
+ADD = Addition("floor_tasks", "job int, state text, at real")
 CLAIM = Statement(
     "UPDATE floor_tasks SET state = 'queued', lease = 5 FROM {v} WHERE floor_tasks.job = v.job", v="job int"
 )
@@ -21,7 +21,7 @@ START = Statement(
     "UPDATE floor_tasks SET state = 'running', at = 2.0 FROM {v} WHERE floor_tasks.job = v.job", v="job int"
 )
 END = Statement("UPDATE floor_tasks SET state = 'done', at = 3.0 FROM {v} WHERE floor_tasks.job = v.job", v="job int")
-KEEP = Addition("floor_attempts", "job, wall, cpu, memory, host")
+KEEP = Addition("floor_attempts", "job int, wall real, cpu real, memory big, host text")
 
 
 def floor(url: str, tasks: int, batch: int) -> float:
