@@ -85,6 +85,32 @@ def test_files_have_to_be_sent_before_the_recipe(api: Api) -> None:
     api.post("/datasets", body, 201)
 
 
+def test_files_of_a_recipe_are_given_back_by_their_name_and_nothing_else_is(api: Api) -> None:
+    other = hashlib.sha256(b"other").hexdigest()
+    for data in (HELLO, b"other"):
+        api.call("PUT", f"/api/v1/blobs/{hashlib.sha256(data).hexdigest()}", 201, content=data)
+    files = {
+        "in/a b.txt": {"sha256": SHA, "size": len(HELLO)},
+        "far.txt": {"sha256": other, "size": 5, "url": "file:///far.txt"},
+    }
+    text = """\
+name: files
+jobs: 1
+needs: {memory: 100 MB, time: 1 min, disk: 100 MB}
+tasks: {one: {run: cat b.txt far.txt, files: [in/a b.txt, far.txt]}}
+"""
+    number = api.post("/datasets", {"text": text, "manifest": {"files": files}}, 201)["dataset"]
+    place = f"/api/v1/datasets/{number}/recipe/file"
+    found = api.http.get(place, params={"name": "in/a b.txt"}, headers=api.headers)
+    assert (found.status_code, found.content, found.headers["etag"]) == (200, HELLO, f'"{SHA}"')
+    assert found.headers["content-disposition"].startswith("attachment")
+    assert "in/a b.txt" in api.call("GET", f"{place}?name={other}", 404)["hint"]
+    assert api.call("GET", f"{place}?name=../{SHA}", 404)["code"] == "no-file"
+    assert api.call("GET", f"{place}?name=far.txt", 404)["code"] == "file-elsewhere"
+    assert api.call("GET", "/api/v1/datasets/77/recipe/file?name=a", 404)["code"] == "no-dataset"
+    assert api.http.get(place, params={"name": "in/a b.txt"}).status_code == 401
+
+
 def test_a_blob_with_another_checksum_is_not_kept(api: Api) -> None:
     found = api.call("PUT", f"/api/v1/blobs/{'0' * 64}", 422, content=HELLO)
     assert found["code"] == "bad-checksum"

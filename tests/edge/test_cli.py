@@ -93,11 +93,11 @@ def test_a_dataset_can_be_looked_at_from_all_sides(cli: Run, tmp_path: Path) -> 
 def test_get_brings_what_is_missing_and_nothing_twice(cli: Run, tmp_path: Path) -> None:
     number = submitted(cli, hello(tmp_path), "--watch")
     target = tmp_path / "got"
-    assert "0 were there" in cli("get", number, "--to", str(target)).stderr
+    assert "there already" not in cli("get", number, "--to", str(target)).stderr
     (target / "out/1.txt").unlink()
     (target / "0/first/a.txt").write_text("hx 0\n")
     found = cli("get", number, "--to", str(target))
-    assert "2 were there" in found.stderr
+    assert "; 2 were there already" in found.stderr
     assert (target / "0/first/a.txt").read_text() == "hi 0\n"
     assert str(target / "out/1.txt") in found.stdout.splitlines()
     assert len(json.loads(cli("get", f"{number}/1", "--to", str(tmp_path / "one"), "--json").stdout)) == 2
@@ -339,6 +339,61 @@ tasks:
 def test_try_of_a_job_that_fails_says_so_and_exits_7(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text(BROKEN)
     assert "failed (exit)" in nunatak("try", str(tmp_path / "broken.yaml"), "--to", str(tmp_path / "t"), code=7).stderr
+
+
+def test_try_runs_what_was_submitted_by_its_address_without_a_recipe_here(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"""\
+name: fits
+jobs: 2
+needs: {NEEDS}
+tasks:
+  tables: {{once: true, run: sh -c "echo t > t.txt", outputs: [t.txt]}}
+  make: {{inputs: [tables/t.txt], run: 'sh -c "cp t.txt m.txt; echo {{job}} >> m.txt"', outputs: ["m.txt -> made/{{job}}.txt"]}}
+  fit: {{inputs: [make/m.txt], run: "python3 fit.py {{input}} {{job}}", files: [fit.py], outputs: [f.txt], retry: {{tries: 1}}}}
+  all: {{once: true, inputs: [make/m.txt], run: "cat {{inputs}}"}}
+"""
+    (tmp_path / "fits.yaml").write_text(text)
+    (tmp_path / "fit.py").write_text(
+        "import sys\nopen('f.txt', 'w').write(open(sys.argv[1]).read())\nassert sys.argv[2] != '1'\n"
+    )
+    number = submitted(cli, tmp_path / "fits.yaml")
+    cli("watch", number, code=7)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    found = cli("try", f"{number}/1/fit", "--to", "a", "--json", code=7)
+    (task,) = json.loads(found.stdout)["tasks"]
+    assert (task["address"], task["reason"], "not tried" in found.stderr) == (f"{number}/1/fit#1", "exit", False)
+    assert [file["name"] for file in task["inputs"]] == ["fit.py", "m.txt"]
+    assert (elsewhere / "a/sandboxes/fit/work/m.txt").read_text() == "t\n1\n"
+    found = cli("try", number, "--to", "b")  # the first job, and what was done for all of them is brought
+    assert [Path(line).read_text() for line in found.stdout.splitlines()] == ["t\n0\n"] * 2
+    assert "not tried: all (" in found.stderr
+    assert cli("try", number, "--task", "all", "--to", "c").stderr.count("m.txt") == 2
+    assert "jobs are numbered from 0 to 1" in cli("try", f"{number}/2", "--to", "d", code=2).stderr
+    assert f"nunatak try {number}/all" in cli("try", f"{number}/0/all", "--to", "d", code=2).stderr
+    assert "both say which job" in cli("try", f"{number}/0", "--job", "1", code=2).stderr
+    assert "--set are for recipe files" in cli("try", number, "--set", "a=1", code=2).stderr
+    assert "nor is that an address" in cli("try", "fit.yaml", code=3).stderr
+    assert not (elsewhere / "d").exists()
+
+
+def test_a_trial_keeps_no_output_where_the_real_task_does(tmp_path: Path) -> None:
+    real = tmp_path / "real" / "0.txt"
+    (tmp_path / "r.yaml").write_text(f"""\
+name: kept elsewhere
+needs: {NEEDS}
+tasks:
+  first: {{run: sh -c "echo new > a.txt", outputs: ["a.txt -> file://{real.parent}/{{job}}.txt"]}}
+  second: {{run: cp a.txt b.txt, inputs: [first/a.txt], outputs: [b.txt]}}
+""")
+    real.parent.mkdir()
+    real.write_text("old\n")
+    found = nunatak("try", str(tmp_path / "r.yaml"), "--to", str(tmp_path / "t"))
+    assert [Path(line).read_text() for line in found.stdout.splitlines()] == ["new\n"] * 2
+    assert (real.read_text(), f"a.txt is kept here, not at file://{real}" in found.stderr) == ("old\n", True)
 
 
 # ---- errors and access

@@ -445,7 +445,7 @@ def test_the_frame_of_a_traceback_names_the_file_and_not_the_sandbox_it_lay_in()
 
 @pytest.mark.parametrize(
     ("address", "typed"),
-    [("42/17/fit#2", "nunatak try RECIPE --job 17"), ("42/sum#1", "nunatak try RECIPE")],
+    [("42/17/fit#2", "nunatak try 42/17/fit"), ("42/sum#1", "nunatak try 42/sum")],
 )
 def test_the_advice_of_an_error_names_the_job_if_there_is_one(address: str, typed: str) -> None:
     assert general(Kind.USER_ERROR, address).endswith(f"to run it here: {typed}")

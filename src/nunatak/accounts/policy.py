@@ -110,6 +110,7 @@ RULES: Mapping[str, Rule] = {
     "get_dataset": READ,
     "edit_dataset": OWNED,
     "get_recipe": READ,
+    "get_recipe_file": READ,
     "more_jobs": OWNED,
     "split_dataset": OWNED,
     "list_jobs": READ,

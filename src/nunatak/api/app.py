@@ -21,6 +21,7 @@ from nunatak.api import (
     meta,
     nodes,
     problems,
+    recipe_files,
     shares,
     tokens,
     usage,
@@ -37,7 +38,22 @@ from nunatak.api.services import Services
 from nunatak.api.shared import Shared
 from nunatak.tasks.choosing import Chooser
 
-ROUTERS = (datasets, errors, addresses, actions, blobs, engines, nodes, shares, tokens, codes, usage, meta, imports)
+ROUTERS = (
+    datasets,
+    recipe_files,
+    errors,
+    addresses,
+    actions,
+    blobs,
+    engines,
+    nodes,
+    shares,
+    tokens,
+    codes,
+    usage,
+    meta,
+    imports,
+)
 
 
 def create_app(services: Services, more: Callable[[FastAPI], None] | None = None) -> ShortWay:

@@ -113,4 +113,5 @@ def get(
         out(str(item.path))
     new = [item for item in found if not item.had]
     size, had = memory_text(sum(item.file.size for item in new)), len(found) - len(new)
-    say(f"{count_text(len(new), 'file')} ({size}), {had} {'was' if had == 1 else 'were'} there")
+    before = f"; {had} {'was' if had == 1 else 'were'} there already" if had else ""
+    say(f"{count_text(len(new), 'file')} ({size}){before}")

@@ -16,7 +16,7 @@ VERBS = (
     Verb("config", "config", "Check and show the settings of an installation."),
     Verb("doctor", "operate", "Check that states, counts and history agree."),
     Verb("check", "recipes", "Check a recipe file, without a server."),
-    Verb("try", "recipes", "Run one job of a recipe here in the foreground, without a server."),
+    Verb("try", "recipes", "Run one job of a recipe, or of what was submitted, here in the foreground."),
     Verb("simulate", "simulate", "Say when a recipe would be done on given engines, without a server."),
     Verb("submit", "recipes", "Send a recipe and make it a dataset."),
     Verb("import", "imports", "Make a recipe of what another system runs."),

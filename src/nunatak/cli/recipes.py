@@ -5,15 +5,19 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nunatak.cli.look import client, settle
 from nunatak.cli.show import fact
 from nunatak.cli.talk import AsJson, out, out_json, say
-from nunatak.core.errors import Invalid
+from nunatak.core.address import Address, parse
+from nunatak.core.errors import Invalid, NotFound
 from nunatak.core.units import count_text
+
+if TYPE_CHECKING:
+    from nunatak.cli.trial import Trial
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -51,8 +55,14 @@ def check(recipe: Recipe, jobs: Jobs = None, sets: Sets = None, as_json: AsJson 
 
 @app.command("try")
 def try_job(
-    recipe: Recipe,
-    job: Job = 0,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE|ADDRESS",
+            help="A recipe file, or what was submitted: 42, 42/17, 42/17/propagate, 42/analyze",
+        ),
+    ],
+    job: Annotated[int | None, typer.Option("--job", min=0, help="Which job; the first, if not given.")] = None,
     task: Annotated[str | None, typer.Option(help="Only this task, and those it needs.")] = None,
     to: Annotated[
         Path | None, typer.Option(file_okay=False, help="An empty directory for the outputs; else a fresh one is made.")
@@ -61,10 +71,12 @@ def try_job(
     sets: Sets = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run one job here in the foreground, without a server, and keep its outputs in a directory that is printed."""
-    from nunatak.cli.trial import Trial
+    """Run one job here in the foreground and keep its outputs in a directory that is printed.
 
-    trial = Trial.prepare(recipe, job, task, to, jobs, parameters_of(sets))
+    Of a recipe file, no server is asked. Of an address, the server gives recipe, files and what earlier tasks made; the
+    commands are those of the submitter and run with your rights. Outputs never go where those of the real task are.
+    """
+    trial = _trial(what, job, task, to, jobs, parameters_of(sets))
     outcomes = trial.run()
     if as_json:
         out_json({"directory": str(trial.directory), "tasks": [outcome.to_plain() for outcome in outcomes]})
@@ -73,6 +85,37 @@ def try_job(
             for file in outcome.outputs:
                 out(str(trial.path_of(file)))
     trial.conclude(outcomes)
+
+
+def _trial(
+    what: str, job: int | None, task: str | None, to: Path | None, jobs: int | None, parameters: dict[str, str]
+) -> Trial:
+    """Prepare a trial of a recipe file, or of what is at an address where there is no such file."""
+    from nunatak.cli.trial import Trial
+
+    address = None if Path(what).is_file() else _address(what)
+    if address is None and not Path(what).exists():
+        raise NotFound(
+            f"there is no recipe {what}, nor is that an address", code="no-recipe",
+            hint="an address is 42 (dataset), 42/17 (job), 42/17/propagate (task) or 42/analyze",
+        )  # fmt: skip
+    if address is None:
+        return Trial.prepare(Path(what), job or 0, task, to, jobs, parameters)
+    if jobs is not None or parameters:
+        raise Invalid(
+            f"{address} has the jobs and parameters it was submitted with", code="bad-use",
+            hint=f"--jobs and --set are for recipe files; its own is printed by: nunatak recipe {address.dataset}",
+        )  # fmt: skip
+    from nunatak.cli import submitted
+
+    return submitted.prepare(client(), submitted.wanted(address, job, task), to)
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return parse(text)
+    except Invalid:
+        return None
 
 
 @app.command()

@@ -45,9 +45,9 @@ def dataset_lines(plain: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {plain['reason']}")
     others = [f", {jobs[state]} {state}" for state in ("failed", "held") if jobs.get(state)]
     done = f"{jobs['done']}/{jobs['total']} done" if jobs["total"] else "none was begun"
-    lines.append(f"  jobs  {bar(_as_tasks(jobs))}  {done}{''.join(others)}")
     rows = plain.get("per_task") or {"tasks": plain["tasks"]}
     width = max(4, *(len(name) for name in rows))
+    lines.append(f"  {'jobs'.ljust(width)}  {bar(_as_tasks(jobs))}  {done}{''.join(others)}")
     for name, counts in rows.items():
         said = ", ".join(f"{counts[state]} {state}" for state in BARS if counts.get(state))
         lines.append(f"  {name.ljust(width)}  {bar(counts)}  {said}")

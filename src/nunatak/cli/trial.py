@@ -7,8 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -26,26 +26,38 @@ from nunatak.core.work import FileRecord, Outcome, Reason, TaskSpec
 from nunatak.datasets.expand import expand
 from nunatak.datasets.gather import read_shipped
 from nunatak.datasets.graph import Graph
-from nunatak.datasets.places import blob
+from nunatak.datasets.places import blob, usual_place
 from nunatak.datasets.plan import Plan
 from nunatak.datasets.program import Recorded
 from nunatak.worker.build import unpack
 
 DATASET = 1
 """What a trial calls its dataset."""
+FILES = "files"
+"""The directory, below that of a trial, of what came with the recipe."""
 _LOOK = 0.1  # seconds between two looks at the logs of the worker
 
 
 @dataclass(slots=True)
 class Trial:
-    """What to run, and where: `outputs` and `sandboxes` are below `directory`."""
+    """What to run, and where: `outputs` and `sandboxes` are below `directory`.
 
-    order: Order
+    `bring` returns what is to be done with its inputs brought here; `gathered` is of how many jobs outputs are gathered.
+    """
+
     plan: Plan
     job: int
     tasks: list[int]
     directory: Path
+    bring: Callable[[TaskSpec, Path], TaskSpec]
+    dataset: int = DATASET
+    attempt: int = 1
+    own: int = DATASET
+    """The dataset whose outputs are made here: what tasks read of others is asked for."""
+    gathered: int = 1
     recorded: list[Recorded] = field(default_factory=list)
+    untried: Sequence[str] = ()
+    """Tasks that nobody asked for, to be named at the end."""
 
     @classmethod
     def prepare(
@@ -55,17 +67,15 @@ class Trial:
         order = sending.read(recipe, jobs, parameters)
         plan = order.plan()
         if job >= plan.jobs:
-            raise Invalid(f"there is no job {job}", code="no-job", hint=f"jobs are numbered from 0 to {plan.jobs - 1}")
-        return cls(order, plan, job, chosen(plan, job, task), _directory(to))
+            raise no_job(job, plan.jobs)
+        directory = empty_directory(to)
+        ship(order, directory / FILES)
+        tasks = chosen(plan, job, task)
+        untried = [name for name, number in plan.index.items() if task is None and number not in tasks]
+        return cls(plan, job, tasks, directory, bring=lambda spec, _: spec, untried=untried)
 
     def run(self) -> list[Outcome]:
         """Run the tasks in order until one fails; return how each ended."""
-        blobs = self.directory / "files"
-        for name, file in self.order.manifest.files.items():
-            if not file.url:
-                place = Path(blob(str(blobs), file.sha256))
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(read_shipped(self.order.directory, name, file))
         outcomes = []
         for number in self.tasks:
             outcomes.append(self._run_task(number))
@@ -78,17 +88,17 @@ class Trial:
         gathers = bool(Graph(self.plan).gathers[number])
         spec = expand(
             self.plan,
-            dataset=DATASET,
+            dataset=self.dataset,
             job=ONCE if task.once else self.job,
             task=number,
-            attempt=1,
+            attempt=self.attempt,
             lease="1",
-            store=(self.directory / "outputs").as_uri(),
-            blobs=(self.directory / "files").as_uri(),
+            store=self._store,
+            blobs=(self.directory / FILES).as_uri(),
             recorded=self.recorded,
-            jobs=1 if gathers else self.plan.jobs,
+            jobs=self.gathered if gathers else self.plan.jobs,
         )
-        spec = self._with_others(spec)
+        spec = self._kept_here(self.bring(self._with_others(spec), self.directory), task.name)
         sandbox = self.directory / "sandboxes" / task.name
         sandbox.mkdir(parents=True)
         (sandbox / "task.json").write_text(json.dumps(spec.to_plain()))
@@ -101,10 +111,22 @@ class Trial:
         say(f"{task.name}: {_words(outcome)}")
         return outcome
 
+    @property
+    def _store(self) -> str:
+        return (self.directory / "outputs").as_uri()
+
+    def _kept_here(self, spec: TaskSpec, task: str) -> TaskSpec:
+        """Return the same with no output kept elsewhere: a trial must not replace what the real task made."""
+        there = [item for item in spec.outputs if not item.url.startswith(f"{self._store}/")]
+        for item in there:
+            say(f"{item.name} is kept here, not at {item.url}")
+        here = {item: usual_place(self._store, self.dataset, task, self.job, item.name) for item in there}
+        return replace(spec, outputs=tuple(replace(item, url=here.get(item, item.url)) for item in spec.outputs))
+
     def _with_others(self, spec: TaskSpec) -> TaskSpec:
         """Return what is to be done with what it reads of other datasets brought here; a server is asked only then."""
         followed = {follow.dataset for task in self.plan.tasks for follow in task.follows}
-        wanted = elsewhere(spec, (self.directory / "outputs").as_uri(), DATASET, followed)
+        wanted = elsewhere(spec, self._store, self.own, followed)
         if not wanted:
             return spec
         from nunatak.cli.look import client
@@ -115,7 +137,7 @@ class Trial:
 
     def _work(self, spec: TaskSpec, sandbox: Path) -> Outcome:
         """Run the worker on a sandbox, showing its logs as they grow."""
-        worker = unpack(self.directory / "files")
+        worker = unpack(self.directory / FILES)
         argv = [
             sys.executable,
             "-I",
@@ -123,7 +145,7 @@ class Trial:
             str(worker),
             str(sandbox),
             "--cache",
-            str(self.directory / "files"),
+            str(self.directory / FILES),
             "--keep",
         ]
         shown = {"stdout": 0, "stderr": 0}
@@ -149,9 +171,8 @@ class Trial:
     def conclude(self, outcomes: Sequence[Outcome]) -> None:
         """Say where everything is. Raises `typer.Exit` if a task failed."""
         say(f"outputs, logs and sandboxes are in {self.directory}")
-        skipped = [self.plan.tasks[n].name for n in range(len(self.plan.tasks)) if n not in self.tasks]
-        if skipped:
-            say(f"not tried: {', '.join(skipped)} (name one with --task)")
+        if self.untried:
+            say(f"not tried: {', '.join(self.untried)} (name one with --task)")
         if any(outcome.reason is not Reason.OK for outcome in outcomes):
             raise typer.Exit(WORK_FAILED)
 
@@ -177,7 +198,22 @@ def chosen(plan: Plan, job: int, task: str | None) -> list[int]:
     return sorted(found)
 
 
-def _directory(to: Path | None) -> Path:
+def ship(order: Order, files: Path) -> None:
+    """Put the files beside a recipe where its tasks look for them."""
+    for name, file in order.manifest.files.items():
+        if not file.url:
+            place = Path(blob(str(files), file.sha256))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(read_shipped(order.directory, name, file))
+
+
+def no_job(job: int, jobs: int) -> Invalid:
+    """Return what is to be said of a job that is not there."""
+    return Invalid(f"there is no job {job}", code="no-job", hint=f"jobs are numbered from 0 to {jobs - 1}")
+
+
+def empty_directory(to: Path | None) -> Path:
+    """Return where a trial may write: `to`, or a fresh directory. Raises `Conflict` if something is there."""
     if to is None:
         return Path(tempfile.mkdtemp(prefix="nunatak-try-"))
     if to.exists() and any(to.iterdir()):

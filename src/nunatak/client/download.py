@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
-from nunatak.client.connection import Connection, path_of
+from nunatak.client.connection import API, Connection, path_of
 from nunatak.client.results import OutputFile
 from nunatak.core import checksums
 from nunatak.core.address import Address, parse
@@ -95,6 +95,31 @@ def fetch(
     return sorted(found, key=lambda item: item.path)
 
 
+def recipe_file(connection: Connection, dataset: int, name: str, to: Path) -> Path:
+    """Bring a file that came with a recipe; what arrives damaged is not kept. Raises `NotFound`, `Unavailable`."""
+    headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+    part = to.with_name(f".{to.name[:200]}.part")
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with connection.stream(f"{API}/datasets/{dataset}/recipe/file", headers=headers, name=name) as response:
+            wanted = response.headers.get("ETag", "").strip('"')
+            with part.open("wb") as target:
+                _pour(response.iter_bytes(BLOCK), target.fileno())
+        if checksums.of_file(part) == wanted:
+            return part.replace(to)
+    except OSError as error:
+        raise _unwritten(to, error) from None
+    raise Unavailable(
+        f"{name} of dataset {dataset} arrived with a wrong checksum", code="bad-checksum", hint="try again"
+    )
+
+
+def _unwritten(path: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"{path} cannot be written: {error.strerror or error}", code="no-target", hint="check space and permissions"
+    )
+
+
 def _one(connection: Connection, file: OutputFile, path: Path) -> bool:
     """Bring one file; tell whether it was there already."""
     try:
@@ -107,9 +132,7 @@ def _one(connection: Connection, file: OutputFile, path: Path) -> bool:
                 part.replace(path)
                 return False
     except OSError as error:
-        raise Unavailable(
-            f"{path} cannot be written: {error.strerror or error}", code="no-target", hint="check space and permissions"
-        ) from None
+        raise _unwritten(path, error) from None
     raise Unavailable(
         f"{file.name} of {file.address} arrived {TRIES} times with a wrong checksum",
         code="bad-checksum",

@@ -97,6 +97,12 @@ class Recipes(Connected):
         found: Mapping[str, Any] = self._to.get(f"{API}/datasets/{address_of(where).dataset}/recipe")
         return found
 
+    def recipe_file(self, where: Where, name: str, to: Path | str) -> Path:
+        """Bring a file that came with a dataset's recipe to the path `to`, its checksum verified. Raises `NotFound`."""
+        from nunatak.client import download
+
+        return download.recipe_file(self._to, address_of(where).dataset, name, Path(to))
+
     def plan(self, digest: str) -> Mapping[str, Any]:
         """Return a checked recipe by its digest, as `datasets.plan.Plan` reads it."""
         plain: Mapping[str, Any] = self._to.get(f"{API}/recipes/{digest}")["plan"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nunatak.client.connection import API, Connection
 from nunatak.core.errors import Invalid, NotFound, Problem
+from nunatak.core.spelling import nearest
 
 if TYPE_CHECKING:
     from nunatak.datasets.manifest import Manifest
@@ -106,15 +107,23 @@ def _text(recipe: Path) -> str:
     try:
         return recipe.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise NotFound(
-            f"there is no recipe {recipe}", code="no-recipe", hint="give the path of a recipe file"
-        ) from None
+        raise NotFound(f"there is no recipe {recipe}", code="no-recipe", hint=_meant(recipe.absolute())) from None
     except UnicodeDecodeError as error:
         raise Invalid(
             f"{recipe} is not UTF-8 text: byte {error.start}", code="not-utf8", hint="save it as UTF-8"
         ) from None
     except OSError as error:
         raise Invalid(f"{recipe} cannot be read: {error.strerror}", code="unreadable") from None
+
+
+def _meant(recipe: Path) -> str:
+    """Return where a recipe was looked for, and what may have been meant."""
+    directory = recipe.parent
+    if not directory.is_dir():
+        return f"there is no directory {directory}"
+    there = sorted(path.name for path in directory.iterdir() if path.suffix in (".yaml", ".yml"))
+    near = nearest(recipe.name, there)
+    return f"looked in {directory}" + (f"; {near}" if near else "")
 
 
 def upload(connection: Connection, order: Order) -> None:

@@ -46,7 +46,7 @@ ADVICE: Mapping[Kind, str] = {
     K.STAGE_OUT: "see that the storage can be written; then: nunatak retry {task}",
     K.OUTPUT_MISSING: "check the names under outputs, or mark it optional; what it printed: nunatak logs '{attempt}'",
     K.COMMAND_FAILED: _LOG,
-    K.USER_ERROR: _LOG + "; to run it here: nunatak try RECIPE{job}",
+    K.USER_ERROR: _LOG + "; to run it here: nunatak try {task}",
     K.KILLED: "if it may be memory, raise needs.memory; then: nunatak retry {task}",
     K.CANNOT_RUN: "check the command's name and that it is executable, then submit it again",
     K.SETUP: "check environment: the setup script, image or requirements; what was said: nunatak logs '{attempt}'",
@@ -59,7 +59,7 @@ ADVICE: Mapping[Kind, str] = {
     K.HELD: "to let it go on: nunatak release {task}",
     K.SUPERSEDED: "nothing: it runs again by itself",
 }
-"""For every kind but `ok`; `{task}`, `{attempt}` and `{dataset}` are addresses, `{job}` an option, `{needs}` an amount."""
+"""For every kind but `ok`; `{task}`, `{attempt}` and `{dataset}` are addresses, `{needs}` an amount."""
 
 _FIELD = {K.OUT_OF_MEMORY: "memory", K.OVER_TIME: "time", K.OVER_DISK: "disk"}
 
@@ -80,10 +80,7 @@ def general(kind: Kind, address: str) -> str:
 def fill(text: str, address: str) -> str:
     """Put the addresses of an attempt, its task and its dataset into a text."""
     task = address.partition("#")[0]
-    dataset, *below = task.split("/")
-    if "{job}" in text:  # a task done once a dataset has none
-        text = text.replace("{job}", f" --job {below[0]}" if len(below) > 1 else "")
-    return text.replace("{attempt}", address).replace("{task}", task).replace("{dataset}", dataset)
+    return text.replace("{attempt}", address).replace("{task}", task).replace("{dataset}", task.partition("/")[0])
 
 
 def _needs(kind: Kind, shape: Shape, more: More | None) -> str:

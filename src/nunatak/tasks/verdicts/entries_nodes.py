@@ -101,6 +101,6 @@ NODES: Mapping[Kind, Entry] = {
         "tried on. So it is not the nodes: the name is wrong, or the recipe has to bring it along.",
         "Tried on several nodes, free of charge, and stopped. Other tasks of the dataset stop after twenty "
         "have ended so.",
-        ("nunatak why {task}", "nunatak try RECIPE"),
+        ("nunatak why {task}", "nunatak try {task}"),
     ),
 }

@@ -27,7 +27,7 @@ PROGRAM: Mapping[Kind, Entry] = {
         "Stops, even if there are tries left. The lines of the log that say why are shown; of a Python "
         "traceback the last line comes first. When at least twenty tasks, and a tenth of those that ended, "
         "failed so, the whole dataset is held, so that a typo costs 20 tasks.",
-        ("nunatak errors {dataset}", *SEE, "nunatak try RECIPE --job 17"),
+        ("nunatak errors {dataset}", *SEE, "nunatak try {task}"),
     ),
     K.KILLED: Entry(
         "NUN-KILLED",
@@ -44,7 +44,7 @@ PROGRAM: Mapping[Kind, Entry] = {
         "What the recipe names is not in the sandbox, is not executable, is a directory, or is a script "
         "without a first line such as `#!/bin/sh`.",
         "Does not try again: it would be the same everywhere.",
-        ("nunatak try RECIPE",),
+        ("nunatak try {task}",),
     ),
     K.SETUP: Entry(
         "NUN-SETUP",
