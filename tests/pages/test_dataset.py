@@ -126,6 +126,17 @@ def test_nothing_keeps_people_out_and_nothing_sticks_out(tab: Tab, scheme: str, 
         assert faults_of(page) == [], part
 
 
+def test_on_a_phone_the_axis_stays_in_view_while_its_chart_is_moved(open_tab: Open) -> None:
+    page = open_tab(viewport={"width": 400, "height": 900}).open("/datasets/5")
+    chart = page.get_by_role("region", name="curve of progress")
+    left = "chart => chart.querySelector('.ups').getBoundingClientRect().left - chart.getBoundingClientRect().left"
+    for way in (-10_000, 10_000):
+        moved = chart.evaluate(
+            f"chart => {{ chart.scrollBy({way}, 0); return chart.scrollWidth - chart.clientWidth; }}"
+        )
+        assert (moved > 300, chart.evaluate(left)) == (True, 0)
+
+
 def test_reading_needs_no_javascript(open_tab: Open) -> None:
     tab = open_tab("alice", java_script_enabled=False)
     for part in PARTS:
@@ -133,7 +144,7 @@ def test_reading_needs_no_javascript(open_tab: Open) -> None:
         assert "neutrinos, new ice model" in tab.page.locator("h1").inner_text()
     tab.open(f"/datasets/{FAILING}")
     assert tab.page.locator("svg.matrix").is_visible()
-    assert tab.page.locator("#progress svg").is_visible()
+    assert tab.page.locator("#progress svg.curve").is_visible()
 
 
 def test_what_is_of_others_can_be_read_but_not_changed(tab: Tab) -> None:

@@ -209,6 +209,7 @@ def test_a_log_that_grows_is_followed(tab: Tab, campaign: Campaign) -> None:
     send(campaign, f"{address}#1", "stdout", "begun\nhalf a line\n<b>x</b>\n", ended=False)
     expect(page.locator("#log li").nth(1)).to_contain_text("half a line")
     expect(page.locator("#log li").nth(2)).to_contain_text("<b>x</b>")
+    expect(page.locator("#size_stdout")).to_have_text("27 B")
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)

@@ -81,16 +81,32 @@ def test_a_change_is_simulated_against_now(tab: Tab, monkeypatch: pytest.MonkeyP
     page = tab.open(RUNNING)
     page.set_default_timeout(250_000)  # it is worked out: some seconds of a core, which may have other work
     page.set_default_navigation_timeout(250_000)
-    page.locator("#slots").fill("200")
-    page.locator("[name=each]").fill("1 cpu 4 GB")
-    page.get_by_role("button", name="Work it out").click()
-    page.wait_for_url("**slots=200*")
+    page.goto(f"{page.url}&slots=200&each=1+cpu+4+GB&priority=")  # as the button does without JavaScript
     expect(page.locator(".check")).to_contain_text("Working it out")  # the page is there before the answer
     page.evaluate("document.body.dataset.same = 'yes'")
     expect(page.locator(".check")).to_contain_text("200 slots more", timeout=250_000)
     assert page.evaluate("document.body.dataset.same") == "yes", "it was not loaded anew"
     expect(page).to_have_title(re.compile(r"^7: .*(sooner|later|same).* What if"))
     expect(page.locator(".ranges strong")).to_contain_text(["done in", "done in"])
+    assert faults_of(page) == []
+
+
+def test_the_answer_follows_the_sliders_without_the_button(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aside, "MOST_SECONDS", 240.0)
+    page = tab.open(RUNNING)
+    page.evaluate("document.body.dataset.same = 'yes'")
+    expect(page.get_by_role("button", name="Work it out")).to_be_hidden()
+    page.get_by_role("slider", name="Slots more").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".sentence")).to_contain_text("With 20 slots more", timeout=250_000)
+    assert "slots=20" in page.url
+    expect(page.locator("footer code")).to_contain_text('--add "20 slots')
+    page.locator("[name=each]").fill("<script>")
+    expect(page.locator("#answer .problem")).to_contain_text("<script>")
+    page.get_by_role("slider", name="Slots more").fill("0")
+    expect(page.locator("#answer")).to_contain_text("Choose what would be otherwise")
+    assert page.evaluate("document.body.dataset.same") == "yes", "it was not loaded anew"
     assert faults_of(page) == []
 
 

@@ -55,7 +55,7 @@
   };
 
   const listen = () => {
-    if (source || document.hidden) return;
+    if (source || document.hidden || !document.body.dataset.live) return;
     source = new EventSource(document.body.dataset.live);
     source.addEventListener("parts", (event) => { put(JSON.parse(event.data)); });
     source.onopen = () => { pulse.hidden = false; pulse.textContent = "live"; };
@@ -70,6 +70,7 @@
   document.addEventListener("visibilitychange", () => (document.hidden ? leave() : listen()));
   window.addEventListener("pagehide", leave);
   window.addEventListener("pageshow", listen);
+  document.addEventListener("nunatak:leave", () => { leave(); document.body.dataset.live = ""; });
   // Other filters are another stream.
   document.addEventListener("htmx:after:swap", () => {
     document.body.dataset.live = `${location.pathname}.live${location.search}`;
