@@ -52,6 +52,7 @@ from tests.contract.test_engines import (
 )
 from tests.services.engine_process import EngineProcess
 from tests.services.htcondor import AS_USER, Pool, shared_pool
+from tests.services.postgres import free_port
 from tests.services.workers import COURSE
 
 __all__ = [
@@ -554,6 +555,35 @@ def test_no_process_of_a_job_opens_a_connection(host: Host) -> None:
     found = {name: connections(text) for name, text in sorted(traces.items())}
     assert found.pop("2.loud.1.a1") != []  # so one would have been seen
     assert found == {"0.quiet.1.a1": [], "1.quiet.1.a1": []}
+
+
+# ---- logs of what runs
+
+
+def said(host: Host, address: str, stream: str = "stdout") -> bytes:
+    """Return what is known of what an attempt printed."""
+    return b"".join(part.data for part in host.engine.logs({(address, "a1", stream): 0}))
+
+
+def test_what_runs_is_seen_while_it_does_where_that_is_wanted_and_members_of_a_series_too(
+    make: Callable[..., Host],
+) -> None:
+    host = make(live=f"http://127.0.0.1:{free_port()}", live_after=0.2, live_every=0.2)
+    waits = "echo here; echo bad >&2; until [ -e go ]; do sleep 0.1; done"
+    handles = host.engine.submit(
+        [
+            shell("1/0/a#1", waits),
+            series(shell("2/0/a#1", "echo first"), shell("2/1/a#1", waits), shell("2/2/a#1", "echo last")),
+        ]
+    )
+    host.until(lambda: said(host, "1/0/a#1") and said(host, "2/1/a#1", "stderr"))
+    assert (said(host, "1/0/a#1"), said(host, "2/1/a#1")) == (b"here\n", b"here\n")
+    host.until(lambda: host.begun("2/1/a#1"))  # which no event log tells
+    assert not host.ended("2/1/a#1")
+    assert not host.begun("2/2/a#1")
+    host.engine.cancel(handles)
+    ends = [end_of(host, name) for name in ("1/0/a#1", "2/0/a#1", "2/1/a#1", "2/2/a#1")]
+    assert [item.reason for item in ends] == [Reason.TERMINATED, Reason.OK, Reason.TERMINATED, Reason.TERMINATED]
 
 
 # ---- what others do to our jobs

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional
 
-USAGE = "usage: nunatak-worker SANDBOX | --series FILE [--cache DIR] [--keep] [--grace SECONDS]"
+USAGE = "usage: nunatak-worker SANDBOX | --series FILE [--cache DIR] [--keep] [--live] [--grace SECONDS]"
 
 
 class Options:
@@ -23,13 +23,15 @@ class Options:
     def __init__(self, words: "List[str]") -> None:
         """Read it. Raises `ValueError` with a sentence."""
         places = []
-        self.keep, self.cache, self.series, self.grace = False, "", "", 10.0
+        self.keep, self.live, self.cache, self.series, self.grace = False, False, "", "", 10.0
         words = list(words)
         while words:
             word = words.pop(0)
             name, equals, value = word.partition("=")
             if word == "--keep":
                 self.keep = True
+            elif word == "--live":
+                self.live = True
             elif name in ("--cache", "--grace", "--series"):
                 if not equals and not words:
                     raise ValueError(name + " needs a value")
@@ -80,7 +82,7 @@ def main(words: "Optional[List[str]]" = None) -> "None":
     if options.series:
         code = _run_series(options, members, relay)
     else:
-        code = outer.run(options.sandbox, options.cache, options.keep, options.grace, relay)
+        code = outer.run(options.sandbox, options.cache, options.keep, options.grace, relay, options.live)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # there is nothing to tidy, and the interpreter takes milliseconds to
@@ -90,7 +92,7 @@ def _run_series(options: Options, members: "List[str]", relay: "outer.Relay") ->
     from . import series
 
     try:
-        return series.run(members, options.cache, options.keep, options.grace, relay)
+        return series.run(members, options.cache, options.keep, options.grace, relay, options.live)
     except OSError as error:
         sys.stderr.write("nunatak-worker: the series cannot go on: {}\n".format(error))
         return 1

@@ -61,14 +61,21 @@ def prepare() -> Relay:
     return relay
 
 
-def run(sandbox: str, cache: str, keep: bool, grace: float, relay: Relay) -> int:
-    """Run one attempt in an inner process to its end, and end all that is left of it; return 0 if there is an outcome."""
+def run(sandbox: str, cache: str, keep: bool, grace: float, relay: Relay, live: bool = False) -> int:
+    """Run one attempt in an inner process to its end, and end all that is left of it; return 0 if there is an outcome.
+
+    With `live` another process tells of its logs meanwhile.
+    """
     outer = os.getpid()
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until each of the two knows what to do with them
     pid = os.fork()
     if pid == 0:
         _inner(sandbox, cache, keep, grace, outer)
     relay.inner = pid
+    if live:
+        from . import telling
+
+        telling.start(sandbox)
     if relay.asked or relay.skipped:
         os.kill(pid, relay.asked or relay.skipped)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

@@ -35,7 +35,7 @@ def read(path: str) -> "List[str]":
     return [os.path.normpath(os.path.join(here, name)) for name in members]
 
 
-def run(members: "List[str]", cache: str, keep: bool, grace: float, relay: "outer.Relay") -> int:
+def run(members: "List[str]", cache: str, keep: bool, grace: float, relay: "outer.Relay", live: bool = False) -> int:
     """Run all that nobody else has begun, in order; return the worst exit code of any.
 
     Told to stop, it ends the one that runs and says of the rest that they were not begun.
@@ -55,7 +55,7 @@ def run(members: "List[str]", cache: str, keep: bool, grace: float, relay: "oute
         if os.path.exists(stop):
             record.epitaph(sandbox, "terminated", "told to stop before it began")
             continue
-        worst = max(worst, outer.run(sandbox, cache, keep, grace, relay))
+        worst = max(worst, outer.run(sandbox, cache, keep, grace, relay, live))
     return worst
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -33,17 +34,22 @@ from nunatak.engines.htcondor.options import Keep
 from nunatak.engines.htcondor.pieces import Piece
 from nunatak.engines.htcondor.records import Attempt
 from nunatak.engines.htcondor.travel import Travel, home_again, order_text, unpacked
+from nunatak.engines.keys import Key, key_of
 from nunatak.engines.outcomes import conclude, held_to_checkpoint, held_to_promise, shown
 from nunatak.engines.protocol import Handle
 from nunatak.engines.sandbox import SERIES, remove
+from nunatak.engines.tails.keeping import PREFIX as PREFIX_LIVE
+
+Live = Callable[[Key, Path], dict[str, Any]]
+"""Returns what the order of an attempt says of telling logs, given where its box is."""
 
 
 class Boxes:
     """All boxes under one directory."""
 
-    def __init__(self, root: Path, keep: Keep) -> None:
-        """Begin with what is there; `keep` stores outputs that came back."""
-        self._root, self._keep = root, keep
+    def __init__(self, root: Path, keep: Keep, live: Live | None = None) -> None:
+        """Begin with what is there; `keep` stores outputs that came back, `live` says how logs are told meanwhile."""
+        self._root, self._keep, self._live = root, keep, live
         self._luggage = Luggage(root)
         self._rubbish: dict[str, None] = {}
         self._groups: dict[str, set[str]] = {}  # the jobs of each group that have a directory
@@ -76,7 +82,7 @@ class Boxes:
         if piece.series:
             self._place_orders(piece, path / ORDERS)
         else:
-            _write(f"{path}/task.json", order_text(piece.travels[0].order))
+            _write(f"{path}/task.json", self._order(piece.travels[0].order, path))
         return found
 
     def _place_orders(self, piece: Piece, orders: Path) -> None:
@@ -84,8 +90,11 @@ class Boxes:
         names = [str(number) for number in range(len(piece.members))]
         for name, travel in zip(names, piece.travels, strict=True):
             (orders / name).mkdir()
-            _write(f"{orders}/{name}/task.json", order_text(travel.order))
+            _write(f"{orders}/{name}/task.json", self._order(travel.order, orders / name))
         _write(f"{orders}/{SERIES}", orjson.dumps({"format": FORMAT, "shape": piece.shape, "members": names}))
+
+    def _order(self, spec: TaskSpec, box: Path) -> bytes:
+        return order_text(spec, self._live(key_of(spec), box) if self._live else None)
 
     def take_away(self, attempt: Attempt) -> None:
         """See to it that an attempt is not run by the worker of its series, if that has not gone to a node yet."""
@@ -157,8 +166,9 @@ class Boxes:
         return outcome
 
     def read(self, attempt: Attempt, stream: str, offset: int, most: int) -> bytes:
-        """Return bytes of a log that came back."""
-        return self.of(attempt).read(stream, offset, most)
+        """Return bytes of a log that came back, or of what was told of it before."""
+        box = self.of(attempt)
+        return box.read(stream if box.has(stream) else PREFIX_LIVE + stream, offset, most)
 
 
 def missing(spec: TaskSpec, travel: Travel, trouble: Callable[[str], str]) -> str:

@@ -129,7 +129,8 @@ def _requirements(kind: Kind, options: HTCondorSettings) -> str:
 
 def _arguments(options: HTCondorSettings, series: bool) -> str:
     cache = [f"--cache={options.cache}"] if options.cache else []
-    words = ["--grace=10", *cache, *(["--series", f"{ORDERS}/{SERIES}"] if series else ["."])]
+    live = ["--live"] if options.live else []
+    words = ["--grace=10", *cache, *live, *(["--series", f"{ORDERS}/{SERIES}"] if series else ["."])]
     inside = " ".join("'" + word.replace("'", "''").replace('"', '""') + "'" for word in words)
     return f'"{inside}"'
 

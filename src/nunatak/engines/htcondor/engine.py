@@ -26,6 +26,7 @@ from nunatak.engines.keys import Key, check, key_of, specs_of, unknown
 from nunatak.engines.protocol import ALL_FINE, Capacity, Changes, Handle, LogPart, Nodes
 from nunatak.engines.sandbox import possess
 from nunatak.engines.settings import read
+from nunatak.engines.tails.tails import Tails
 
 STREAMS = ("stdout", "stderr")
 LOG_PART, LOG_CALL = 256 * 1024, 4 * 1024 * 1024
@@ -53,6 +54,7 @@ class HTCondorEngine:
         options: HTCondorSettings,
         condor: Condor | None = None,
         *,
+        tails: Tails | None = None,
         clock: Clock = system_clock,
         monotonic: Clock = time.monotonic,
         keys: Keys = system_keys,
@@ -68,7 +70,8 @@ class HTCondorEngine:
         self._lock = possess(root)
         root.chmod(0o700)
         self.grouping = Grouping(options.target, options.time, overhead=BETWEEN)
-        self._boxes = Boxes(root / "boxes", options.keep)
+        self._tails = tails
+        self._boxes = Boxes(root / "boxes", options.keep, tails.order if tails else None)
         self._ledger = Ledger(root, self._condor, self._boxes, f"{keys():x}", options.log_size, monotonic)
         self._boxes.sweep(self._ledger.jobs())
         self._submission = Submission(self._condor, self._ledger, self._boxes, options)
@@ -107,6 +110,7 @@ class HTCondorEngine:
         self._watch.look()
         if self._ledger.learn(EVENTS):
             self._upkeep.compare_soon()
+        self._listen()
         self._ledger.save_if_possible()
         self._call(self._tend)
         self._ledger.save_if_possible()
@@ -137,12 +141,12 @@ class HTCondorEngine:
         return room(self._options.depth, self._options.most, waiting, there, self._watch.duty, self._options.busy)
 
     def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
-        """Return logs of ended attempts, bounded for one stream and for the call; HTCondor brings them at the end."""
+        """Return logs, bounded for one stream and for the call: HTCondor brings them at the end, `live` before."""
         most = max(1024, min(LOG_PART, LOG_CALL // max(1, len(offsets))))
         parts = []
         for (address, lease, stream), offset in offsets.items():
             attempt = self._ledger.attempts.get((address, lease))
-            if attempt and attempt.ended is not None and stream in STREAMS and offset >= 0:
+            if attempt and (self._tails or attempt.ended is not None) and stream in STREAMS and offset >= 0:
                 data = self._boxes.read(attempt, stream, offset, most)
                 if data:
                     parts.append(LogPart(handle(attempt), stream, offset, data))
@@ -150,10 +154,19 @@ class HTCondorEngine:
 
     def close(self) -> None:
         """Let go of the directory; all jobs go on."""
+        if self._tails:
+            self._tails.close()
         self._ledger.close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+    def _listen(self) -> None:
+        """Hear which attempts told something: of a series, that they began."""
+        if self._tails:
+            now = self._clock()
+            self._tails.tend()
+            self._tails.began(lambda key: self._ledger.heard(key, now))
 
     def _heed_caps(self) -> None:
         options, now = self._options, self._monotonic()
@@ -268,10 +281,11 @@ def from_settings(settings: Mapping[str, Any], clock: Clock = system_clock) -> H
     Of several schedds each has a directory of its own below the one that is given.
     """
     options = read(HTCondorSettings, settings, "htcondor")
+    tails = Tails(options.directory.absolute(), options) if options.live else None
     if len(options.schedd) < 2:
-        return HTCondorEngine(options, clock=clock)
+        return HTCondorEngine(options, clock=clock, tails=tails)
     each = [{"schedd": (name,), "directory": options.directory / _safe(name)} for name in options.schedd]
-    return Spread([HTCondorEngine(options.model_copy(update=one), clock=clock) for one in each])
+    return Spread([HTCondorEngine(options.model_copy(update=one), clock=clock, tails=tails) for one in each])
 
 
 def _safe(name: str) -> str:

@@ -267,6 +267,20 @@ class Ledger:
         item = Left(attempt.home, replace(seen, cpu=cpu))
         self._leaving[seen.job] = item, self._monotonic() + (0.0 if soon else EXPLAINED)
 
+    def heard(self, key: Key, at: float) -> bool:
+        """Note that an attempt runs, which told so itself; tell whether it is known now.
+
+        Of a series no log says when any but the first begins. One is believed as soon as its job is known to have begun.
+        """
+        attempt = self.attempts.get(key)
+        if attempt is None:
+            return False
+        if attempt.begun is None and attempt.ended is None:
+            if all(item.begun is None for item in self.together(attempt)):
+                return False
+            self._began(attempt, at, self.host(attempt))
+        return True
+
     def left_their_nodes(self) -> list[Left]:
         """Return jobs that left their nodes without coming to an end, as soon as more is not to be heard."""
         now = self._monotonic()

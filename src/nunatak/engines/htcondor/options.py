@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from nunatak.core.work import TARGET
 from nunatak.engines.htcondor.recipes import SETTABLE
 from nunatak.engines.settings import Count, Duration, Memory, Paths, Positive, Seconds, Words
+from nunatak.engines.tails.settings import LiveSettings
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _FEATURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+=-]*\Z")
@@ -97,8 +98,8 @@ Keep = Callable[[str, Path, str], object]
 """Stores a local file under a `file:` URL, given its SHA-256. Raises `NunatakError` if that cannot be."""
 
 
-class HTCondorSettings(BaseModel):
-    """Options of `htcondor`. Times in seconds, memory in bytes; `directory`, `worker` and `keep` come from the host."""
+class PoolSettings(BaseModel):
+    """What is to be known of a pool and of the jobs in it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -175,3 +176,7 @@ class HTCondorSettings(BaseModel):
     """Pause between two comparisons with the queue."""
     log_size: Positive = 64 * 2**20
     """Bytes after which new jobs get another event log; old ones are deleted when nobody needs them."""
+
+
+class HTCondorSettings(LiveSettings, PoolSettings):
+    """Options of `htcondor`. Times in seconds, memory in bytes; `directory`, `worker` and `keep` come from the host."""

@@ -6,7 +6,7 @@ On the node every URL of ours is relative to the sandbox, so that the worker nee
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -153,9 +153,12 @@ def _known(record: FileRecord, names: dict[str, str]) -> FileRecord:
 # ---- what is kept of it until the end
 
 
-def order_text(spec: TaskSpec) -> bytes:
-    """Return what `TaskSpec.to_plain` does, as JSON; copying each dataclass would take most of the time."""
-    return orjson.dumps(_plain(spec))
+def order_text(spec: TaskSpec, live: Mapping[str, Any] | None = None) -> bytes:
+    """Return what `TaskSpec.to_plain` does, as JSON; copying each dataclass would take most of the time.
+
+    `live` says how the worker is to tell what is printed.
+    """
+    return orjson.dumps({**_plain(spec), "live": live} if live else _plain(spec))
 
 
 def packed(spec: TaskSpec, travel: Travel, together: Shape | None = None) -> bytes:

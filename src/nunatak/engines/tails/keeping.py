@@ -1,0 +1,67 @@
+"""The files in a box in which is kept what a running attempt told of its logs, until the whole comes back.
+
+They only grow, by who has the attempt's key, up to a bound; those that came back have other names and come first.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from nunatak.engines.tails.told import STREAMS, Piece, Told
+
+PREFIX = "live."
+OVER = "outcome.json"
+"""What is in a box whose attempt has ended and left word."""
+MOST_KEPT = 5_000_000
+"""Bytes of one stream: as many as a worker writes at once of a log of the usual limit; later ones come at its end."""
+_BOX = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOG = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def take(box: Path, told: Told) -> dict[str, int] | None:
+    """Add what was told where it goes on from what is there; return how much there is of each stream then.
+
+    None where no attempt runs that could tell. Raises `OSError`.
+    """
+    try:
+        place = os.open(box, _BOX)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        if _size(place, OVER) is not None:
+            return None
+        for piece in told.pieces:
+            if piece.data:
+                _add(place, piece)
+        return {stream: _size(place, PREFIX + stream) or 0 for stream in STREAMS}
+    finally:
+        os.close(place)
+
+
+def _size(place: int, name: str) -> int | None:
+    try:
+        return os.stat(name, dir_fd=place, follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return None
+
+
+def _add(place: int, piece: Piece) -> None:
+    file = os.open(PREFIX + piece.stream, _LOG, 0o600, dir_fd=place)
+    try:
+        there = os.fstat(file).st_size
+        left = memoryview(piece.data)[: max(0, MOST_KEPT - there)] if piece.offset == there else memoryview(b"")
+        while left:
+            left = left[os.write(file, left) :]
+    finally:
+        os.close(file)
+
+
+def wanted(kept: dict[str, int]) -> dict[str, int]:
+    """Return from which byte on which streams are wanted."""
+    return {stream: there for stream, there in kept.items() if there < MOST_KEPT}
+
+
+def more(told: Told, kept: dict[str, int]) -> bool:
+    """Tell whether there is more of what is wanted than has come."""
+    return any(told.sizes.get(stream, 0) > there for stream, there in wanted(kept).items())
