@@ -53,7 +53,7 @@ class Shape:
             and self.disk <= free.disk
             and self.time <= free.time
             and self.platform in ("", free.platform)
-            and set(self.features) <= set(free.features)
+            and (not self.features or set(self.features) <= set(free.features))
         )
 
     def to_plain(self) -> dict[str, Any]:

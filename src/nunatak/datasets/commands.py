@@ -40,6 +40,11 @@ class CommandProgram:
         constant = self.variables.constant and None not in constants
         self._same = self._expand(Scope({}, {})) if constant else None  # for all jobs
 
+    @property
+    def constant(self) -> bool:
+        """Tell whether it is the same in all jobs."""
+        return self._same is not None
+
     def expand(self, scope: Scope) -> Command:
         """Return the argument list. Raises `Invalid` where an expression fails."""
         return self._same or self._expand(scope)

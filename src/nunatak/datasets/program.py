@@ -62,6 +62,8 @@ class Order:
 
 
 AS_PLANNED = Order()
+NOTHING_KNOWN = Scope({}, {})
+"""For what is the same in all jobs."""
 MOST_MADE = 10_000
 """Of so many jobs and tasks it is remembered in one expansion what their outputs are called."""
 
@@ -101,11 +103,13 @@ class TaskProgram:
         self.variables = TextTable(task.variables)
         self.image = compile_template(task.image)
         constant = self.variables.constant and self.image.constant is not None
-        self._same = self._environment(Scope({}, {})) if constant else None  # for all jobs
+        self._same = self._environment(NOTHING_KNOWN) if constant else None  # for all jobs
         self.inputs = [_InputProgram(item) for item in task.inputs]
         self.outputs = [(item, compile_template(item.name), compile_template(item.url)) for item in task.outputs]
         self.follow_inputs = _follow_inputs(self.outputs, self.pending)
         self.checkpoint = compile_template(task.checkpoint)
+        files = task.inputs or task.outputs or task.checkpoint
+        self._fixed = constant and not files and all(command.constant for command in self.commands)
         self.numbers = {item.name: number for number, item in enumerate(task.outputs)}
         self._shipped: dict[str, tuple[Input, ...]] = {}
 
@@ -135,9 +139,12 @@ class TaskProgram:
     ) -> TaskSpec:
         """Expand one attempt."""
         task = self.task
-        scope = self.scope(where, job, attempt=attempt)
-        inputs = self.name_inputs(scope, where, job, recorded)
-        outputs = self.name_outputs(scope, where, job)
+        inputs, outputs = list[Input](), list[Output]()
+        scope = NOTHING_KNOWN
+        if not self._fixed:
+            scope = self.scope(where, job, attempt=attempt)
+            inputs = self.name_inputs(scope, where, job, recorded)
+            outputs = self.name_outputs(scope, where, job)
         return TaskSpec(
             address=str(Address(where.dataset, job, task.name, attempt)),
             lease=lease,

@@ -106,12 +106,12 @@ class LogCarrier:
     def _read(self, ending: Sequence[Key], followed: Sequence[Key]) -> tuple[list[Part], set[Key]]:
         """Read new bytes, of ended attempts to the end if possible; return them, and which ended ones have more."""
         parts: list[Part] = []
-        size, rest, ahead = 0, set(ending), {key: dict(self._sent.get(key, NOTHING)) for key in (*ending, *followed)}
-        asked = [*ending, *followed]
+        size, rest, asked = 0, set(ending), [*ending, *followed]
+        ahead = {key: dict(self._sent[key]) for key in asked if key in self._sent}  # most have written nothing yet
         while asked and size < MOST:
             found = [_part(item) for item in self._engine.logs(_offsets(asked, ahead))]
             for part in found:
-                ahead[part.address, part.lease][part.stream] += len(part.data)
+                ahead.setdefault((part.address, part.lease), dict(NOTHING))[part.stream] += len(part.data)
                 size += len(part.data)
             parts += found
             more = {(part.address, part.lease) for part in found}
@@ -137,7 +137,7 @@ class LogCarrier:
 
 
 def _offsets(keys: Iterable[Key], ahead: dict[Key, dict[str, int]]) -> dict[tuple[str, str, str], int]:
-    return {(*key, stream): offset for key in keys for stream, offset in ahead[key].items()}
+    return {(*key, stream): offset for key in keys for stream, offset in ahead.get(key, NOTHING).items()}
 
 
 def _part(item: LogPart) -> Part:

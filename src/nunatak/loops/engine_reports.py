@@ -19,6 +19,8 @@ from nunatak.loops.engine_holdings import Holdings
 from nunatak.loops.engine_logs import LogCarrier
 from nunatak.loops.engine_pace import Pace
 
+BUSY = 0.5
+"""Seconds that a pause lasts longer than the report before it, at most; it is twice as long as a shorter one."""
 log = structlog.get_logger("nunatak.engine")
 
 
@@ -115,7 +117,8 @@ class Reports:
             tell(self._server, [], refused[:most])
             del refused[:most]
         self._reported, self.pending = now, False
-        self._pause = max(self._pace.report, self._monotonic() - now)  # a server that is busy is told more at a time
+        took = self._monotonic() - now
+        self._pause = max(self._pace.report, took + min(took, BUSY))  # a server that is busy is told more at a time
         return bool(ended)
 
     def _finish_logs(self, ended: Sequence[Handle]) -> None:
