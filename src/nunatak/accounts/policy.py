@@ -111,6 +111,7 @@ RULES: Mapping[str, Rule] = {
     "edit_dataset": OWNED,
     "get_recipe": READ,
     "get_recipe_file": READ,
+    "edit_recipe": OWNED,
     "more_jobs": OWNED,
     "split_dataset": OWNED,
     "list_jobs": READ,

@@ -22,6 +22,7 @@ from nunatak.api import (
     nodes,
     problems,
     recipe_files,
+    revisions,
     shares,
     tokens,
     usage,
@@ -41,6 +42,7 @@ from nunatak.tasks.choosing import Chooser
 ROUTERS = (
     datasets,
     recipe_files,
+    revisions,
     errors,
     addresses,
     actions,

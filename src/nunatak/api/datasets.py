@@ -1,4 +1,4 @@
-"""Routes of datasets: submit, list, status, edit, recipe, more jobs, their jobs and tasks."""
+"""Routes of datasets: submit, list, status, edit, more jobs, their jobs and tasks."""
 
 from __future__ import annotations
 
@@ -29,10 +29,9 @@ from nunatak.api.requests import (
 )
 from nunatak.api.services import Services
 from nunatak.api.shared import shared_of
-from nunatak.api.views import answers, recipes
+from nunatak.api.views import answers
 from nunatak.api.views import datasets as views
-from nunatak.core.clock import iso
-from nunatak.core.errors import Conflict, Invalid, NotFound
+from nunatak.core.errors import Conflict, Invalid
 from nunatak.core.units import count_text
 from nunatak.datasets import store
 from nunatak.datasets.graph import Graph
@@ -68,7 +67,8 @@ def plan_of(services: Services, sent: models.RecipeText) -> Plan:
     )
 
 
-def _check_blobs(services: Services, plan: Plan) -> None:
+def check_blobs(services: Services, plan: Plan) -> None:
+    """Raise `Conflict` for files of a recipe that were not sent yet."""
     missing = services.blobs.missing([item.sha256 for item in plan.files.values() if not item.url])
     if missing:
         raise Conflict(
@@ -94,7 +94,7 @@ def submit_dataset(
         plan = replace(plan, name=sent.name)
     if sent.first is not None:
         plan = replace(plan, jobs=min(plan.jobs, sent.first))
-    _check_blobs(services, plan)
+    check_blobs(services, plan)
     now = services.clock()
 
     def work(tx: Connection) -> dict[str, Any]:
@@ -175,30 +175,6 @@ def _check_match(given: str | None, present: str) -> None:
         )
     if given.strip() != "*" and present not in [tag.strip() for tag in given.split(",")]:
         raise Conflict("it was changed since you read it", code="changed", hint="read it again, then change it")
-
-
-@router.get("/{dataset}/recipe", name="get_recipe", response_model=recipes.RecipeView, summary="Recipe and revisions")
-def get_recipe(dataset: Number, services: Have) -> Response:
-    """Return the recipe as written and as checked."""
-    with services.database.read() as tx:
-        rows = store.DATASET(tx, dataset=dataset)
-        if not rows:
-            raise NotFound(f"there is no dataset {dataset}", code="no-dataset", hint="nunatak ls shows yours")
-        recipe = store.RECIPE(tx, digest=rows[0].recipe)[0]
-        revisions = [
-            {"revision": row.revision, "digest": row.recipe, "author": row.author, "at": iso(row.at)}
-            for row in store.REVISIONS(tx, dataset=dataset)
-        ]
-    return answer(
-        {
-            "digest": rows[0].recipe,
-            "revision": rows[0].revision,
-            "filename": recipe.filename,
-            "source": recipe.source,
-            "plan": json.loads(recipe.plan),
-            "revisions": revisions,
-        }
-    )
 
 
 @router.post("/{dataset}/more", name="more_jobs", response_model=views.JobsNow, summary="Add jobs")

@@ -20,6 +20,7 @@ REF = "#/components/schemas/{model}"
 ALWAYS = (401, 403, 413, 422, 503)
 EXTRA: dict[str, tuple[int, ...]] = {
     "submit_dataset": (409,), "more_jobs": (409,), "act": (409,), "create_token": (409,), "edit_dataset": (412, 428),
+    "edit_recipe": (409, 412, 428),
     "register_engine": (409,), "heartbeat": (409,), "claim": (409,), "report": (409,), "upload_logs": (409,),
     "upload_scripts": (409,),
     "list_leases": (409,), "return_tasks": (409,), "leave_engine": (409,), "get_content": (409, 416), "unset_share": (404,),

@@ -93,6 +93,12 @@ class DatasetEdit(Request):
     priority: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
 
 
+class RecipeEdit(RecipeText):
+    """An edited recipe; files that are not in its manifest are those that are kept already. `check`: only tell."""
+
+    check: bool = False
+
+
 class MoreJobs(Request):
     """How many jobs to add."""
 

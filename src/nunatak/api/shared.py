@@ -127,7 +127,7 @@ class Shared:
         return [
             {
                 **keys.text(known[item.dataset], item.job, item.task, item.attempt, item.lease),
-                "recipe": known[item.dataset].plan.digest,
+                "recipe": item.recipe,
                 "owner": known[item.dataset].owner,
                 "group": known[item.dataset].team,
                 "shape": _shape(shapes[item.shape]),

@@ -16,9 +16,16 @@ ADD_DATASET = Statement(
     " VALUES (:name, :owner, :team, :recipe, :priority, :now, :now) RETURNING dataset"
 )
 ADD_REVISION = Statement(
-    "INSERT INTO revisions (dataset, revision, recipe, author, at) VALUES (:dataset, :revision, :recipe, :author, :now)"
+    "INSERT INTO revisions (dataset, revision, recipe, author, at, done, live)"
+    " VALUES (:dataset, :revision, :recipe, :author, :now, :done, :live)"
 )
-REVISIONS = Statement("SELECT revision, recipe, author, at FROM revisions WHERE dataset = :dataset ORDER BY revision")
+REVISIONS = Statement(
+    "SELECT revision, recipe, author, at, done, live FROM revisions WHERE dataset = :dataset ORDER BY revision"
+)
+SET_RECIPE = Statement(
+    "UPDATE datasets SET recipe = :recipe, revision = :revision, name = :name, changed = :now WHERE dataset = :dataset"
+)
+PRESENT = Statement("SELECT dataset, revision FROM datasets WHERE dataset = :dataset")
 ADD_FRONTIER = Statement("INSERT INTO frontier (dataset, next_job, total) VALUES (:dataset, :next_job, :total)")
 DROP_TASK_COUNTS = Statement("DELETE FROM task_counts WHERE dataset = :dataset")
 DROP_JOB_COUNTS = Statement("DELETE FROM job_counts WHERE dataset = :dataset")
@@ -43,7 +50,9 @@ SET_PRIORITY = Statement(
     "UPDATE datasets SET priority = :priority, name = :name, changed = :now WHERE dataset = :dataset"
 )
 PLANS = Statement(
-    "SELECT d.dataset, d.recipe, d.owner, d.team FROM {wanted} JOIN datasets d ON d.dataset = wanted.dataset",
+    "SELECT d.dataset, d.recipe, d.revision, d.owner, d.team, CASE WHEN d.revision = 1 THEN d.recipe ELSE"
+    " (SELECT r.recipe FROM revisions r WHERE r.dataset = d.dataset AND r.revision = 1) END AS first"
+    " FROM {wanted} JOIN datasets d ON d.dataset = wanted.dataset",
     wanted="dataset int",
 )
 
@@ -129,7 +138,7 @@ STATE_SUMS = Statement(
 )
 JOB_COUNTS = Statement("SELECT total, done, failed, held, live FROM job_counts WHERE dataset = :dataset")
 FREE = Statement(
-    "SELECT d.dataset FROM {wanted} JOIN datasets d ON d.dataset = wanted.dataset"
+    "SELECT d.dataset, d.revision FROM {wanted} JOIN datasets d ON d.dataset = wanted.dataset"
     " WHERE d.state = 'open' AND NOT d.held AND NOT d.cancelled",
     wanted="dataset int",
 )

@@ -46,6 +46,8 @@ revisions = Table(
     Column("recipe", String(64), nullable=False),
     Column("author", String(255), nullable=False),
     Column("at", Float, nullable=False),
+    Column("done", Integer),  # tasks that were done when it came
+    Column("live", Integer),  # tasks that were with engines then, and went on by the one before
 )
 
 # Jobs below `next_job` have rows where they were touched; those from it on have none, and cost nothing.

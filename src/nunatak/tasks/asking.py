@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
 from nunatak.core.work import Shape
@@ -15,16 +15,19 @@ from nunatak.tasks.learning.needs import Needs, Policy, allowance, estimate
 from nunatak.tasks.shapes import number_of
 from nunatak.tasks.sharing.fits import Offer, fits
 
+AMOUNTS = ("memory", "disk", "time")
+"""What is learnt, and raised."""
 LATER = 6
 """So many times as long as a probe is waited for, and any number may be tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """What holds for one task of a dataset: `written` is the number of the shape in the recipe.
+    """What holds for one task of a dataset: `written` is the number of the shape in the first revision of its recipe.
 
     Amounts are None while they are as written. `wall` is the mean of the seconds that attempts took, `at_once` how many
-    may be live at a time (None: any number), `why` the reason of the last change.
+    may be live at a time (None: any number), `why` the reason of the last change. `instead` is what the present revision
+    writes, if that is something else; `before` has the amounts of the revisions before it.
     """
 
     written: int
@@ -34,6 +37,8 @@ class Learnt:
     wall: float | None = None
     at_once: int | None = None
     why: str = ""
+    instead: Shape | None = None
+    before: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def shape(self, written: Shape) -> Shape:
         """Return what is asked for in place of what is written."""
@@ -43,14 +48,34 @@ class Learnt:
         )
         return replace(written, memory=memory, disk=disk, time=time)
 
+    def present(self, number: int, shape: Shape) -> Shape:
+        """Return what the present revision writes for a task of this shape.
+
+        Of one that was raised since, the amounts it was raised to hold where more is not written.
+        """
+        if self.instead is None:
+            return shape
+        if number == self.written:
+            return self.instead
+        memory, disk, time = (self._raised(name, getattr(shape, name)) for name in AMOUNTS)
+        return replace(self.instead, memory=memory, disk=disk, time=time)
+
+    def _raised(self, name: str, amount: int) -> int:
+        now: int = getattr(self.instead, name)
+        return now if amount in self.before.get(name, ()) else max(now, amount)
+
     def to_text(self) -> str:
         """Return what is kept in the database."""
-        return json.dumps({key: value for key, value in asdict(self).items() if value not in (None, "")})
+        return json.dumps({key: value for key, value in asdict(self).items() if value not in (None, "", {})})
 
     @classmethod
     def from_text(cls, text: str) -> Self:
         """Read what `to_text` wrote."""
-        return cls(**json.loads(text))
+        plain = json.loads(text)
+        if "instead" in plain:
+            plain["instead"] = Shape.from_plain(plain["instead"])
+            plain["before"] = {name: tuple(amounts) for name, amounts in plain["before"].items()}
+        return cls(**plain)
 
 
 def begin(task: TaskPlan, jobs: int, policy: Policy | None = None) -> Learnt | None:
@@ -75,8 +100,9 @@ def learn(
     if task.learn == Mode.OFF or task.shape is None:
         return learnt, evidence, None
     learnt = learnt or Learnt(number_of(task.shape))
-    asked = learnt.shape(task.shape)
-    needs = _needs(task, task.shape, asked, evidence, offers)
+    written = learnt.instead or task.shape
+    asked = learnt.shape(written)
+    needs = _needs(task, written, asked, evidence, offers)
     at_once = None if learnt.at_once is None else allowance(evidence)
     wall = _about(evidence.time.used.mean()) if evidence.finished else None
     learnt = replace(learnt, at_once=at_once, wall=wall, why=needs.text or learnt.why)
@@ -149,15 +175,32 @@ def largest_of(offers: Sequence[Shape]) -> Shape | None:
 
 def asked_for(number: int, shape: Shape, learnt: Learnt) -> Shape:
     """Return what a task of this shape asks for: what was learnt, but of a raised one never less than it was raised to."""
-    wanted = learnt.shape(shape)
+    written = learnt.present(number, shape)
     if number == learnt.written:
-        return wanted
+        return learnt.shape(written)
     return replace(
-        shape,
-        memory=max(shape.memory, learnt.memory or 0),
-        disk=max(shape.disk, learnt.disk or 0),
-        time=max(shape.time, learnt.time or 0),
+        written,
+        memory=max(written.memory, learnt.memory or 0),
+        disk=max(written.disk, learnt.disk or 0),
+        time=max(written.time, learnt.time or 0),
     )
+
+
+def revised(base: Shape, learnt: Learnt | None, written: Shape) -> Learnt:
+    """Return what holds when a new revision writes `written`; `base` is the shape in the first one.
+
+    What was learnt of an amount that is written anew counts no more: a person has decided. The rest stays.
+    """
+    learnt = learnt or Learnt(number_of(base))
+    old = learnt.instead or base
+    anew = {name for name in AMOUNTS if getattr(old, name) != getattr(written, name)}
+    memory, disk, time = (None if name in anew else getattr(learnt, name) for name in AMOUNTS)
+    before = {
+        name: tuple(dict.fromkeys((*learnt.before.get(name, ()), getattr(base, name), getattr(old, name))))
+        for name in AMOUNTS
+    }
+    why = "" if anew else learnt.why
+    return replace(learnt, memory=memory, disk=disk, time=time, instead=written, before=before, why=why)
 
 
 def room(learnt: Learnt, live: int, begun: float | None, now: float, wait: float, trials: int = Policy().trials) -> int:

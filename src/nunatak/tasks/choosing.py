@@ -18,7 +18,7 @@ from nunatak.datasets.progress import LIVE, Moves
 from nunatak.db.statement import Row
 from nunatak.tasks import asking, choosing_store, store
 from nunatak.tasks.asking import Learnt
-from nunatak.tasks.context import Contexts
+from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.shapes import number_of
 from nunatak.tasks.sharing.fits import Fits, Offer
 from nunatak.tasks.sharing.model import Allotment, Cap, Demand, Member, Owner, Policy, Positions
@@ -56,7 +56,8 @@ class Rules:
 class Wanted:
     """Who wants what now, every shape that is named in it, and of which (dataset, task) none was tried yet.
 
-    `left` is how many of a (dataset, task) are ready, but wait for those that are tried first.
+    `left` is how many of a (dataset, task) are ready, but wait for those that are tried first; `revisions` has that of the
+    recipe of each dataset.
     """
 
     demand: Sequence[Demand]
@@ -64,6 +65,7 @@ class Wanted:
     shapes: Mapping[int, Shape]
     untried: frozenset[tuple[int, int]] = frozenset()
     left: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    revisions: Mapping[int, int] = field(default_factory=dict)
 
 
 def wanted(tx: Connection, contexts: Contexts, rules: Rules, now: float, moves: Moves | None = None) -> Wanted:
@@ -94,7 +96,8 @@ def wanted(tx: Connection, contexts: Contexts, rules: Rules, now: float, moves: 
         demand.append(Demand(dataset, row.task, number, ready, row.queued, row.running, cost, asked, room))
         if dataset not in members:
             members[dataset] = Member(dataset, row.team, row.owner, row.priority, row.since)
-    return Wanted(demand, list(members.values()), shapes, frozenset(untried), left)
+    revisions = {row.dataset: row.revision for row in rows}
+    return Wanted(demand, list(members.values()), shapes, frozenset(untried), left, revisions)
 
 
 def foreseen(rows: Sequence[Row], moves: Moves, now: float) -> list[Row]:
@@ -207,7 +210,7 @@ class Places:
     def __init__(self, turn: Turn, wants: Wanted, lock: threading.Lock, load: SiteLoad) -> None:
         """Begin with a turn; `lock` is that of everybody who has the same memory, `load` is told what sites are given."""
         self._turn, self._lock, self._load = turn, lock, load
-        self.untried, self.shapes = wants.untried, wants.shapes
+        self.untried, self.shapes, self._revisions = wants.untried, wants.shapes, wants.revisions
 
     def select(self, offer: Offer, limit: int) -> list[Allotment]:
         """Return what an engine gets that has `limit` places in slots like `offer`, and count it off."""
@@ -228,6 +231,10 @@ class Places:
         with self._lock:
             self._turn.missing(offer, allotment, got)
         self._load.give(offer.site, got - allotment.n)
+
+    def knows(self, context: Context) -> bool:
+        """Tell whether what was asked for at this look is what the present revision of a dataset's recipe asks for."""
+        return self._revisions.get(context.dataset, context.revision) == context.revision
 
     def since(self, dataset: int) -> float:
         """Return when a dataset was last given a place, about, as of this look."""

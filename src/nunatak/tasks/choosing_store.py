@@ -11,7 +11,7 @@ ENGINE_LOAD = Statement(
 )
 """What engines hold: it goes over all that is under way."""
 DEMAND = Statement(
-    "SELECT c.dataset, c.task, c.shape, c.queued, c.running, d.priority, d.owner, d.team, j.since, l.needs, l.begun,"
+    "SELECT c.dataset, c.task, c.shape, c.queued, c.running, d.priority, d.owner, d.team, j.since, l.needs, l.begun, d.revision,"
     " CASE WHEN d.state = 'open' AND NOT d.held AND NOT d.cancelled THEN c.ready ELSE 0 END AS ready"
     " FROM datasets d JOIN job_counts j ON j.dataset = d.dataset JOIN task_counts c ON c.dataset = d.dataset"
     " LEFT JOIN lessons l ON l.dataset = c.dataset AND l.task = c.task"

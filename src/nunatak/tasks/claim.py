@@ -98,7 +98,7 @@ class _Round:
         rules = _fill(self.tx, known, places, chosen, self.durations, self.now)
         short = False
         for kind, of_kind in chosen.items():
-            new = self._take(kind, of_kind) if kind.dataset in known else []
+            new = self._take(kind, of_kind) if kind.dataset in known and places.knows(known[kind.dataset]) else []
             if new and kind.asked != kind.shape != known[kind.dataset].base[kind.task]:
                 self.raised.append(places.shapes[kind.asked])
             _sort(self.taken, of_kind, new, rules)
@@ -205,7 +205,7 @@ def _sort(
 def _free(tx: Connection, contexts: Contexts, datasets: set[int]) -> dict[int, Context]:
     """Return the contexts of those datasets that may be worked on now: open, and neither held nor cancelled."""
     free = datasets_store.FREE(tx, wanted=[(dataset,) for dataset in sorted(datasets)]) if datasets else ()
-    return contexts.of(tx, {row.dataset for row in free})
+    return contexts.at(tx, {row.dataset: row.revision for row in free})
 
 
 def _note_missing(places: Places, chosen: Sequence[tuple[Asked, Allotment]], got: Sequence[Claimed]) -> bool:
@@ -236,17 +236,29 @@ def _take(
     for of in sorted(seats, key=lambda of: of.lease):  # in another order with every claim: leases are random
         ranges.append((past, past + of.n, of.engine, of.lease, *of.avoided))
         past += of.n
-    rows = store.CLAIM(tx, **kind._asdict(), n=past, now=now, patient=now - PATIENCE, v=ranges)
+    rows = store.CLAIM(
+        tx, **kind._asdict(), n=past, now=now, patient=now - PATIENCE, revision=context.revision, v=ranges
+    )
     moves.task(kind.dataset, kind.task, kind.shape, S.READY, S.QUEUED, len(rows))
+    recipe = context.plan.digest
     claimed = [
-        Claimed(kind.dataset, row.job, kind.task, row.attempt, row.lease, kind.asked, avoid=nodes_of(row.avoid))
+        Claimed(
+            kind.dataset,
+            row.job,
+            kind.task,
+            row.attempt,
+            row.lease,
+            kind.asked,
+            avoid=nodes_of(row.avoid),
+            recipe=recipe,
+        )
         for row in rows
     ]
     if len(rows) < past and kind.task in context.graph.roots:
         got = Counter(row.lease for row in rows)
         empty = [of._replace(n=of.n - got[of.lease]) for of in seats]
         claimed += [
-            Claimed(kind.dataset, job, kind.task, 1, lease, kind.asked)
+            Claimed(kind.dataset, job, kind.task, 1, lease, kind.asked, recipe=recipe)
             for job, lease in take_fresh(tx, contexts, context, kind, empty, moves, now)
         ]
     return claimed

@@ -1,9 +1,9 @@
-"""What every step on a dataset needs to know of it: its plan, graph and shape numbers. Read once, as plans never change."""
+"""What every step on a dataset needs to know of it: its plan, graph and shape numbers. Read once a revision of its recipe."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -26,7 +26,11 @@ MOST_GRAPHS = 500
 
 @dataclass(frozen=True)
 class Context:
-    """One dataset's plan, its graph, and for each task the number of its shape (0: depends on the job)."""
+    """One dataset's plan, its graph, and for each task the number of its shape (0: depends on the job).
+
+    `plan` is that of the present `revision`; the numbers in `base` stay those of the first one: tasks are counted under
+    them, so that no row changes when a recipe does. What is asked for in their place is in `asking.Learnt`.
+    """
 
     dataset: int
     plan: Plan
@@ -34,12 +38,18 @@ class Context:
     base: tuple[int, ...]
     owner: str = ""
     team: str = ""
+    revision: int = 1
 
 
-def context_of(dataset: int, graph: Graph, owner: str = "", team: str = "") -> Context:
-    """Return the context of a dataset with this graph; whose it is need not be known where nothing is claimed."""
-    base = tuple(number_of(task.shape) if task.shape else 0 for task in graph.plan.tasks)
-    return Context(dataset, graph.plan, graph, base, owner, team)
+def context_of(
+    dataset: int, graph: Graph, owner: str = "", team: str = "", revision: int = 1, first: Plan | None = None
+) -> Context:
+    """Return the context of a dataset with this graph; whose it is need not be known where nothing is claimed.
+
+    `first` is the plan of the first revision, where this is another.
+    """
+    base = tuple(number_of(task.shape) if task.shape else 0 for task in (first or graph.plan).tasks)
+    return Context(dataset, graph.plan, graph, base, owner, team, revision)
 
 
 class Contexts:
@@ -55,9 +65,17 @@ class Contexts:
         self._graphs: dict[str, Graph] = {}
 
     def of(self, tx: Connection, datasets: Iterable[int]) -> dict[int, Context]:
-        """Return the context of each dataset. Raises `NotFound` for one that is not there."""
-        found = {dataset: self._known[dataset] for dataset in set(datasets) if dataset in self._known}
-        missing = sorted(set(datasets) - found.keys())
+        """Return the context of each dataset, as this process last heard of it. Raises `NotFound` for one that is not there."""
+        found = {dataset: known for dataset in set(datasets) if (known := self._known.get(dataset))}
+        return self._completed(tx, found, sorted(set(datasets) - found.keys()))
+
+    def at(self, tx: Connection, revisions: Mapping[int, int]) -> dict[int, Context]:
+        """Return the context of each dataset, which is at this revision of its recipe just now."""
+        known = {dataset: self._known.get(dataset) for dataset in revisions}
+        found = {dataset: item for dataset, item in known.items() if item and item.revision == revisions[dataset]}
+        return self._completed(tx, found, sorted(revisions.keys() - found.keys()))
+
+    def _completed(self, tx: Connection, found: dict[int, Context], missing: Sequence[int]) -> dict[int, Context]:
         for row in datasets_store.PLANS(tx, wanted=[(dataset,) for dataset in missing]) if missing else ():
             found[row.dataset] = self._context(tx, row)
         for dataset in missing:
@@ -67,22 +85,41 @@ class Contexts:
         return found
 
     def _remember(self, context: Context) -> None:
+        known = self._known.get(context.dataset)
+        if known is not None and known.revision > context.revision:
+            return  # read by a transaction that began before the recipe was edited
         if len(self._known) >= MOST:
             self._known.clear()
         self._known[context.dataset] = context
 
+    def forget(self, dataset: int) -> None:
+        """Read a dataset anew when it is next asked for."""
+        self._known.pop(dataset, None)
+
     def one(self, tx: Connection, dataset: int) -> Context:
-        """Return one context."""
-        return self.of(tx, [dataset])[dataset]
+        """Return one context, as it is now. Raises `NotFound`."""
+        rows = datasets_store.PRESENT(tx, dataset=dataset)
+        return self.at(tx, {row.dataset: row.revision for row in rows} or {dataset: 0})[dataset]
 
     def _context(self, tx: Connection, row: Row) -> Context:
-        digest = row.recipe
+        graph = self._graph(tx, row.recipe)
+        first = graph.plan if row.first == row.recipe else self._graph(tx, row.first).plan
+        return context_of(row.dataset, graph, row.owner, row.team, row.revision, first)
+
+    def _graph(self, tx: Connection, digest: str) -> Graph:
         if digest not in self._graphs:
             if len(self._graphs) >= MOST_GRAPHS:
                 self._graphs.clear()
             plan = Plan.from_plain(json.loads(datasets_store.RECIPE(tx, digest=digest)[0].plan))
             self._graphs[digest] = Graph(plan)
-        return context_of(row.dataset, self._graphs[digest], row.owner, row.team)
+        return self._graphs[digest]
+
+    def plan_at(self, tx: Connection, dataset: int, revision: int) -> Plan:
+        """Return the plan of a revision of a dataset's recipe. Raises `NotFound`."""
+        rows = [row for row in datasets_store.REVISIONS(tx, dataset=dataset) if row.revision == revision]
+        if not rows:
+            raise NotFound(f"dataset {dataset} has no revision {revision}", code="no-revision")
+        return self._graph(tx, rows[0].recipe).plan
 
     def shape_numbers(
         self, tx: Connection, context: Context, keys: Iterable[tuple[int, int]]

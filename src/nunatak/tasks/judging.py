@@ -15,6 +15,7 @@ from nunatak.core.work import Outcome, Reason, Shape
 from nunatak.datasets.plan import Retry
 from nunatak.db.statement import Row
 from nunatak.tasks import store
+from nunatak.tasks.asking import Learnt
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.standings import standings
 from nunatak.tasks.verdicts.judge import judge
@@ -73,6 +74,8 @@ def judge_all(
         return Judged(verdicts)
     bad = sorted(key for key in ended if key not in verdicts)
     rows = {tuple(row[:5]): row for row in store.OPEN_ATTEMPTS(tx, v=bad)}
+    newer = {row.dataset: row.revision for row in rows.values() if (row.revision or 1) > known[row.dataset].revision}
+    known = {**known, **contexts.at(tx, newer)}
     pool = pool_of(tx, now)
     before = histories(tx, contexts, rows, pool)
     for key, history in before.items():
@@ -124,10 +127,25 @@ def histories(tx: Connection, contexts: Contexts, rows: Mapping[Key, Row], pool:
         row.shape for of in past.values() for row in of
     }
     shapes = contexts.book.shapes(tx, numbers)
-    return {key: _history(row, past[key[:3]], shapes, pool) for key, row in rows.items()}
+    written = _written(tx, rows, shapes)
+    return {key: _history(row, past[key[:3]], shapes, pool, written[key]) for key, row in rows.items()}
 
 
-def _history(row: Row, past: Sequence[Row], shapes: Mapping[int, Shape], pool: Pool) -> History:
+def _written(tx: Connection, rows: Mapping[Key, Row], shapes: Mapping[int, Shape]) -> dict[Key, Shape | None]:
+    """Return what was written for each open attempt that asked for something else; more is read only for edited recipes."""
+    found = {key: shapes[row.shape] if row.shape != row.asked else None for key, row in rows.items()}
+    edited = {key[:1] + key[2:3] for key, row in rows.items() if found[key] is not None and (row.revision or 1) > 1}
+    for told in store.NEEDS(tx, v=sorted(edited)) if edited else ():
+        if told.needs:
+            learnt = Learnt.from_text(told.needs)
+            for key, shape in found.items():
+                if shape is not None and key[:1] + key[2:3] == (told.dataset, told.task):
+                    now = learnt.present(rows[key].shape, shape)
+                    found[key] = now if now != shapes[rows[key].asked] else None
+    return found
+
+
+def _history(row: Row, past: Sequence[Row], shapes: Mapping[int, Shape], pool: Pool, written: Shape | None) -> History:
     attempts = tuple(
         Past(
             kind=Kind(item.verdict),
@@ -149,5 +167,5 @@ def _history(row: Row, past: Sequence[Row], shapes: Mapping[int, Shape], pool: P
         attempts=attempts,
         suspect=(pool.sites.get(row.engine, ""), row.host or "") in pool.suspects,
         first=next((item for item in attempts if item.counted), None),
-        written=shapes[row.shape] if row.shape != row.asked else None,
+        written=written,
     )

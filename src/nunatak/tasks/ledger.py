@@ -72,6 +72,7 @@ def entry(row: Row, lease: int, outcome: Outcome, verdict: Verdict, now: float) 
         _files(outcome.inputs),
         _files(outcome.outputs),
         _detail(outcome),
+        row.revision,
     )
 
 
@@ -110,7 +111,10 @@ def close_open(tx: Connection, contexts: Contexts, rows: Sequence[Row], stop: St
     nothing = (False, *(None,) * 12)  # counted, signature ... detail: the engine may still report, too late to count
     store.ADD_ATTEMPTS(
         tx,
-        [(*_identity(row), now, Reason.TERMINATED, stop.kind, stop.action, stop.message, *nothing) for row in rows],
+        [
+            (*_identity(row), now, Reason.TERMINATED, stop.kind, stop.action, stop.message, *nothing, row.revision)
+            for row in rows
+        ],
     )
     store.ADD_STOPS(
         tx, v=[(row.engine, row.dataset, row.job, row.task, row.attempt, row.lease) for row in rows], now=now

@@ -196,6 +196,11 @@ def kept(tx: Connection, dataset: int) -> dict[int, Kept]:
     return {row.task: Kept(row.task, row.evidence, row.needs) for row in store.LESSONS_OF(tx, dataset=dataset)}
 
 
+def locked(tx: Connection, dataset: int, tasks: Sequence[int]) -> dict[int, Row]:
+    """Return the rows of some tasks of a dataset, locked in order."""
+    return {row.task: row for row in store.LESSONS(tx, v=[(dataset, task) for task in sorted(tasks)])}
+
+
 def put(tx: Connection, dataset: int, known: Sequence[Kept]) -> None:
     """Take over what is known of tasks elsewhere."""
     store.SET_LESSONS(tx, v=[(dataset, *item) for item in sorted(known, key=lambda item: item.task)])

@@ -47,6 +47,7 @@ class Claimed(NamedTuple):
     avoid: tuple[str, ...] = ()  # nodes on which it should not be tried
     checkpoint: Kept | None = None
     row: Row | None = None  # the series it runs in
+    recipe: str = ""  # the digest of the revision it runs by
 
 
 class Durations:

@@ -23,7 +23,8 @@ ADD = Statement(
 )
 ADD_CLAIMED = Statement(
     "INSERT INTO tasks (dataset, job, task, state, shape, asked, pending, attempt, tries, not_before, since, lease, engine,"
-    " claimed) SELECT dataset, job, task, 'queued', shape, asked, 0, 1, 0, 0, :now, lease, engine, :now FROM {v} WHERE true"
+    " claimed, revision) SELECT dataset, job, task, 'queued', shape, asked, 0, 1, 0, 0, :now, lease, engine, :now, :revision"
+    " FROM {v} WHERE true"
     " ON CONFLICT (dataset, job, task) DO NOTHING RETURNING dataset, job, task, lease",
     v="dataset int, job int, task int, shape big, asked big, engine int, lease big",
 )
@@ -40,7 +41,7 @@ CLAIM = Statement(
     " placed AS MATERIALIZED (SELECT dataset, job, task, CASE WHEN not_before < :patient THEN NULL ELSE avoid END AS avoid,"
     " row_number() OVER (ORDER BY not_before, job) AS place FROM picked)"
     " UPDATE tasks SET state = 'queued', attempt = attempt + 1, since = :now, reason = NULL, lease = v.lease,"
-    " engine = v.engine, claimed = :now, started = NULL, host = NULL, asked = :asked"
+    " engine = v.engine, claimed = :now, started = NULL, host = NULL, asked = :asked, revision = :revision"
     " FROM placed JOIN {v} ON placed.place > v.past AND placed.place <= v.last"
     f" AND (placed.avoid IS NULL OR NOT {_AVOIDED.replace('avoid', 'placed.avoid')})"
     " WHERE tasks.dataset = placed.dataset AND tasks.job = placed.job AND tasks.task = placed.task"
@@ -58,7 +59,7 @@ START = Statement(
 OPEN_ATTEMPTS = Statement(
     "SELECT tasks.dataset, tasks.job, tasks.task, tasks.attempt, tasks.lease, tasks.shape, tasks.tries, tasks.state,"
     " tasks.pending, tasks.engine, tasks.claimed, tasks.started, tasks.host, tasks.free,"
-    " COALESCE(tasks.asked, tasks.shape) AS asked"
+    " COALESCE(tasks.asked, tasks.shape) AS asked, tasks.revision"
     f" FROM {{v}} JOIN tasks ON {KEY} AND tasks.attempt = v.attempt AND tasks.lease = v.lease {{wait}}",
     v=REPORTED,
 )
@@ -68,14 +69,15 @@ END = Statement(
     " not_before = v.not_before, since = :now, reason = v.reason, avoid = v.avoid, lease = NULL FROM {v}"
     f" WHERE {KEY} AND tasks.attempt = v.attempt AND tasks.lease = v.lease"
     " RETURNING tasks.dataset, tasks.job, tasks.task, tasks.attempt, tasks.shape, tasks.engine, tasks.claimed,"
-    " tasks.started, tasks.host, COALESCE(tasks.asked, tasks.shape) AS asked",
+    " tasks.started, tasks.host, COALESCE(tasks.asked, tasks.shape) AS asked, tasks.revision",
     v=REPORTED + ", state text, shape big, tried int, not_before real, reason text, avoid text",
 )
 ADD_ATTEMPTS = Addition(
     "attempts",
     "dataset int, job int, task int, attempt int, lease big, engine int, shape big, host text, claimed real, started real,"
     " ended real, reason text, verdict text, action text, message text, counted bool, signature text, lines text, exit small,"
-    " signal small, wall real, cpu real, memory big, disk big, gpu real, inputs text, outputs text, detail text",
+    " signal small, wall real, cpu real, memory big, disk big, gpu real, inputs text, outputs text, detail text,"
+    " revision int",
 )
 PAST = Statement(
     "SELECT a.dataset, a.job, a.task, a.verdict, a.counted, a.signature, a.host, a.engine, a.shape, a.message FROM {v}"
@@ -125,18 +127,19 @@ ONCE_DONE = Statement(
 
 LOCKED_ROWS = Statement(
     "SELECT dataset, job, task, state, shape, pending, attempt, tries, lease, engine, claimed, started, host,"
-    " COALESCE(asked, shape) AS asked FROM tasks WHERE dataset = :dataset AND job = :job ORDER BY task {wait}"
+    " COALESCE(asked, shape) AS asked, revision FROM tasks WHERE dataset = :dataset AND job = :job ORDER BY task {wait}"
 )
 LOCKED_ROWS_IN = Statement(
     "SELECT tasks.dataset, tasks.job, tasks.task, tasks.state, tasks.shape, tasks.pending, tasks.attempt, tasks.tries,"
-    " tasks.lease, tasks.engine, tasks.claimed, tasks.started, tasks.host, COALESCE(tasks.asked, tasks.shape) AS asked"
+    " tasks.lease, tasks.engine, tasks.claimed, tasks.started, tasks.host, COALESCE(tasks.asked, tasks.shape) AS asked,"
+    " tasks.revision"
     " FROM {v} CROSS JOIN tasks WHERE tasks.dataset = :dataset AND tasks.job = v.job"  # as JOB_MARKS: by its key
     " ORDER BY tasks.job, tasks.task {wait}",
     v="job int",
 )
 LOCKED_ROWS_OF = Statement(
     "SELECT dataset, job, task, state, shape, pending, attempt, tries, lease, engine, claimed, started, host,"
-    " COALESCE(asked, shape) AS asked FROM tasks WHERE dataset = :dataset AND state = :state"
+    " COALESCE(asked, shape) AS asked, revision FROM tasks WHERE dataset = :dataset AND state = :state"
     " AND (job, task) > (:job, :task) ORDER BY job, task LIMIT :n {wait}"
 )
 CHANGE = Statement(
@@ -205,6 +208,10 @@ EVIDENCE = Statement(
     v="dataset int, task int",
 )
 """What is known of some tasks, for reading only."""
+NEEDS = Statement(
+    "SELECT l.dataset, l.task, l.needs FROM {v} JOIN lessons l ON l.dataset = v.dataset AND l.task = v.task",
+    v="dataset int, task int",
+)
 LESSONS_OF = Statement("SELECT task, evidence, needs FROM lessons WHERE dataset = :dataset")
 SET_LESSONS = Statement(
     "INSERT INTO lessons (dataset, task, evidence, needs) SELECT dataset, task, evidence, needs FROM {v} WHERE true"
@@ -273,7 +280,7 @@ ATTEMPTS_OF = Statement(
 )
 _LEASED = (
     "SELECT dataset, job, task, attempt, lease, state, engine, claimed, started, shape, tries, host, pending,"
-    " COALESCE(asked, shape) AS asked FROM tasks"
+    " COALESCE(asked, shape) AS asked, revision FROM tasks"
 )
 LEASES_OF = Statement(
     f"{_LEASED} WHERE dataset = :dataset AND state IN ('queued', 'running') AND engine = :engine"

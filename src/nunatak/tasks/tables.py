@@ -35,6 +35,7 @@ tasks = Table(
     Column("host", String(255)),
     Column("asked", BigInteger),  # the shape that the last attempt asked for: learnt, where `shape` is what was written
     Column("avoid", Text),  # JSON: {"nodes": [...], "sites": [...]} where the next attempt should not be made
+    Column("revision", Integer),  # of the recipe, by which the last attempt runs; null: 1
     postgresql_with={"fillfactor": "70", "autovacuum_vacuum_scale_factor": "0.02"},
     sqlite_with_rowid=False,
 )
@@ -135,6 +136,7 @@ attempts = Table(
     Column("inputs", Text),  # JSON
     Column("outputs", Text),  # JSON
     Column("detail", Text),  # JSON
+    Column("revision", Integer),  # of the recipe, by which it ran; null: 1
     sqlite_with_rowid=False,
 )
 

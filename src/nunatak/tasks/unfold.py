@@ -45,7 +45,9 @@ def submit(
     dataset: int = datasets_store.ADD_DATASET(
         tx, name=plan.name, owner=owner, team=team, recipe=plan.digest, priority=priority, now=now
     )[0].dataset
-    datasets_store.ADD_REVISION(tx, dataset=dataset, revision=1, recipe=plan.digest, author=owner, now=now)
+    datasets_store.ADD_REVISION(
+        tx, dataset=dataset, revision=1, recipe=plan.digest, author=owner, now=now, done=0, live=0
+    )
     following.begin(tx, contexts, dataset, plan, source=source, filename=filename)
     graph = Graph(plan)
     idle = 0 if graph.per_job else plan.jobs  # jobs of a plan in which everything is done once have nothing to do
@@ -151,7 +153,7 @@ def take_fresh(
             claimed.append((context.dataset, job, task, number, kind.asked, *places[len(claimed)]))
         else:
             ready.append((context.dataset, job, task, S.READY if task in opened else S.WAITING, number, 0))
-    got = store.ADD_CLAIMED(tx, v=claimed, now=now) if claimed else ()
+    got = store.ADD_CLAIMED(tx, v=claimed, now=now, revision=context.revision) if claimed else ()
     added = store.ADD(tx, v=ready, now=now) if ready else ()
     states = {(job, task): TaskState(state) for _, job, task, state, _, _ in ready}
     for new in got:

@@ -34,6 +34,23 @@ class RecipeView(View):
     revisions: list[dict[str, Any]]
 
 
+class Edited(View):
+    """What an edit of a recipe does: the `revision` it makes, what changes, what cannot and why, the tasks by state.
+
+    `changed` is false where the recipe says what it said before. `difference` is between the two texts.
+    """
+
+    dataset: int
+    revision: int
+    digest: str
+    changed: bool
+    changes: list[dict[str, Any]]
+    refusals: list[dict[str, Any]]
+    notes: list[str]
+    tasks: dict[str, int]
+    difference: list[str]
+
+
 class Finding(View):
     """What there is to say about a configuration that was imported."""
 

@@ -141,6 +141,7 @@ def files(tx: Connection, context: Context, address: Address, *, after: str = ""
                     "address": name_of(context, row.job, row.task),
                     "task": context.plan.tasks[row.task].name,
                     "job": None if row.job == ONCE else row.job,
+                    "revision": row.revision or 1,
                     **{key: record[key] for key in ("name", "url", "size", "sha256")},
                 }
                 for record in json.loads(row.outputs or "[]")

@@ -101,7 +101,7 @@ def status(tx: Connection, contexts: Contexts, address: Address, now: float, rul
 
 def dataset_status(tx: Connection, contexts: Contexts, dataset: int) -> Plain:
     """Return a dataset's status with counts by task: one statement, so that all counts are of one moment."""
-    context = contexts.one(tx, dataset)
+    context = contexts.of(tx, [dataset])[dataset]  # names of tasks are the same in all revisions
     rows = store.HEAD(tx, dataset=dataset)
     names = [task.name for task in context.plan.tasks]
     per_task = {name: dict(ZERO) for name in names}
@@ -252,6 +252,7 @@ def attempts_of(
                 "claimed": iso(row.claimed),
                 "started": iso(row.started),
                 "shape": shapes[row.asked].to_plain(),
+                "revision": row.revision or 1,
                 "inputs": [],
                 "outputs": [],
                 "detail": {},
@@ -263,6 +264,7 @@ def attempts_of(
 ATTEMPT_FIELDS = (
     "address", "number", "state", "engine", "site", "host", "claimed", "started", "ended", "reason", "verdict", "action",
     "message", "exit", "signal", "wall", "cpu", "memory", "disk", "gpu", "inputs", "outputs", "detail", "shape",
+    "revision",
 )  # fmt: skip
 
 
@@ -284,4 +286,5 @@ def ended_attempt(context: Context, row: Row, shape: Plain | None = None) -> Pla
         "outputs": json.loads(row.outputs or "[]"),
         "detail": json.loads(row.detail or "{}"),
         "shape": shape,
+        "revision": row.revision or 1,
     }

@@ -24,7 +24,8 @@ SUMS = Statement(
 )
 ROW = (
     "SELECT t.dataset, t.job, t.task, t.state, t.shape, t.pending, t.attempt, t.tries, t.not_before, t.since, t.reason,"
-    " t.lease, t.engine, t.claimed, t.started, t.host, COALESCE(t.asked, t.shape) AS asked FROM tasks t WHERE t.dataset = :dataset"
+    " t.lease, t.engine, t.claimed, t.started, t.host, COALESCE(t.asked, t.shape) AS asked, t.revision"
+    " FROM tasks t WHERE t.dataset = :dataset"
 )
 JOB = Statement(ROW + " AND t.job = :job ORDER BY t.task")
 TASK = Statement(ROW + " AND t.job = :job AND t.task = :task")
@@ -62,12 +63,18 @@ JOB_ATTEMPTS = Statement(
     "SELECT a.*, e.name AS engine_name, e.site FROM attempts a LEFT JOIN engines e ON e.engine = a.engine"
     " WHERE a.dataset = :dataset AND a.job = :job ORDER BY a.ended, a.task, a.attempt"
 )
+RAN_BY = Statement(
+    "SELECT revision FROM attempts WHERE dataset = :dataset AND job = :job AND task = :task AND attempt = :attempt"
+    " UNION ALL SELECT revision FROM tasks WHERE dataset = :dataset AND job = :job AND task = :task"
+    " AND attempt = :attempt AND lease IS NOT NULL"
+)
+"""The revision of the recipe by which an attempt ran or runs."""
 EVENTS = Statement(
     "SELECT event, at, job, task, actor, verb, detail FROM events WHERE dataset = :dataset AND event > :after"
     " ORDER BY event LIMIT :n"
 )
 FILES = Statement(
-    "SELECT t.job, t.task, a.outputs FROM tasks t JOIN attempts a ON a.dataset = t.dataset AND a.job = t.job"
+    "SELECT t.job, t.task, a.outputs, a.revision FROM tasks t JOIN attempts a ON a.dataset = t.dataset AND a.job = t.job"
     " AND a.task = t.task AND a.attempt = t.attempt WHERE t.dataset = :dataset AND t.state = 'done'"
     " AND (t.job, t.task) > (:job, :task) AND t.job <= :last ORDER BY t.job, t.task LIMIT :n"
 )

@@ -183,21 +183,26 @@ def program(
 ) -> Plain:
     """Return what an attempt runs, as its worker gets it: commands as one would type them, environment, files.
 
+    One that ran by another revision of the recipe is shown by that one.
     Sizes and checksums of what other tasks make are those of the attempt itself; see its `inputs`. `problem` says where
     an expression fails for this job, `left_out` of how many jobs gathered outputs are not shown.
     """
     context = contexts.one(tx, address.dataset)
     job, number = look.locate(context, address)
     jobs = datasets_store.FRONTIER(tx, dataset=context.dataset)[0].total
+    plan = context.plan
+    if context.revision > 1:
+        rows = store.RAN_BY(tx, dataset=context.dataset, job=job, task=number, attempt=attempt)
+        plan = contexts.plan_at(tx, context.dataset, rows[0].revision or 1) if rows else plan
     try:
         spec = expand(
-            context.plan, dataset=context.dataset, job=job, task=number, attempt=attempt, lease="",
+            plan, dataset=context.dataset, job=job, task=number, attempt=attempt, lease="",
             store=store_url, blobs=blobs_url, recorded=None, jobs=jobs, most=SHOWN,
         )  # fmt: skip
     except Invalid as error:
         nothing: Plain = {"commands": [], "environment": {}, "inputs": [], "outputs": [], "left_out": 0}
         return {"problem": error.message, **nothing}
-    return {**_plain(spec), "left_out": left_out(context.plan, number, jobs)}
+    return {**_plain(spec), "left_out": left_out(plan, number, jobs)}
 
 
 def _plain(spec: TaskSpec) -> Plain:
