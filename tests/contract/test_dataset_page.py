@@ -89,6 +89,10 @@ def test_a_long_matrix_counts_what_needs_somebody_and_tells_the_rest_from_some(
             assert of[state] == true[name][state]
         for state in (TaskState.DONE, TaskState.READY, TaskState.WAITING):
             assert abs(of[state] - true[name][state]) < 120
+    monkeypatch.setattr(matrix_busy, "FEW", 0)
+    again = shown(world, number)
+    assert again["exact"]
+    assert [column["cells"] for column in again["columns"]] == [column["cells"] for column in found["columns"]]
     monkeypatch.setattr(matrix_busy, "READ", 20)
     rough = shown(world, number)
     assert not rough["exact"]

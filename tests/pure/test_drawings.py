@@ -39,7 +39,7 @@ def test_a_large_matrix_is_a_handful_of_shapes_and_a_link_for_each_column() -> N
     left = paths["done"].partition(" ")[0]
     assert all(path.startswith(f"{left} ") for path in paths.values())
     assert sum(map(len, paths.values())) < 1000, "columns that are alike touch, and are drawn as one"
-    assert [len(of) for of in found["links"]] == [1] * 100
+    assert [len(of) for _, of in found["links"]] == [1] * 100
 
 
 def test_letters_of_a_small_matrix_stand_in_their_cells() -> None:
@@ -51,7 +51,7 @@ def test_letters_of_a_small_matrix_stand_in_their_cells() -> None:
         "done": ["DDDD"],
         "needy": ["!"],
     }
-    cells = [float(of[0]["path"][1:].split()[0]) for of in found["links"]]
+    cells = [float(path[1:].split()[0]) for _, ((_, path, _),) in found["links"]]
     assert letters["needy"][0]["x"] == f"{cells[3] + 22:.1f}".removesuffix(".0")
-    assert found["links"][3][0]["lines"] == ["7/3/fit: failed"]
+    assert found["links"][3][1][0][2] == "7/3/fit: failed"
     assert found["width"] < 400, "five jobs need no scrolling on a phone"

@@ -6,6 +6,7 @@ import gzip
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -56,7 +57,7 @@ def context_of(request: Request, view: View, *, live: bool = False) -> dict[str,
         "view": view,
         "data": view.data,
         "me": me,
-        "csrf": lambda: form_token(seed, "live" if live else ""),
+        "csrf": cache(lambda: form_token(seed, "live" if live else "")),
         "theme": cookie_of(request, "theme"),
         "path": request.scope["path"].removesuffix(".live"),
         "query": request.url.query,

@@ -6,14 +6,13 @@ from nunatak.db.statement import Statement
 
 _OF_WHOM = "(:owner = '' OR y.owner = :owner) AND (:team = '' OR y.team = :team)"
 _LATEST = (
-    "SELECT x.dataset, x.signature, x.last_at FROM error_groups x JOIN datasets y ON y.dataset = x.dataset"
-    f" WHERE (:kind = '' OR x.kind = :kind) AND {_OF_WHOM}"
+    "SELECT x.dataset, x.signature, x.last_at, y.name, y.owner, y.team FROM error_groups x"
+    f" JOIN datasets y ON y.dataset = x.dataset WHERE (:kind = '' OR x.kind = :kind) AND {_OF_WHOM}"
 )
 _GROUPS = (
     "SELECT g.dataset, g.signature, g.kind, g.pattern, g.attempts, g.tasks, g.first_at, g.last_at, g.job, g.task, g.attempt,"
-    " g.message, g.sites, g.nodes, d.name, d.owner, d.team FROM ({chosen} ORDER BY last_at DESC LIMIT :n) w"
-    " JOIN error_groups g ON g.dataset = w.dataset AND g.signature = w.signature"
-    " JOIN datasets d ON d.dataset = g.dataset ORDER BY w.last_at DESC, g.dataset, g.signature"
+    " g.message, g.sites, g.nodes, w.name, w.owner, w.team FROM ({chosen} ORDER BY last_at DESC LIMIT :n) w"
+    " JOIN error_groups g ON g.dataset = w.dataset AND g.signature = w.signature ORDER BY w.last_at DESC, g.dataset, g.signature"
 )
 LATEST = Statement(_GROUPS.replace("{chosen}", _LATEST))
 OF_DATASET = Statement(
@@ -25,6 +24,8 @@ OF_SIGNATURE = Statement(
     " AND x.signature = :signature AND (:kind = '' OR x.kind = :kind)) AS last_at FROM datasets y"
     f" WHERE {_OF_WHOM}) "
     + _GROUPS.replace(
-        "{chosen}", "SELECT dataset, CAST(:signature AS text) AS signature, last_at FROM v WHERE last_at IS NOT NULL"
+        "{chosen}",
+        "SELECT v.dataset, CAST(:signature AS text) AS signature, v.last_at, y.name, y.owner, y.team FROM v"
+        " JOIN datasets y ON y.dataset = v.dataset WHERE v.last_at IS NOT NULL",
     )
 )

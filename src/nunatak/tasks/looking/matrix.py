@@ -35,13 +35,14 @@ CELLS = 1200
 """Columns and cells at most; recipes of many tasks get fewer columns, down to `FEWEST`."""
 ROWS = 40
 """Tasks on one page of the matrix."""
-WHOLE = 12_000
+WHOLE = 6000
 """Up to so many rows are counted one by one: a few milliseconds."""
-LOOKED_AT = 1200
+LOOKED_AT = 1000
 """Rows that are looked at where tiles are told from some of their jobs."""
 
 
 _EXACT = frozenset(EXACT)
+NOTHING: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +106,10 @@ def matrix(tx: Connection, context: Context, *, first: int = 0, last: int | None
         cells = _entered(store.ALL(tx, last=grid.last, **_where(context, grid)))
     else:
         cells, sizes = _from_some(tx, context, grid, limits.next_job)
-    implied = _implied(tx, context)
-    columns = [
-        _column(grid, column, shown, cells, sizes[column], implied, limits.next_job) for column in range(grid.columns)
-    ]
     found = None if whole else _busy(tx, context, grid, shown, limits.next_job, tallies)
-    if found is not None:
-        columns = [
-            {**column, "cells": [exactly(cell, found.cells.get((tile, task), {}))
-                                 for task, cell in zip(shown, column["cells"], strict=True)]}
-            for tile, column in enumerate(columns)
-        ]  # fmt: skip
+    implied = _implied(tx, context)
+    exact = found.cells if found is not None else None
+    columns = [_column(grid, tile, shown, cells, n, implied, limits.next_job, exact) for tile, n in enumerate(sizes)]
     return {
         "first": grid.first,
         "last": grid.last,
@@ -172,7 +166,8 @@ def _implied(tx: Connection, context: Context) -> dict[int, str]:
     """Return the state of tasks that have no row: those that begin a job may be ready, all others wait."""
     graph = context.graph
     opened = graph.open_tasks(once_done(tx, context.dataset)) if graph.gated else frozenset(graph.per_job)
-    return {task: S.READY if task in graph.roots and task in opened else S.WAITING for task in graph.per_job}
+    ready, waiting = S.READY.value, S.WAITING.value
+    return {task: ready if task in graph.roots and task in opened else waiting for task in graph.per_job}
 
 
 def _column(
@@ -183,20 +178,25 @@ def _column(
     looked: int,
     implied: Mapping[int, str],
     touched: int,
+    exact: Mapping[tuple[int, int], Counts] | None,
 ) -> Plain:
-    """Return one tile: its jobs, and for each task its counts by state, from those of `looked` jobs."""
+    """Return one tile: its jobs, and for each task its counts by state, from those of `looked` jobs.
+
+    `exact` are counts of what is busy, if it was counted apart.
+    """
     first, last = grid.tile(column)
     untouched = 0 if looked == last - first else last - max(first, min(last, touched))
     found = []
     for task in shown:
-        seen = dict(cells.get((column, task), {}))
+        place = column, task
+        seen = cells.get(place, NOTHING)
         missing = looked - sum(seen.values())
         if missing > 0:
-            seen[implied[task]] = seen.get(implied[task], 0) + missing
+            seen = {**seen, implied[task]: seen.get(implied[task], 0) + missing}
         counts = scaled(seen, last - first - untouched)
         if untouched:
             counts[implied[task]] = counts.get(implied[task], 0) + untouched
-        found.append(counts)
+        found.append(counts if exact is None else exactly(counts, exact.get(place, NOTHING)))
     return {"first": first, "last": last, "cells": found}
 
 
@@ -205,10 +205,12 @@ def scaled(seen: Mapping[str, int], size: int) -> Counts:
     whole = sum(seen.values())
     if not whole or not size:
         return {}
+    if len(seen) == 1:
+        return dict.fromkeys(seen, size)
     if whole == size:
         return {state: n for state, n in seen.items() if n}
     found = {state: max(1, n * size // whole) for state, n in seen.items() if n}
-    most = max(found, key=lambda state: found[state])
+    most = max(found, key=found.__getitem__)
     found[most] += size - sum(found.values())
     return found
 
@@ -216,13 +218,13 @@ def scaled(seen: Mapping[str, int], size: int) -> Counts:
 def exactly(about: Mapping[str, int], busy: Mapping[str, int]) -> Counts:
     """Return counts of which those in `EXACT` states are as counted; the others share what is left as they did."""
     if not busy and _EXACT.isdisjoint(about):
-        return {str(state): n for state, n in about.items()}
+        return dict(about)
     size, counted = sum(about.values()), sum(busy.values())
     known = scaled(busy, size) if counted > size else {state: n for state, n in busy.items() if n}
-    rest = {state: n for state, n in about.items() if state not in EXACT}
-    left = max(0, size - sum(known.values()))
-    others = scaled(rest, left) if rest else {S.DONE: left} if left else {}
-    return {**{str(state): n for state, n in others.items()}, **known}
+    rest = {state: n for state, n in about.items() if state not in _EXACT}
+    left = max(0, size - counted)
+    others = scaled(rest, left) if rest else {S.DONE.value: left} if left else {}
+    return {**others, **known}
 
 
 def _once(tx: Connection, context: Context) -> list[Plain]:

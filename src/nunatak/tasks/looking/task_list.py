@@ -50,7 +50,9 @@ def tasks(tx: Connection, context: Context, which: Which, after: Key | None = No
     states = _there(tx, context, which.states, only)
     more, read = bool(states) or not which.states, 0
     while more and len(found) <= LIMIT and read < MOST_READ:
-        rows, bound = _chunk(tx, context, states, only, key)
+        # what an index has in order is read as far as it is shown; where others lie between, more of it
+        n = CHUNK if read or S.DONE in which.states else min(CHUNK, LIMIT + 1)
+        rows, bound = _chunk(tx, context, states, only, key, n)
         read += len(rows)
         more = bound is not None
         key = bound or key
@@ -76,10 +78,10 @@ def _there(tx: Connection, context: Context, states: Sequence[str], only: int | 
 
 
 def _chunk(
-    tx: Connection, context: Context, states: Sequence[str], only: int | None, key: Key
+    tx: Connection, context: Context, states: Sequence[str], only: int | None, key: Key, n: int
 ) -> tuple[list[Row], Key | None]:
     """Return the next rows in order, and where to go on; None: that was all."""
-    where: dict[str, Any] = {"dataset": context.dataset, "job": key[0], "task": key[1], "n": CHUNK}
+    where: dict[str, Any] = {"dataset": context.dataset, "job": key[0], "task": key[1], "n": n}
     touched, unfinished = (store.TOUCHED, store.UNFINISHED) if only is None else (store.TOUCHED_OF, store.UNFINISHED_OF)
     of = {} if only is None else {"only": only}
     if not states or S.DONE in states:
@@ -87,7 +89,7 @@ def _chunk(
     else:
         parts = [unfinished(tx, state=state, **where, **of) for state in states if state != S.READY]
         parts += _ready(tx, where, only) if S.READY in states else []
-    ends = [(part[-1].job, part[-1].task) for part in parts if len(part) == CHUNK]
+    ends = [(part[-1].job, part[-1].task) for part in parts if len(part) == n]
     bound = min(ends) if ends else None
     rows = sorted((row for part in parts for row in part), key=lambda row: (row.job, row.task))
     return [row for row in rows if bound is None or (row.job, row.task) <= bound], bound

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,8 @@ Plain = Mapping[str, Any]
 Counts = tuple[tuple[str, int], ...]
 Box = tuple[float, float, float, float]
 Cell = list[tuple[str, str, str]]
+Link = tuple[str, str, str]
+"""Where a cell leads, its path, and what it says."""
 WIDTH, LEFT, TOP = 1360.0, 150.0, 18.0
 """Sizes of the drawing: whole width, the most for names of tasks on the left, numbers of jobs above."""
 LETTER = 7.6
@@ -78,13 +81,9 @@ def jobs_words(column: Plain) -> str:
     return f"job {column['first']}" if one else f"jobs {number(column['first'])} to {number(column['last'] - 1)}"
 
 
-def cell(counts: Mapping[str, int], height: float) -> list[tuple[str, str, float, float]]:
-    """Return the parts of one cell from the top: (class, letter, y, height); what needs a person is on top."""
-    return _cell(tuple(counts.items()), height)
-
-
 @lru_cache(maxsize=10_000)
 def _cell(counts: Counts, height: float) -> list[tuple[str, str, float, float]]:
+    """Return the parts of one cell from the top: (class, letter, y, height); what needs a person is on top."""
     of = dict(counts)  # most cells of a matrix are like another, and stay as they were at the last look
     sizes = [(kind, letter, sum(of.get(state, 0) for state in states)) for kind, letter, _, states in PARTS]
     total = sum(n for *_, n in sizes)
@@ -113,25 +112,30 @@ def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
     left = min(LEFT, 14 + LETTER * max((len(short(name)) for name in tasks), default=0))
     width = min(WIDEST, (WIDTH - left) / max(1, len(columns)))
     inner = width - (2.0 if width > LETTERS else 0.0)
-    runs: Runs = {}
+    runs: list[Runs] = [defaultdict(list) for _ in tasks]
     links = []
     letters: dict[tuple[str, float], tuple[str, list[str]]] = {}
     wide, height_of_all = round(inner, 1), len(tasks) * (HEIGHT + GAP)
-    lettered = inner >= LETTERS - 2
+    lettered, single = inner >= LETTERS - 2, shown["step"] == 1
     for place, column in enumerate(columns):
         x = round(left + place * width, 1)
         words, of_column = [], []
-        for row, (name, counts) in enumerate(zip(tasks, column["cells"], strict=True)):
-            y = TOP + row * (HEIGHT + GAP)
-            for kind, letter, below, height in cell(counts, HEIGHT):
-                _add(runs, (kind, round(y + below, 1), height), x, wide)
-                if lettered and (kind == "needy" or shown["step"] == 1) and height >= 12:
-                    _, across = letters.setdefault((kind, round(y + below + height / 2, 1)), (letter, []))
-                    across.append(f"{round(x + inner / 2, 1):g}")
-            words.append(f"{name}: {cell_words(counts)}")
-            if shown["step"] == 1:
-                of_column.append(_one(dataset, column, name, counts, (x, y, wide, HEIGHT)))
-        if shown["step"] > 1:
+        for row, counts in enumerate(column["cells"]):
+            key = tuple(counts.items())
+            of_row = runs[row]
+            for kind, letter, below, height in _cell(key, HEIGHT):
+                _add(of_row[kind, below, height], x, wide)
+                if lettered and (kind == "needy" or single) and height >= 12:
+                    middle = round(TOP + row * (HEIGHT + GAP) + below + height / 2, 1)
+                    _, across = letters.setdefault((kind, middle), (letter, []))
+                    across.append(_g(round(x + inner / 2, 1)))
+            if single:
+                of_column.append(
+                    _one(dataset, column, tasks[row], counts, (x, TOP + row * (HEIGHT + GAP), wide, HEIGHT))
+                )
+            else:
+                words.append(f"{tasks[row]}: {_words(key)}")
+        if not single:
             of_column.append(_tile(dataset, shown, column, words, (x, TOP - 2, wide, height_of_all)))
         links.append(of_column)
     paths = _paths(runs)
@@ -150,7 +154,7 @@ def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
             for kind in ORDER
         ],
         "letters_alone": shown["step"] == 1 and lettered,
-        "links": links,
+        "links": list(enumerate(links)),
         "names": [
             {"text": short(name), "whole": name, "y": TOP + row * (HEIGHT + GAP) + HEIGHT / 2}
             for row, name in enumerate(tasks)
@@ -168,41 +172,47 @@ def short(name: str, most: int = 20) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}\u2026"
 
 
-def _one(dataset: int, column: Plain, name: str, counts: Mapping[str, int], box: Box) -> dict[str, Any]:
+def _one(dataset: int, column: Plain, name: str, counts: Mapping[str, int], box: Box) -> Link:
     state = next(iter(counts), "")
     address = f"{dataset}/{column['first']}/{name}"
-    return {"url": link(address), "lines": [f"{address}: {state}"], "path": _box(*box)}
+    return f"/datasets/{address}", _box(*box), f"{address}: {state}"  # names of tasks need no quoting
 
 
-def _tile(dataset: int, shown: Plain, column: Plain, words: list[str], box: Box) -> dict[str, Any]:
-    title = jobs_words(column)
+def _tile(dataset: int, shown: Plain, column: Plain, words: list[str], box: Box) -> Link:
     url = url_of(dataset, shown, column["first"], column["last"])
-    return {"url": url, "lines": [title, *words], "path": _box(*box)}
+    return url, _box(*box), "\n".join([jobs_words(column), *words])
+
+
+@lru_cache(maxsize=10_000)
+def _g(value: float) -> str:
+    return f"{value:g}"
 
 
 def _box(x: float, y: float, width: float, height: float) -> str:
     """Return a rectangle as a path, which is shorter than its element: there are hundreds."""
-    return f"M{x:g} {y:g}h{width:g}v{height:g}h-{width:g}z"
+    wide = _g(width)
+    return f"M{_g(x)} {_g(y)}h{wide}v{_g(height)}h-{wide}z"
 
 
 Runs = dict[tuple[str, float, float], list[tuple[float, float]]]
-"""By class, y and height: x and width of each part, those that touch sideways as one."""
+"""Of one row, by class, y in it and height: x and width of each part, those that touch sideways as one."""
 
 
-def _add(runs: Runs, key: tuple[str, float, float], x: float, width: float) -> None:
+def _add(of: list[tuple[float, float]], x: float, width: float) -> None:
     """Put parts that touch sideways and are equal into one: a million done tasks are a few rectangles."""
-    of = runs.setdefault(key, [])
     if of and abs(of[-1][0] + of[-1][1] - x) < 0.15:
         of[-1] = of[-1][0], round(x + width - of[-1][0], 1)
     else:
         of.append((x, width))
 
 
-def _paths(runs: Runs) -> dict[str, str]:
+def _paths(runs: Sequence[Runs]) -> dict[str, str]:
     """Return one path for each kind of part: a browser has a few shapes to lay out, and not a thousand."""
-    found: dict[str, list[str]] = {}
-    for (kind, y, height), of in runs.items():
-        found.setdefault(kind, []).extend([_box(x, y, width, height) for x, width in of])
+    found: dict[str, list[str]] = defaultdict(list)
+    for row, of_row in enumerate(runs):
+        for (kind, below, height), of in of_row.items():
+            y = round(TOP + row * (HEIGHT + GAP) + below, 1)
+            found[kind] += [_box(x, y, width, height) for x, width in of]
     return {kind: "".join(paths) for kind, paths in found.items()}
 
 

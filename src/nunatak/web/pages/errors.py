@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -39,7 +39,23 @@ def heat(n: int, of: int) -> int:
     return 0 if not n or not of else min(4, 1 + int(6 * n / of))
 
 
-TOOLS = {"errors_url": errors_url, "heat": heat, "kinds": {str(kind): entry.title for kind, entry in CATALOGUE.items()}}
+def cells(
+    item: Mapping[str, Any], sites: Sequence[str], filters: Mapping[str, Any]
+) -> Iterator[tuple[int, str, str, int]]:
+    """Yield for each site how strongly it stands out, where it leads, what that says, and how many attempts failed there."""
+    at, of = item["at"], item["attempts"]
+    others = tuple([(name, value) for name, value in filters.items() if value and name not in ("site", "signature")])
+    for site in sites:
+        n = at.get(site, 0)
+        url = _url((*others, ("site", site), ("signature", item["signature"]))) if n else ""
+        yield heat(n, of), url, f"{plural(n, 'attempt')} at {site}", n
+
+
+TOOLS = {
+    "errors_url": errors_url,
+    "cells": cells,
+    "kinds": {str(kind): entry.title for kind, entry in CATALOGUE.items()},
+}
 
 
 @pages.page(PATH, name="page_errors", template="errors.html", live=True, shared=True, tools=TOOLS)
