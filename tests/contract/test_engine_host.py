@@ -24,6 +24,7 @@ from nunatak.engines.keys import key_of, specs_of
 from nunatak.engines.protocol import ALL_FINE, Changes, Handle, LogPart, Nodes, Script
 from nunatak.engines.simulated import SimulatedEngine
 from nunatak.engines.world import SimulatedAttempt, World
+from nunatak.loops import engine_logs
 from nunatak.loops.engine import EngineHost
 from nunatak.loops.maintenance import Loop, Reaper, Runner
 from nunatak.tasks.tables import attempts, tasks
@@ -134,7 +135,10 @@ def test_logs_of_running_attempts_are_there_already(api: Api) -> None:
 
 
 class Asked(SimulatedEngine):
-    """An engine that remembers whose logs it was asked for."""
+    """An engine that remembers whose logs it was asked for, and of whose it was told that somebody reads them."""
+
+    def look(self, keys: Sequence[tuple[str, str]]) -> None:
+        self.__dict__.setdefault("looks", []).append([address for address, _ in keys])
 
     def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
         self.__dict__.setdefault("asked", set()).update(address for address, _, _ in offsets)
@@ -151,6 +155,28 @@ def test_logs_are_looked_for_of_what_runs_and_what_waits_takes_no_turn_from_it(a
     site.until(lambda: len(world.attempts) > 2 and site.status()["tasks"]["running"] == 2)
     site.until(lambda: all(api.get(f"/logs/1/{job}/first")["total"] > 0 for job in range(2)))
     assert engine.__dict__["asked"] == {"1/0/first#1", "1/1/first#1"}
+
+
+def test_what_somebody_reads_is_carried_in_each_round_and_the_engine_knows_as_long_as_it_lasts(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_logs, "MOST_FOLLOWED", 1)
+    site = Site(api, duration=1000.0)
+    engine = Asked(clock=site.clock, world=site.world)
+    site.start(lambda _: engine)
+    api.submit(RECIPE)
+    site.until(lambda: site.status()["tasks"]["running"] == 5)
+    looks = engine.__dict__.setdefault("looks", [])
+    assert looks == []
+    api.get("/logs/1/3/first")
+    site.until(lambda: bool(looks))
+    assert looks == [["1/3/first#1"]]
+    for _ in range(5):
+        engine.__dict__["asked"].clear()
+        site.until(lambda: bool(engine.__dict__["asked"]))
+        assert "1/3/first#1" in engine.__dict__["asked"]
+    site.until(lambda: len(looks) > 1)  # nobody reads it any more
+    assert looks[1:] == [[]]
 
 
 class Showing(SimulatedEngine):

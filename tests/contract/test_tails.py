@@ -342,7 +342,7 @@ def test_what_is_looked_at_is_told_soon(seldom: House) -> None:
     assert ask(house, telling(live))[1]["again"] == 600
     keys = [(f"42/{number}/propagate#1", "60") for number in range(100)]
     boxes = [house.box(f"watched{number}", key) for number, key in enumerate(keys)]
-    house.tails.watch([box for box, _ in boxes])
+    house.tails.watch(house, [box for box, _ in boxes])
     each = iter(zip(boxes, keys, strict=True))
 
     def soon() -> bool:

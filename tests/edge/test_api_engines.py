@@ -250,6 +250,24 @@ def test_logs_are_kept_read_and_followed(api: Api) -> None:
     assert api.get("/logs/1/0/none", 404)["code"] == "no-task"
 
 
+def test_an_engine_is_told_which_logs_of_its_own_that_grow_somebody_reads(api: Api) -> None:
+    api.submit()
+    api.engine()
+    one, two, three = api.claim(3)
+    api.post("/engines/local/logs", {"session": "s1", "parts": [part(two, b"x")], "finished": [two["address"]]})
+    beat = {"session": "s1", "capacity": CAPACITY}
+    assert "looked" not in api.post("/engines/local/heartbeat", beat)
+    for task in (one, two):  # of which one is over
+        api.get(f"/logs/{task['address'].replace('#', '%23')}")
+    api.get(f"/logs/{three['address'].replace('#', '%23')}?stream=script", 200)
+    api.clock.advance(1)
+    assert api.post("/engines/local/heartbeat", beat)["looked"] == [key(one)]
+    api.engine("other", session="s2")
+    assert api.post("/engines/other/heartbeat", {**beat, "session": "s2"})["looked"] == []
+    api.clock.advance(60)
+    assert "looked" not in api.post("/engines/local/heartbeat", beat)
+
+
 def test_what_was_submitted_is_shown_and_only_by_whose_it_is(api: Api) -> None:
     api.submit()
     api.engine()

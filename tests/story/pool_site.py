@@ -18,7 +18,7 @@ from sqlalchemy import select
 from nunatak.client.results import Why
 from nunatak.tasks.tables import attempts
 from tests.services.htcondor import Pool, own_pool
-from tests.services.postgres import Postgres
+from tests.services.postgres import Postgres, free_port
 from tests.story.clusters import QUICK, HTCondor
 from tests.story.installation import Installation, installation, until
 
@@ -30,7 +30,9 @@ retry: {{delay: 0.2 s}}
 tasks:
   wait:
     shell: true
-    run: "echo {{job}} >> {signs}/begun; until [ -e {signs}/go-{{job}} ]; do sleep 0.1; done; echo {{job}} {name} > a.txt"
+    run: >-
+      echo job {{job}} begins; echo {{job}} >> {signs}/begun; until [ -e {signs}/go-{{job}} ]; do sleep 0.1; done;
+      echo {{job}} {name} > a.txt
     outputs: [a.txt]
 """
 WRAPPER = """\
@@ -278,7 +280,8 @@ def pool_site(postgres: Postgres) -> Iterator[Site]:
         wrapper = pool.own / "etc/condor/wrapper"
         wrapper.write_text(WRAPPER)
         wrapper.chmod(0o755)
-        place, cluster = pool.place("house"), HTCondor(pool, attributes=LEASE, reconcile="2")
+        live = {"live": f"http://127.0.0.1:{free_port()}", "live_after": "0.2", "live_every": "0.5"}
+        place, cluster = pool.place("house"), HTCondor(pool, attributes=LEASE, reconcile="2", **live)
         settings = {"database": postgres.new_database(), "store": f"file://{place}/store", **QUICK}
         with installation(place / "data", start=False, prefix=cluster.prefix, **settings) as house:
             house.start_server()

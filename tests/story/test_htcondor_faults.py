@@ -78,6 +78,21 @@ def test_killed_startds_starters_workers_and_shadows_cost_the_attempts_that_they
     assert site.endings(later) == {("ok", False): 4, ("node-lost", False): 1, ("lost", False): 1, ("evicted", False): 1}
 
 
+def test_who_follows_a_log_sees_what_is_printed_meanwhile_also_past_the_death_of_the_engine(site: Site) -> None:
+    number = site.submit("followed", 1)
+    with site.house.client() as client:
+        text = client.logs(f"{number}/0/wait", follow=True)
+        assert next(iter(text)) == "job 0 begins\n"
+        assert site.house.status(number).tasks.done == 0
+        site.kill_engine()
+        site.restore()
+        other = site.submit("followed-later", 1)
+        assert next(iter(client.logs(f"{other}/0/wait", follow=True))) == "job 0 begins\n"
+        site.finish(number, other)
+        assert list(text) == []
+    assert site.endings(number) == site.endings(other) == {("ok", False): 1}
+
+
 def test_a_pool_that_loses_its_power_begins_again_what_ran(site: Site) -> None:
     number = site.running("power", 2)
     site.pool.power_cut()

@@ -92,12 +92,14 @@ def heartbeat(name: EngineName, request: Request, services: Have, body: Body) ->
     plain = batches.BEAT.validate_json(body)
     capacity = _capacity(plain["capacity"])
     now = services.clock()
+    looked = services.logs.looked_at()
 
     def work(tx: Connection) -> dict[str, Any]:
         engine = fleet.beat(tx, name, plain["session"], capacity, services.limits.lease, now)
         stops = keys.texts(tx, services.contexts, fleet.stops(tx, engine.engine))
         found = request.app.state.exclusion.get(tx, now)
-        return {"stops": stops, **nodes_plain(found, engine.site, engine.node)}
+        looks = {"looked": keys.own(tx, services.contexts, engine.engine, looked)} if looked else {}
+        return {"stops": stops, **looks, **nodes_plain(found, engine.site, engine.node)}
 
     return answer({**services.database.run(work), "lease_until": iso(now + services.limits.lease)})
 

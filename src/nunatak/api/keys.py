@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
-from nunatak.core.address import ONCE
+from nunatak.core.address import ONCE, Address
 from nunatak.core.errors import NotFound
+from nunatak.tasks import fleet
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.judging import Key
 
@@ -64,6 +65,14 @@ def texts(tx: Connection, contexts: Contexts, keys: Iterable[Key]) -> list[dict[
     listed = list(keys)
     known = contexts.of(tx, {key[0] for key in listed}) if listed else {}
     return [text(known[key[0]], *key[1:]) for key in listed]
+
+
+def own(tx: Connection, contexts: Contexts, engine: int, addresses: Sequence[Address]) -> list[dict[str, str]]:
+    """Return those of some attempts that are an engine's, as address and lease."""
+    asked = [{"address": str(address), "lease": "0"} for address in addresses]
+    attempts = Attempts(tx, contexts, [item["address"] for item in asked])
+    found = [key[:4] for item in asked if (key := attempts.key(item)) is not None]
+    return texts(tx, contexts, sorted(fleet.attempts_of(tx, engine, found)))
 
 
 def text(context: Context, job: int, task: int, attempt: int, lease: int) -> dict[str, str]:

@@ -93,6 +93,7 @@ class EngineClient:
         self.name, self._session = name, session
         self.drained: tuple[str, ...] = ()  # nodes of this site that get nothing new, as last heard
         self.probed: tuple[str, ...] = ()  # those that get one attempt at a time
+        self.looked: tuple[Key, ...] = ()  # attempts whose logs somebody reads, as last heard
         self._to, self._base = connection, f"{API}/engines/{name}"
 
     def _post(self, verb: str, **body: Any) -> Any:
@@ -116,7 +117,9 @@ class EngineClient:
 
     def heartbeat(self, capacity: Mapping[str, Any]) -> list[Key]:
         """Renew all leases; return the attempts to end. Raises `Conflict` if another process took the name."""
-        return _keys(self._hear(self._post("heartbeat", capacity=capacity))["stops"])
+        plain = self._hear(self._post("heartbeat", capacity=capacity))
+        self.looked = tuple(_keys(plain.get("looked") or ()))
+        return _keys(plain["stops"])
 
     def claim(self, offer: Shape, limit: int, grouping: Grouping | None = None) -> list[Claim]:
         """Lease tasks that fit `offer` for up to `limit` places; with `grouping`, short ones in series."""

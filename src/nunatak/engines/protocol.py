@@ -150,3 +150,11 @@ class ShowsScripts(Protocol):
 
     def scripts(self, handles: Sequence[Handle]) -> list[Script]:
         """Return what was submitted for those of the attempts for which something was, equal ones together."""
+
+
+@runtime_checkable
+class HeedsLooks(Protocol):
+    """Beside `Engine`: one to which the logs of what runs come from elsewhere, sooner if somebody reads them."""
+
+    def look(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Know by address and lease of which attempts somebody reads the logs now; it need not have all of them."""

@@ -211,6 +211,7 @@ class EngineHost:
         stops = self._server.heartbeat(_plain(capacity))
         self._trouble = capacity.trouble
         self._beaten = now
+        self._logs.look(self._server.looked)
         self._holdings.pass_on_nodes()
         self._holdings.stop(stops)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from nunatak.client.engine import EngineClient, Key, Part
 from nunatak.core.errors import Invalid
-from nunatak.engines.protocol import Engine, Handle, LogPart, ShowsScripts
+from nunatak.engines.protocol import Engine, Handle, HeedsLooks, LogPart, ShowsScripts
 from nunatak.loops.engine_courses import COURSE
 from nunatak.loops.engine_scripts import ScriptCarrier
 
@@ -33,6 +33,7 @@ class LogCarrier:
         self._shows = isinstance(engine, ShowsScripts)  # then the server keeps something of silent attempts as well
         self._courses: dict[Key, bytes] = {}  # what was used over time, of those that ended
         self._whole: set[Key] = set()  # complete, and not forgotten by the engine yet
+        self._looked: tuple[Key, ...] = ()  # what somebody reads
 
     def follow(self, handles: Iterable[Handle]) -> None:
         """Carry once what was submitted for attempts."""
@@ -59,6 +60,13 @@ class LogCarrier:
     def courses(self, found: Mapping[Key, bytes]) -> None:
         """Send what attempts used over time with what is missing of their logs."""
         self._courses.update((key, data) for key, data in found.items() if key not in self._whole)
+
+    def look(self, keys: tuple[Key, ...]) -> None:
+        """Carry first what somebody reads, and have the engine see to it."""
+        if keys != self._looked:
+            self._looked = keys
+            if isinstance(self._engine, HeedsLooks):
+                self._engine.look(keys)
 
     def forget(self) -> None:
         """Forget the attempts that the engine forgets now."""
@@ -96,11 +104,12 @@ class LogCarrier:
         return bool(self._ended)
 
     def _turn(self) -> list[Key]:
-        """Return the running attempts whose turn it is, and put them last."""
+        """Return the running attempts that somebody reads and those whose turn it is, and put these last."""
         keys = list(self._running)[:MOST_FOLLOWED]
         if len(self._running) > MOST_FOLLOWED:
             for key in keys:
                 self._running[key] = self._running.pop(key)
+            keys = list(dict.fromkeys([*(key for key in self._looked if key in self._running), *keys]))
         return keys
 
     def _read(self, ending: Sequence[Key], followed: Sequence[Key]) -> tuple[list[Part], set[Key]]:

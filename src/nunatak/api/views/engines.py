@@ -33,10 +33,14 @@ class NodesView(View):
 
 
 class Beat(View):
-    """Until when the engine's leases hold, and which attempts it has to end; `nodes` where some are not fine."""
+    """Until when the engine's leases hold, and which attempts it has to end; `nodes` where some are not fine.
+
+    `looked` are attempts of it whose logs somebody reads now: it sends what there is of those first.
+    """
 
     lease_until: str
     stops: list[LeaseView]
+    looked: list[LeaseView] = []
     nodes: NodesView = NodesView(drained=[], probed=[])
 
 

@@ -152,6 +152,12 @@ class HTCondorEngine:
                     parts.append(LogPart(handle(attempt), stream, offset, data))
         return parts
 
+    def look(self, keys: Sequence[Key]) -> None:
+        """Have the logs of running attempts told soon, which somebody reads."""
+        if self._tails:
+            found = [self._ledger.attempts.get(key) for key in keys]
+            self._tails.watch(self, [self._boxes.of(item).path for item in found if item and item.ended is None])
+
     def close(self) -> None:
         """Let go of the directory; all jobs go on."""
         if self._tails:

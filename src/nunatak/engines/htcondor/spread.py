@@ -25,6 +25,9 @@ class Member(Engine, Protocol):
 
     grouping: Grouping
 
+    def look(self, keys: Sequence[Key]) -> None:
+        """Heed what somebody reads, of what it has."""
+
     def close(self) -> None:
         """Let go of its directory."""
 
@@ -96,6 +99,11 @@ class Spread:
             own = {key: at for key, at in offsets.items() if self._at.get(key[:2]) == number}
             parts += engine.logs(own) if own else []
         return parts
+
+    def look(self, keys: Sequence[Key]) -> None:
+        """Have each heed what somebody reads of what it has."""
+        for engine in self._engines:
+            engine.look(keys)
 
     def close(self) -> None:
         """Let go of all directories."""

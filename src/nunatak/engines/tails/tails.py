@@ -49,6 +49,7 @@ class Tails:
         self._start_at, self._pause, self._started = float("-inf"), 0.0, 0.0
         self._rest = b""
         self._heard: dict[Key, float] = {}
+        self._watching: dict[int, list[str]] = {}  # by engine
         self._watched: list[str] = []
 
     def order(self, key: Key, box: Path) -> dict[str, Any]:
@@ -76,9 +77,10 @@ class Tails:
             if settled(key) or at < old:
                 del self._heard[key]
 
-    def watch(self, boxes: Iterable[Path]) -> None:
-        """Have those boxes told soon that somebody looks at."""
-        watched = sorted(box.relative_to(self._root).as_posix() for box in boxes)[:MOST_WATCHED]
+    def watch(self, engine: object, boxes: Iterable[Path]) -> None:
+        """Have those boxes of one engine told soon that somebody looks at."""
+        self._watching[id(engine)] = [box.relative_to(self._root).as_posix() for box in boxes]
+        watched = sorted(place for places in self._watching.values() for place in places)[:MOST_WATCHED]
         if watched != self._watched:
             self._watched = watched
             self._tell()

@@ -18,8 +18,10 @@ from nunatak.core.clock import Clock, system_clock
 from nunatak.core.errors import Invalid
 from nunatak.tasks.logs.journal import Journal, Locks
 from nunatak.tasks.logs.live import SMALLEST_LIMIT, Extent, LiveLog
+from nunatak.tasks.logs.looks import Looks
 from nunatak.tasks.logs.packed import DAMAGE, PackedLog, compress, pack_whole
 from nunatak.tasks.logs.places import (
+    COURSE,
     FILES,
     SCRIPT,
     STREAMS,
@@ -74,6 +76,7 @@ class LogStore:
         self.root, self.retention, self.clock = root, retention, clock
         self._empty = Extent.for_limit(limit)
         self._locks, self._journal = Locks(f"{root}/locks"), Journal(root / "ended")
+        self._looks = Looks(root / "looked-at")
 
     def take(self, parts: Sequence[Part], finished: Sequence[Address]) -> None:
         """Add bytes to logs and compress those that are `finished`: as `append` and `finish`, with less work for small ones."""
@@ -149,6 +152,10 @@ class LogStore:
         while part.data:
             yield part.offset, part.data
             part = self.read(address, stream, part.next, _READ)
+
+    def looked_at(self) -> list[Address]:
+        """Return the attempts whose logs are read and may go on; 200 at most."""
+        return self._looks.now(self.clock())
 
     def counted(self, address: Address, stream: str) -> list[tuple[int, int]]:
         """Return positions of a log that was compressed, rising from 0, with the lines before each; one that grows has none."""
@@ -231,6 +238,8 @@ class LogStore:
             stack.enter_context(self._locks.held(address, fcntl.LOCK_SH))
             log: LiveLog | PackedLog | None = self._packed(path)
             complete = log is not None
+            if not complete and stream not in (COURSE, SCRIPT):
+                self._looks.note(address, self.clock())
             if log is None:
                 with suppress(FileNotFoundError):
                     log = stack.enter_context(LiveLog(live_of(path), self._empty, create=False))
