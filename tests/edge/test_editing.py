@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.edge.conftest import RECIPE, Api
+from tests.edge.live import live
+from tests.edge.test_cli import Run, _home, cli, submitted
+
+__all__ = ["_home", "cli", "live"]
 
 BETTER = RECIPE.replace("run: cat a.txt", "run: cat -n a.txt\n    needs: {memory: 3 GB}")
 
@@ -111,3 +118,59 @@ def test_files_are_those_that_were_sent_unless_others_come(api: Api) -> None:
 @pytest.mark.parametrize("sent", [{"jobs": 7}, {"jobs": 0}])
 def test_the_number_of_jobs_is_not_edited(api: Api, sent: dict) -> None:
     put(api, api.submit(), BETTER, 422, **sent)
+
+
+def editor(tmp_path: Path, *replaced: tuple[str, str]) -> str:
+    """A command that edits a file as a person would, each time another way."""
+    script, count = tmp_path / "editor.py", tmp_path / "count"
+    count.write_text("0")
+    script.write_text(
+        f"import pathlib, sys\ncount = pathlib.Path({str(count)!r})\nn = int(count.read_text())\n"
+        "count.write_text(str(n + 1))\npath = pathlib.Path(sys.argv[1])\n"
+        f"old, new = {list(replaced)!r}[n]\npath.write_text(path.read_text().replace(old, new))\n"
+    )
+    return f"{sys.executable} {script}"
+
+
+def test_the_command_edits_in_an_editor_shows_asks_and_tries_again(cli: Run, tmp_path: Path, monkeypatch) -> None:
+    script = tmp_path / "here" / "check.py"
+    script.parent.mkdir()
+    script.write_text("raise SystemExit(3)\n")
+    text = f"name: x\nfiles: [check.py]\ntasks:\n  only: {{run: '{sys.executable} check.py', retry: {{tries: 1}}}}\n"
+    (script.parent / "x.yaml").write_text(text)
+    number = submitted(cli, script.parent / "x.yaml")
+    cli("watch", number, code=7)
+    wrong = ("tries: 1", "tires: 1"), ("tires: 1", "tries: 2")
+    monkeypatch.setenv("VISUAL", editor(tmp_path, *wrong))
+    asked = cli("edit", number, input="y\nn\n", code=130)
+    assert "tires" in asked.stderr
+    assert "only retry: " in asked.stderr
+    assert "make this revision 2" in asked.stderr
+    assert json.loads(cli("recipe", number, "--json").stdout)["revision"] == 1
+    script.write_text("print('mended')\n")
+    told = json.loads(cli("edit", number, "--file", str(script), "--check", "--json").stdout)
+    assert [item["what"] for item in told["changes"]] == ["file check.py"]
+    made = cli("edit", number, "--file", str(script), "--yes", "--retry-failed")
+    assert made.stdout == f"dataset {number} revision 2\n"
+    assert "1 task to be tried again" in made.stderr
+    cli("watch", number)
+    assert json.loads(cli("status", f"{number}/0/only#2", "--json").stdout)["revision"] == 2
+    assert "says what it said before" in cli("edit", number, "--file", str(script), "--yes").stderr
+
+
+def test_the_command_takes_a_recipe_without_the_files_that_are_kept(cli: Run, tmp_path: Path) -> None:
+    place = tmp_path / "here"
+    place.mkdir()
+    (place / "table.txt").write_text("1\n")
+    text = "name: x\nfiles: [table.txt]\nneeds: {features: [nobody-has-it]}\ntasks:\n  only: {run: cat table.txt}\n"
+    (place / "x.yaml").write_text(text)
+    number = submitted(cli, place / "x.yaml")
+    (tmp_path / "y.yaml").write_text(text.replace("cat table", "cat -n table"))
+    asked = cli("edit", number, str(tmp_path / "y.yaml"), input="", code=130)
+    assert "+  only: {run: cat -n table.txt}" in asked.stderr
+    cli("edit", number, str(tmp_path / "y.yaml"), "-y")
+    assert "-  only: {run: cat table.txt}" in cli("recipe", number, "--against", "1").stdout
+    assert cli("recipe", number, "--revision", "1").stdout == text
+    (tmp_path / "y.yaml").write_text(text.replace("  only:", "  other:"))
+    refused = cli("edit", number, str(tmp_path / "y.yaml"), "-y", code=4)
+    assert "tasks cannot be added" in refused.stderr

@@ -7,8 +7,9 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
@@ -43,14 +44,20 @@ class Present:
     filename: str
 
 
-def present(tx: Connection, dataset: int) -> Present:
-    """Return the present recipe of a dataset. Raises `NotFound`."""
+def present(tx: Connection, dataset: int, revision: int | None = None) -> Present:
+    """Return the present recipe of a dataset, or another revision of it. Raises `NotFound`."""
     rows = store.DATASET(tx, dataset=dataset)
     if not rows:
         raise NotFound(f"there is no dataset {dataset}", code="no-dataset", hint="nunatak ls shows yours")
-    recipe = store.RECIPE(tx, digest=rows[0].recipe)[0]
-    plan = Plan.from_plain(json.loads(recipe.plan))
-    return Present(rows[0].revision, rows[0].recipe, plan, recipe.source, recipe.filename)
+    number, digest = rows[0].revision, rows[0].recipe
+    if revision is not None:
+        digests = {row.revision: row.recipe for row in store.REVISIONS(tx, dataset=dataset)}
+        if revision not in digests:
+            hint = f"it has {len(digests)}"
+            raise NotFound(f"dataset {dataset} has no revision {revision}", code="no-revision", hint=hint)
+        number, digest = revision, digests[revision]
+    recipe = store.RECIPE(tx, digest=digest)[0]
+    return Present(number, digest, Plan.from_plain(json.loads(recipe.plan)), recipe.source, recipe.filename)
 
 
 def tag(revision: int, digest: str) -> str:
@@ -86,10 +93,12 @@ def carry_out(services: Services, request: Request, dataset: int, given: Edit, *
 
 
 @router.get("/{dataset}/recipe", name="get_recipe", response_model=recipes.RecipeView, summary="Recipe and revisions")
-def get_recipe(dataset: Number, services: Have) -> Response:
-    """Return the recipe as written and as checked, and its revisions, each with the tasks done under it."""
+def get_recipe(
+    dataset: Number, services: Have, revision: Annotated[int | None, Query(ge=1, le=1_000_000)] = None
+) -> Response:
+    """Return the recipe as written and as checked, or an earlier revision; and all revisions, with the tasks done under each."""
     with services.database.read() as tx:
-        now = present(tx, dataset)
+        now = present(tx, dataset, revision)
         rows = store.REVISIONS(tx, dataset=dataset)
         tasks = editing.by_revision(rows, store.STATE_SUMS(tx, dataset=dataset)[0]._asdict())
     revisions = [
@@ -99,6 +108,7 @@ def get_recipe(dataset: Number, services: Have) -> Response:
     return answer(
         {
             "digest": now.digest,
+            "tag": tag(now.revision, now.digest),
             "revision": now.revision,
             "filename": now.filename,
             "source": now.source,
@@ -122,7 +132,7 @@ def edit_recipe(
     with services.database.read() as tx:
         now = present(tx, dataset)
         since = _since(if_match, now)
-        base = now.source if since == now.revision else _source(tx, dataset, since)
+        base = now.source if since == now.revision else present(tx, dataset, since).source
     files = {
         name: StoredFile(item.sha256, item.size, item.mode, item.url) for name, item in sent.manifest.files.items()
     }
@@ -157,10 +167,3 @@ def _since(given: str | None, now: Present) -> int:
     if found is None:
         raise Invalid(f"{given!r} is no tag of a recipe", code="bad-tag", hint="send the ETag of the recipe you read")
     return int(found[1])
-
-
-def _source(tx: Connection, dataset: int, revision: int) -> str:
-    for row in store.REVISIONS(tx, dataset=dataset):
-        if row.revision == revision:
-            return str(store.RECIPE(tx, digest=row.recipe)[0].source)
-    raise NotFound(f"dataset {dataset} has no revision {revision}", code="no-revision")

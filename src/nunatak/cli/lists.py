@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated
 
 import typer
@@ -48,10 +49,28 @@ def files(where: Where, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def recipe(where: Where, as_json: AsJson = False) -> None:
-    """Print the recipe of a dataset as it was written."""
-    found = client().recipe(where)
+def recipe(
+    where: Where,
+    revision: Annotated[int | None, typer.Option(min=1, help="This revision, in place of the present one.")] = None,
+    against: Annotated[int | None, typer.Option(min=1, help="Print what differs from this revision.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the recipe of a dataset as it was written, or what differs between two revisions."""
+    found = client().recipe(where, revision)
+    if against is not None:
+        _differs(str(client().recipe(where, against)["source"]), str(found["source"]), against, as_json)
+        return
     if as_json:
         out_json(dict(found))
         return
     out(plain(str(found["source"]).rstrip("\n")))
+
+
+def _differs(old: str, new: str, against: int, as_json: bool) -> None:
+    lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=2))[2:]
+    if as_json:
+        out_json({"against": against, "difference": lines})
+    elif lines:
+        out(plain("\n".join(lines)))
+    else:
+        say("the two are written alike")

@@ -39,6 +39,7 @@ VERBS = (
     Verb("retry", "act", "Try failed tasks again."),
     Verb("cancel", "act", "End datasets, jobs or tasks for good."),
     Verb("close", "act", "Let datasets get no new jobs."),
+    Verb("edit", "edit", "Edit the recipe of a dataset: a new revision, for all that is tried from now on."),
     Verb("more", "act", "Add jobs to a dataset."),
     Verb("split", "act", "Divide jobs that have not begun into smaller ones."),
     Verb("shares", "shares", "Show who gets how much, or change it."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nunatak.client.connected import Connected
 from nunatak.client.connection import API, fresh_key
-from nunatak.client.results import Checked, Divided, Submitted
+from nunatak.client.results import Checked, Divided, Revised, Submitted
 from nunatak.client.where import Where, address_of
 from nunatak.core.errors import Invalid
 
@@ -92,10 +92,36 @@ class Recipes(Connected):
         body = {"preview": preview, **({} if into is None else {"into": into})}
         return Divided.of(self._to.post(f"{API}/datasets/{address.dataset}/split", body, key=fresh_key()))
 
-    def recipe(self, where: Where) -> Mapping[str, Any]:
-        """Return a dataset's recipe: `source` as written, `plan` as checked, its `revisions`."""
-        found: Mapping[str, Any] = self._to.get(f"{API}/datasets/{address_of(where).dataset}/recipe")
+    def recipe(self, where: Where, revision: int | None = None) -> Mapping[str, Any]:
+        """Return a dataset's recipe: `source` as written, `plan` as checked, its `revisions`; perhaps an earlier one."""
+        path = f"{API}/datasets/{address_of(where).dataset}/recipe"
+        found: Mapping[str, Any] = self._to.get(path, revision=revision)
         return found
+
+    def edit(
+        self,
+        where: Where,
+        recipe: Path | str,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        since: str = "",
+        check: bool = False,
+    ) -> Revised:
+        """Make an edited recipe file a new revision of a dataset's recipe; with `check`, only tell what that would do.
+
+        Files that it names and that are not beside it are those that the dataset has. `since` is the `tag` of the recipe
+        that was edited (the present one, if not given). Raises `Conflict` where somebody else was faster, or where
+        something cannot be changed; `Invalid` with every problem of the recipe.
+        """
+        from nunatak.client import sending
+
+        now = self.recipe(where)
+        order = sending.read(Path(recipe), parameters=parameters, kept=now["plan"]["files"])
+        if not check:
+            sending.upload(self._to, order)
+        path, headers = f"{API}/datasets/{address_of(where).dataset}/recipe", {"If-Match": since or now["tag"]}
+        body = {**order.body(), "check": check}
+        return Revised.of(self._to.request("PUT", path, json=body, headers=headers).json())
 
     def recipe_file(self, where: Where, name: str, to: Path | str) -> Path:
         """Bring a file that came with a dataset's recipe to the path `to`, its checksum verified. Raises `NotFound`."""

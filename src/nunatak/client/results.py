@@ -48,6 +48,24 @@ class Submitted(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Revised(Result):
+    """An edit of a recipe: the `revision` the dataset is at, what changes, what cannot and why, and its `tasks` by state.
+
+    `changed` is false where nothing is written otherwise, or (of a check) something cannot be. `difference` has the lines
+    in which the texts differ, `notes` say in words what else to know.
+    """
+
+    dataset: int
+    revision: int
+    changed: bool
+    changes: Sequence[Plain] = ()
+    refusals: Sequence[Plain] = ()
+    notes: Sequence[str] = ()
+    difference: Sequence[str] = ()
+    tasks: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Divided(Result):
     """A split: `moved` jobs of `dataset` are `jobs` jobs of `made` (0: it was a preview), each divided into `pieces`.
 

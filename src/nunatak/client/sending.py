@@ -58,9 +58,17 @@ class Order:
         )
 
 
-def read(recipe: Path, jobs: int | None = None, parameters: Mapping[str, str] | None = None) -> Order:
-    """Read and check a recipe file. Raises `NotFound`, or `Invalid` with every problem and its place."""
-    return _gathered(_text(recipe), recipe.name, recipe.absolute().parent, jobs, parameters)
+def read(
+    recipe: Path,
+    jobs: int | None = None,
+    parameters: Mapping[str, str] | None = None,
+    kept: Mapping[str, Any] | None = None,
+) -> Order:
+    """Read and check a recipe file. Raises `NotFound`, or `Invalid` with every problem and its place.
+
+    Files that are `kept` with a dataset already, as its plan lists them, need not be beside it.
+    """
+    return _gathered(_text(recipe), recipe.name, recipe.absolute().parent, jobs, parameters, kept)
 
 
 def script(path: Path, inputs: str, outputs: Sequence[str], needs: Mapping[str, Any], python: str, name: str) -> Order:
@@ -95,11 +103,18 @@ def _as_asked(error: Invalid, here: Path) -> Invalid:
 
 
 def _gathered(
-    text: str, filename: str, directory: Path, jobs: int | None, parameters: Mapping[str, str] | None
+    text: str,
+    filename: str,
+    directory: Path,
+    jobs: int | None,
+    parameters: Mapping[str, str] | None,
+    kept: Mapping[str, Any] | None = None,
 ) -> Order:
     from nunatak.datasets.gather import gather
+    from nunatak.datasets.plan import StoredFile
 
-    manifest = gather(text, directory, filename, jobs=jobs, parameters=parameters or {})
+    known = {name: StoredFile(**entry) for name, entry in (kept or {}).items()}
+    manifest = gather(text, directory, filename, jobs=jobs, parameters=parameters or {}, kept=known)
     return Order(text, filename, directory, manifest, jobs, parameters)
 
 

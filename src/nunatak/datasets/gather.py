@@ -11,7 +11,7 @@ from pathlib import Path
 from nunatak.core.checksums import of_bytes, of_file
 from nunatak.core.errors import Conflict, Invalid
 from nunatak.core.units import memory_text
-from nunatak.datasets.manifest import Manifest, relative
+from nunatak.datasets.manifest import Among, Manifest, relative
 from nunatak.datasets.plan import StoredFile
 from nunatak.datasets.recipe import compile_recipe
 from nunatak.datasets.yaml_source import parse
@@ -29,14 +29,16 @@ def gather(
     *,
     jobs: int | None = None,
     parameters: Mapping[str, str] = {},
+    kept: Mapping[str, StoredFile] = {},
 ) -> Manifest:
     """Return what a recipe needs of a directory, after checking the recipe in full.
 
+    Files that are `kept` with a dataset already need not be there; they are not among those returned.
     Files of `foreach` stay where they are (`url` is set); all others are to be stored by content hash. Raises `Invalid`
     (code `bad-recipe`) with every problem of the recipe and of its files.
     """
-    matches = _Matches(directory, _foreach_texts(text, filename))
-    files = _Files(directory, matches)
+    matches = _Matches(directory, _foreach_texts(text, filename), Among(kept))
+    files = _Files(directory, matches, kept)
     compile_recipe(text, filename=filename, manifest=Manifest(files, matches), jobs=jobs, parameters=parameters)
     return Manifest(dict(sorted(files.found.items())), dict(sorted(matches.found.items())))
 
@@ -62,8 +64,8 @@ def _foreach_texts(text: str | bytes, filename: str) -> set[str]:
 class _Matches(Mapping[str, tuple[str, ...]]):
     """Patterns, looked up in the directory when first asked for."""
 
-    def __init__(self, directory: Path, staying: set[str]) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, staying: set[str], kept: Among) -> None:
+        self.directory, self.kept = directory, kept
         self.found: dict[str, tuple[str, ...]] = {}
         self.patterns = frozenset(staying)
         self.staying = staying
@@ -74,6 +76,8 @@ class _Matches(Mapping[str, tuple[str, ...]]):
             root = None if elsewhere else self.directory
             names = glob.glob(pattern.removeprefix("file://"), root_dir=root, recursive=True)  # noqa: PTH207 - Path.glob finds hidden files
             there = sorted(name for name in names if (self.directory / name).is_file())
+            if not there:
+                return self.kept[pattern]
             self.found[pattern] = tuple(f"file://{name}" if elsewhere else name for name in there)
             if pattern in self.patterns:
                 self.staying.update(self.found[pattern])
@@ -89,14 +93,17 @@ class _Matches(Mapping[str, tuple[str, ...]]):
 class _Files(Mapping[str, StoredFile]):
     """Files, looked at when first asked for."""
 
-    def __init__(self, directory: Path, matches: _Matches) -> None:
-        self.directory, self.matches = directory, matches
+    def __init__(self, directory: Path, matches: _Matches, kept: Mapping[str, StoredFile]) -> None:
+        self.directory, self.matches, self.kept = directory, matches, kept
         self.found: dict[str, StoredFile] = {}
         self.read = 0
 
     def __getitem__(self, name: str) -> StoredFile:
         if name not in self.found:
-            self.found[name] = self._look(name)
+            try:
+                self.found[name] = self._look(name)
+            except KeyError:
+                return self.kept[name]
         return self.found[name]
 
     def __iter__(self) -> Iterator[str]:

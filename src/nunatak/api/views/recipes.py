@@ -24,9 +24,10 @@ class PlanView(View):
 
 
 class RecipeView(View):
-    """A dataset's recipe as written and as checked, and its revisions."""
+    """A dataset's recipe as written and as checked, and its revisions; an edit of it names its `tag` as `If-Match`."""
 
     digest: str
+    tag: str
     revision: int
     filename: str
     source: str
