@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
-from tests.pages.campaign import Campaign
+from tests.pages.campaign import CAPACITY, Campaign
 from tests.pages.conftest import LOOKS, Open, Tab
 from tests.services.chromium import faults_of
 
@@ -50,7 +50,7 @@ def test_a_script_over_files_shows_its_first_command_and_is_submitted(
         page.wait_for_url(f"**/why?address={number}")
         page.get_by_role("link", name=f"to {number}").click()
         page.get_by_role("button", name="Add the other 2\u00a0jobs").click()
-        assert f"dataset {number} has 3\u00a0jobs now" in page.locator(".said").inner_text()
+        expect(page.locator(".said")).to_contain_text(f"dataset {number} has 3\u00a0jobs now")
         assert client.status(number).plain["jobs"]["total"] == 3
         assert page.get_by_role("button", name="Add the other").count() == 0
         page.get_by_role("link", name="Recipe", exact=True).click()
@@ -63,10 +63,18 @@ def test_mistakes_show_at_their_place_as_one_types(tab: Tab) -> None:
     expect(page.locator("#check h2")).to_have_text("10\u00a0jobs of first try")
     page.get_by_label("Recipe").fill("name: x\njobs: 2\ntasks:\n  a:\n    run: echo {jb}\n    neds: {memory: 1 GB}\n")
     expect(page.locator("#check h2")).to_have_text("2\u00a0mistakes")
-    faults = page.locator("#check .faults").inner_text()
-    assert "line 5" in faults
-    assert "did you mean" in faults
+    expect(page.locator("#check .faults")).to_contain_text("line 5")
+    expect(page.locator("#check .faults")).to_contain_text("did you mean")
     expect(page.locator("#check .at").first).to_contain_text("run: echo {jb}")
+
+
+def test_what_is_typed_while_an_answer_is_on_its_way_is_checked(tab: Tab) -> None:
+    page, kept = tab.page, list[Route]()
+    page.route("**/new/check", lambda route: route.continue_() if kept else kept.append(route))
+    with page.expect_request("**/new/check"):
+        tab.open("/new?mode=recipe")
+    page.get_by_label("Recipe").fill("name: x\njobs: 2\ntasks: {a: {run: echo}}\n")
+    expect(page.locator("#check h2")).to_have_text("2\u00a0jobs of x")
 
 
 def test_a_pattern_of_a_recipe_finds_the_files_that_are_sent_along(tab: Tab, tmp_path: Path) -> None:
@@ -120,7 +128,7 @@ def test_without_scripts_what_iceprod_takes_is_there_too(open_tab: Open) -> None
     page.get_by_label("Recipe").fill(CONFIG)
     page.get_by_label("Options").fill("data_url")
     page.get_by_role("button", name="Submit").click()
-    assert "the option 'data_url' has no value" in page.locator("main").inner_text()
+    expect(page.locator("main")).to_contain_text("the option 'data_url' has no value")
     tab.complaints.clear()  # of an answer that is no page
 
 
@@ -150,13 +158,14 @@ def test_one_ends_ones_own_tokens_and_sessions_only(open_tab: Open, campaign: Ca
     row = page.locator("tbody tr").last
     row.get_by_text("Revoke").first.click()
     row.get_by_role("button", name="Revoke").click()
-    assert "opens nothing any more" in page.locator(".said").inner_text()
+    expect(page.locator(".said")).to_contain_text("opens nothing any more")
     assert page.locator("tbody tr").last.inner_text().count("revoked") == 1
     answer = page.request.get(f"{tab.url}/api/v1/whoami", headers={"Authorization": f"Bearer {laptop}"})
     assert answer.status == 401
 
 
-def test_health(tab: Tab) -> None:
+def test_health(tab: Tab, campaign: Campaign) -> None:
+    campaign.beat(CAPACITY)
     page = tab.open("/about")
     assert page.title().startswith("All is well")
     assert "icecube" in page.locator("#health").inner_text()

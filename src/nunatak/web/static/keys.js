@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const help = document.getElementById("help");
-  let going = 0;
+  let going = -Infinity; // when g was pressed: by the time of the key, however late a busy page hears of it
   const rows = () => [...document.querySelectorAll("[data-row]")].filter((row) => row.getClientRects().length);
   const current = () => document.querySelector("[data-row].current");
 
@@ -34,14 +34,14 @@
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    const went = Date.now() - going < 1500;
-    going = 0;
+    const went = event.timeStamp - going < 1500;
+    going = -Infinity;
     if (went) {
       const link = document.querySelector(`[data-go="${CSS.escape(event.key)}"]`);
       if (link) { event.preventDefault(); location.assign(link.href); return; }
     }
     let done = true;
-    if (event.key === "g") going = Date.now();
+    if (event.key === "g") going = event.timeStamp;
     else if (event.key === "j") move(1);
     else if (event.key === "k") move(-1);
     else if (event.key === "?") toggle();
