@@ -17,7 +17,8 @@ from typing import Any
 
 import orjson
 import psycopg
-from tests.services.postgres import Postgres, free_port
+from tests.services.ports import free_port
+from tests.services.postgres import Postgres
 
 from nunatak import assembly
 from nunatak.core.settings import load

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.services import apt
 
@@ -21,6 +21,8 @@ FLAGS = (
 )  # fmt: skip
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 SERIOUS = ("serious", "critical")
+PATIENCE = 60_000.0
+"""Milliseconds that anything on a page may take on a busy machine before it counts as missing."""
 
 
 def installed() -> str:
@@ -32,6 +34,7 @@ def installed() -> str:
 @contextmanager
 def browser() -> Iterator[Browser]:
     """Start a browser, and end it."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=installed(), args=list(FLAGS))
         try:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.services.postgres import free_port
+from tests.services.ports import free_port
 from tests.services.roots import installed, run
 from tests.services.slurm import kill_tree, until
 

@@ -11,14 +11,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.services import apt
+from tests.services import apt, owned
 from tests.services.authority import NAME, Authority
-from tests.services.postgres import free_port
+from tests.services.ports import free_port
 from tests.services.slurm import until
 
 PACKAGES = (
@@ -59,7 +58,7 @@ class Gridftp:
     def make(cls) -> Gridftp:
         """Return a server that runs, and a proxy certificate of a user whom it knows."""
         installed()
-        base = Path(tempfile.mkdtemp(prefix="nunatak-gridftp-"))
+        base = owned.directory("nunatak-gridftp-")
         base.chmod(0o755)
         server = cls(base, free_port(), Authority.make(base / "authority"))
         account = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name

@@ -18,16 +18,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from tests.services import owned
 from tests.services.htcondor_config import CLIENT, POOL
 from tests.services.htcondor_root import APART, BEGIN, IDENTITY, USER, system
-from tests.services.postgres import free_port
+from tests.services.ports import free_port
 from tests.services.processes import begun, below, program, reap, stand_still
 from tests.services.roots import cache, locked, run
 
@@ -271,18 +272,25 @@ def shared_pool() -> Iterator[Pool]:
     pool.directory.mkdir(parents=True, exist_ok=True)
     with (pool.directory / "users").open("a") as users:
         with locked(pool.directory / "lock"):
+            if _alone(users) and pool.alive and pool.admin("condor_q", "-all", "-af", "ClusterId"):
+                pool.stop()  # jobs of a test process that was killed have its slots
             fcntl.flock(users, fcntl.LOCK_SH)
             pool.start()
         try:
             yield pool
         finally:
             with locked(pool.directory / "lock"):
-                try:
-                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    pass  # others go on with it
-                else:
+                if _alone(users):  # else others go on with it
                     pool.stop()
+
+
+def _alone(users: IO[str]) -> bool:
+    """Tell whether no other process uses the pool."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -292,7 +300,7 @@ def own_pool(software: Path | None = None, more: str = "", *, ready: bool = True
     One that is not `ready` has only begun.
     """
     cache().mkdir(parents=True, exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="pool-", dir=cache()))
+    directory = owned.directory("pool-", cache(), end=lambda left: Pool(left).stop())
     directory.chmod(0o755)
     pool = Pool(directory, software, more)
     try:

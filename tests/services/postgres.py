@@ -6,14 +6,15 @@ import itertools
 import os
 import pwd
 import shutil
-import socket
 import subprocess
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from tests.services import owned
+from tests.services.ports import free_port
 
 
 def binary(name: str) -> str:
@@ -23,13 +24,6 @@ def binary(name: str) -> str:
     if not path:
         raise RuntimeError(f"PostgreSQL's {name} is not installed: apt-get install postgresql")
     return path
-
-
-def free_port() -> int:
-    """Return a TCP port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -46,7 +40,7 @@ class Postgres:
     @classmethod
     def start(cls, *, fsync: bool = False, settings: dict[str, str] | None = None) -> Postgres:
         """Make a data directory and start the server; `fsync` as in production, or off for speed of tests."""
-        directory = Path(tempfile.mkdtemp(prefix="nunatak-pg-"))
+        directory = owned.directory("nunatak-pg-")
         user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         server = cls(directory, free_port(), user)
         if os.geteuid() == 0:
@@ -128,4 +122,4 @@ class Postgres:
     def stop(self) -> None:
         """Stop the server and remove its files."""
         self.pg_ctl("stop", "-m", "immediate")
-        shutil.rmtree(self.directory, ignore_errors=True)
+        owned.delete(self.directory)

@@ -14,13 +14,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.services import apt
+from tests.services import apt, owned
+from tests.services.ports import free_port
 
 PACKAGES = ("slurm-wlm", "munge")
 SBIN = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -114,7 +114,7 @@ class Slurm:
         """
         if not prefix:
             installed()
-        base = Path(tempfile.mkdtemp(prefix="nunatak-slurm-"))
+        base = owned.directory("nunatak-slurm-")
         base.chmod(0o755)
         for name in ("spool", "state", "log", "run"):
             (base / name).mkdir(mode=0o755)
@@ -136,7 +136,8 @@ class Slurm:
         return cluster
 
     def _configure(self, nodes: Sequence[str], partitions: Sequence[str], age: int) -> None:
-        host, ports = socket.gethostname().split(".")[0], _free_ports(len(nodes) + 1)
+        host = socket.gethostname().split(".")[0]
+        ports = [free_port() for _ in range(len(nodes) + 1)]
         conf = CONF.format(host=host, port=ports[0], me=getpass.getuser(), base=self.base, age=age)
         names = []
         for line, port in zip(nodes, ports[1:], strict=True):
@@ -245,14 +246,6 @@ def kill_tree(pid: int, number: int = signal.SIGKILL) -> None:
         os.kill(pid, number)
         for child in children:
             kill_tree(int(child))
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def until(condition: Callable[[], object], complaint: str, seconds: float = 60.0) -> None:

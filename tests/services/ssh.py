@@ -10,13 +10,12 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.services import apt
-from tests.services.postgres import free_port
+from tests.services import apt, owned
+from tests.services.ports import free_port
 from tests.services.slurm import kill_tree, until
 
 CONF = """\
@@ -64,7 +63,7 @@ class Sshd:
     def start(cls, variables: Mapping[str, str]) -> Sshd:
         """Start a server whose sessions have these variables."""
         installed()
-        base, port = Path(tempfile.mkdtemp(prefix="nunatak-ssh-")), free_port()
+        base, port = owned.directory("nunatak-ssh-"), free_port()
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         for name in ("host_key", "login_key"):

@@ -9,15 +9,14 @@ import getpass
 import shutil
 import signal
 import subprocess
-import tempfile
 import urllib.error
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.services import apt
-from tests.services.postgres import free_port
+from tests.services import apt, owned
+from tests.services.ports import free_port
 from tests.services.slurm import until
 
 KINDS = ("account", "container", "object")
@@ -95,7 +94,7 @@ class Swift:
     def make(cls) -> Swift:
         """Return a storage that runs. Raises `RuntimeError` where it cannot be installed."""
         apt.install(PACKAGES, is_installed)
-        storage = cls(Path(tempfile.mkdtemp(prefix="nunatak-swift-")), free_port())
+        storage = cls(owned.directory("nunatak-swift-"), free_port())
         (storage.base / "devices" / "d1").mkdir(parents=True)
         (storage.base / "etc").mkdir()
         (storage.base / "etc/swift.conf").write_text(SWIFT)

@@ -10,14 +10,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.services import apt
+from tests.services import apt, owned
 from tests.services.authority import Authority
-from tests.services.postgres import free_port
+from tests.services.ports import free_port
 from tests.services.slurm import until
 
 PACKAGES = (
@@ -71,7 +70,7 @@ class Xrootd:
     def make(cls, authority: Authority | None = None) -> Xrootd:
         """Return a server that runs, with a certificate of an authority, which is made if none is given."""
         installed()
-        base = Path(tempfile.mkdtemp(prefix="nunatak-xrootd-"))
+        base = owned.directory("nunatak-xrootd-")
         base.chmod(0o755)
         server = cls(base, free_port(), free_port(), authority or Authority.make(base / "authority"))
         for path in (server.files, server.base / "admin"):

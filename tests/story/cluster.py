@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 
 from nunatak.client import Client
 from nunatak.core.errors import NunatakError
-from tests.services.postgres import free_port
+from tests.services.ports import free_port
 from tests.story.installation import Installation, until
 
 STEPS = """\

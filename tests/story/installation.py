@@ -28,7 +28,7 @@ from nunatak.db.database import Database
 from nunatak.tasks.doctor import Report
 from nunatak.tasks.tables import attempts, tasks
 from tests.services import databases
-from tests.services.postgres import free_port
+from tests.services.ports import free_port
 
 T = TypeVar("T")
 NUNATAK = (sys.executable, "-m", "nunatak.cli")
@@ -167,13 +167,13 @@ class Installation:
         """End the server alone; its port is closed then."""
         assert self.server
         self.server.kill()
-        self.server.wait(60)
+        self.server.wait(120)
 
     def stop(self) -> None:
         """End the installation as Ctrl-C does; running tasks go on."""
         if self.supervisor is not None:
             self.supervisor.send_signal(signal.SIGINT)
-            self.supervisor.wait(60)
+            self.supervisor.wait(120)
 
     def power_cut(self) -> None:
         """Kill every process at once: stopped first, so that none reacts to the end of another."""
@@ -188,7 +188,7 @@ class Installation:
         killed = {found.pid for found in chosen}
         for child in self.spawned:
             if child.pid in killed:
-                child.wait(60)
+                child.wait(120)
         until(
             lambda: not {found.pid for found in chosen} & {found.pid for found in self.processes()}, "killed ones to go"
         )
@@ -212,15 +212,15 @@ class Installation:
 
     def kill_one(self, role: str, random: Random) -> None:
         """Kill a process of a role; waits until there is one."""
-        until(lambda: send(random.choice(self.of(role) or [0]), signal.SIGKILL), f"a process to kill: {role}", 60)
+        until(lambda: send(random.choice(self.of(role) or [0]), signal.SIGKILL), f"a process to kill: {role}")
 
     def until_no_work(self) -> None:
         """Wait until no process of a task is left."""
-        until(lambda: not [p for p in self.processes() if p.role in ("worker", "inner", "payload")], "tasks to end", 60)
+        until(lambda: not [p for p in self.processes() if p.role in ("worker", "inner", "payload")], "tasks to end")
 
     def until_none(self) -> None:
         """Wait until no process is left at all."""
-        until(lambda: not self.processes(), f"processes to end: {self.processes()}", 60)
+        until(lambda: not self.processes(), f"processes to end: {self.processes()}")
 
     # ---- asking
 
@@ -352,4 +352,4 @@ def installation(
         house.power_cut()
         house.until_none()
         for child in house.spawned:
-            child.wait(60)
+            child.wait(120)

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from nunatak.core.errors import NunatakError
 from nunatak.loops.up import write_secret
-from tests.services.postgres import free_port
+from tests.services.ports import free_port
 from tests.story.installation import Installation, installation, until
 
 
@@ -88,12 +88,12 @@ class Parts:
         for name in names:
             self.running[name].kill()
         for name in names:
-            self.running[name].wait(60)
+            self.running[name].wait(120)
 
     def end(self, name: str) -> int:
         """End one politely and return its exit code."""
         self.running[name].send_signal(signal.SIGTERM)
-        return self.running[name].wait(60)
+        return self.running[name].wait(120)
 
     def keep_up(self) -> None:
         """Start again what ended, as a service manager does."""

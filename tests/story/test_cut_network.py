@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.services.netns import Cable
-from tests.services.postgres import free_port
+from tests.services.ports import free_port
 from tests.services.relay import Relay
 from tests.story.installation import NUNATAK, Installation, installation, until
 from tests.story.parts import Parts

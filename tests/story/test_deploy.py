@@ -20,7 +20,7 @@ import httpx2
 import pytest
 
 from nunatak.web.throttle import EACH
-from tests.services.postgres import free_port
+from tests.services.ports import free_port
 from tests.story.installation import until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -60,7 +60,7 @@ def die_at_each(house: Installation, points: tuple[str, ...], *options: str) -> 
         with house.client() as client:
             client.more(1, max(1, WAITING - house.status().tasks.ready))  # enough for every engine to come to its point
         dying = house.spawn(point, "1", *words, log="dying.log", data=place, variables=variables, command=DYING)
-        assert dying.wait(60) == -signal.SIGKILL, (point, house.talk("dying.log")[-2000:])
+        assert dying.wait(120) == -signal.SIGKILL, (point, house.talk("dying.log")[-2000:])
         assert house.doctor().faults == [], point
     house.spawn(*words, log="node.log", data=place, variables=variables)
 

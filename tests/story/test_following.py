@@ -9,7 +9,8 @@ from sqlalchemy import delete
 
 from nunatak.tasks.tables import leaders
 from tests.services import databases
-from tests.services.postgres import Postgres, free_port
+from tests.services.ports import free_port
+from tests.services.postgres import Postgres
 from tests.story.installation import Installation, installation, until
 
 pytestmark = pytest.mark.slow

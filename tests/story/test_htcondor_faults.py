@@ -168,7 +168,7 @@ def test_an_engine_killed_before_and_after_a_submission_does_each_task_once(site
     for place in (BEFORE, AFTER):
         site.start_engine(sys.executable, "-m", "tests.story.dying", place, "1")
         assert site.engine
-        assert site.engine.wait(60) == -signal.SIGKILL
+        assert site.engine.wait(120) == -signal.SIGKILL
         assert site.endings(number)["lost", False] == (0 if place == BEFORE else 2)
     assert site.begun(number).total() <= 2
     site.start_engine()

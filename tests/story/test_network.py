@@ -84,7 +84,7 @@ tasks:
 def test_an_engine_silent_for_longer_than_its_lease_loses_its_tasks_and_its_late_report_changes_nothing(
     tmp_path: Path,
 ) -> None:
-    with installation(tmp_path / "data", start=False, lease="2.5", heartbeat="1") as house:
+    with installation(tmp_path / "data", start=False, lease="6", heartbeat="1") as house:
         house.start_server()
         house.engine("far", "far")
         house.submit(ONE.format(place=tmp_path))

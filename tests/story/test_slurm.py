@@ -56,4 +56,4 @@ def test_a_chain_runs_on_a_cluster_and_survives_its_engine(tmp_path: Path, slurm
         store = house.data / "store" / "1"
         assert [int((store / f"{job:06d}.txt").read_text()) for job in range(12)] == [job * job for job in range(12)]
         until(lambda: not list((shared / ".submissions").glob("n*")), "the engine to forget its submissions")
-        assert not slurm.run("squeue", "-h", "--me").stdout
+        until(lambda: not slurm.run("squeue", "-h", "--me").stdout, "jobs to leave their nodes")

@@ -86,7 +86,7 @@ class Campaign:
         stored = {int(path.stem): int(path.read_text()) for path in (self.house.data / "store" / "1").glob("*.txt")}
         assert stored == {job: job for job in range(jobs)}
         until(lambda: not list((self.shared / ".submissions").glob("n*")), "the engine to forget its submissions")
-        assert not self.jobs("all") or not self.jobs("R", "PD", "CG")
+        until(lambda: not self.jobs("R", "PD", "CG"), "jobs to leave the cluster")
 
 
 @contextmanager
