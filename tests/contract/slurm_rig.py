@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 from nunatak.engines.batch.dialect import Answer, Command
 from nunatak.engines.batch.engine import BatchEngine
@@ -25,7 +26,7 @@ class SlurmRig:
     """An engine on one partition of a cluster."""
 
     queue = 4
-    deadline = 60.0
+    deadline = 150.0
 
     def __init__(
         self,
@@ -79,9 +80,9 @@ class SlurmRig:
 
     def close(self) -> None:
         self.batch.cancel(self.batch.adopt())
-        cursor, left = "", 600
-        while self.batch.adopt() and left:
-            cursor, left = self.batch.poll(cursor).cursor, left - 1
+        cursor, end = "", monotonic() + self.deadline
+        while self.batch.adopt() and monotonic() < end:
+            cursor = self.batch.poll(cursor).cursor
             self.pause()
         assert not self.batch.adopt()
         self.batch.close()

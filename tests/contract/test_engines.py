@@ -41,7 +41,7 @@ class LocalRig:
     """A local engine with the real worker, in real time."""
 
     queue = 4
-    deadline = 60.0
+    deadline = 150.0
 
     def __init__(self, directory: Path, worker: tuple[str, ...]) -> None:
         self._directory, self._worker = directory, worker
@@ -79,7 +79,7 @@ class SimulatedRig:
     """A simulated engine; a pause is a second of its own time, and every attempt takes ten."""
 
     queue = 4
-    deadline = 10.0
+    deadline = 150.0
 
     def __init__(self, _directory: Path, _worker: tuple[str, ...]) -> None:
         self._clock = ManualClock()

@@ -105,7 +105,7 @@ def test_a_restarted_engine_adopts_what_waits_and_runs_and_ended(host: Host, rig
     host.until(lambda: host.ended("1/0/a#1"))
     known = host.engine.submit([long("1/1/a#1"), long("1/2/a#1"), long("1/3/a#1")])
     handles = host.engine.adopt()
-    deadline = time.monotonic() + 60.0
+    deadline = time.monotonic() + rig.deadline
     while [change.what for change in host.engine.poll("").changes].count(What.RUNNING) < 3:
         assert time.monotonic() < deadline
         rig.pause()

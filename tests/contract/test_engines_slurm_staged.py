@@ -45,7 +45,7 @@ def sshd(slurm: Slurm) -> Iterator[Sshd]:
 class StagedRig(SlurmRig):
     """An engine whose directory is not the one that the jobs see."""
 
-    deadline = 120.0
+    deadline = 200.0
 
     def __init__(self, directory: Path, slurm: Slurm, sshd: Sshd, *partitions: str) -> None:
         self._sshd, self.there = sshd, directory / "there"

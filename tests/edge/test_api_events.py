@@ -196,7 +196,7 @@ def test_answers_do_not_wait_for_acknowledgements(live: Live) -> None:
     assert live.server.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def _until(condition: Any, seconds: float = 20.0) -> None:
+def _until(condition: Any, seconds: float = 120.0) -> None:
     import time
 
     end = time.monotonic() + seconds

@@ -170,7 +170,7 @@ def test_ctrl_c_ends_the_looking_and_not_the_work(cli: Run, live: Live, tmp_path
         assert watching.stdout is not None
         assert json.loads(watching.stdout.readline())["state"] == "open"
         watching.send_signal(signal.SIGINT)
-        _, said = watching.communicate(timeout=30)
+        _, said = watching.communicate(timeout=120)
     assert watching.returncode == 130
     assert "Traceback" not in said
     assert json.loads(cli("status", number, "--json").stdout)["state"] == "open"

@@ -15,9 +15,9 @@ from tests.services.workers import impatient
 
 BURN = """\
 import time
-data, end = [], time.monotonic() + 2.0
-while time.monotonic() < end:
-    if len(data) < 30:
+data, begin = [], time.monotonic()
+while time.monotonic() < begin + 3.0:
+    if len(data) < 30 and time.monotonic() > begin + 1.5:  # by then the worker has looked for the first time
         data.append(bytearray(b"x" * 2_000_000))
     sum(range(50_000))
 """

@@ -60,7 +60,7 @@ class Contexts:
         if self._free and not options:
             return self._free.pop()
         made = self._browser.new_context(**options)  # type: ignore[arg-type]
-        made.set_default_timeout(20_000)
+        made.set_default_timeout(chromium.PATIENCE)
         if not options:
             made.new_page().goto(f"{url}/sign-in")
         return made

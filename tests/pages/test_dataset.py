@@ -38,13 +38,14 @@ def test_the_first_page_says_how_it_is_and_leads_on(tab: Tab) -> None:
     assert "NUN-OOM" in page.locator("#errors").inner_text()
     page.locator(".cell").nth(2).click()
     page.wait_for_url("**from=10&to=15*")
-    assert page.locator(".cell").count() == 15
+    expect(page.locator(".cell")).to_have_count(15)
     cell = page.locator(".cell").first
     assert cell.get_attribute("href") == f"/datasets/{RUNNING}/10/generate"
     page.get_by_role("link", name="zoom out").click()
     page.wait_for_url(re.compile(r"/datasets/5(\?|#|$)"))
     page.locator(".dshead .parts a").first.click()
     page.wait_for_url("**/tasks?state=done")
+    expect(page.locator("tbody .state").first).to_have_text("done")
     assert set(page.locator("tbody .state").all_inner_texts()) == {"done"}
 
 
@@ -57,7 +58,7 @@ def test_what_the_matrix_shows_is_what_there_is(tab: Tab) -> None:
             assert sum(column["cells"][row].get(state, 0) for column in plain["matrix"]["columns"]) == of[state]
     page.get_by_role("link", name="The same as a table").click()
     page.wait_for_url("**as=table*")
-    assert page.locator("#matrix table tbody tr").count() == 60
+    expect(page.locator("#matrix table tbody tr")).to_have_count(60)
     assert page.locator("#matrix table a").first.get_attribute("href") == f"/datasets/{FAILING}/0/generate"
 
 
@@ -97,7 +98,7 @@ def test_parts_have_addresses_and_show_their_thing(tab: Tab) -> None:
     ):
         page.get_by_role("navigation", name="parts of dataset").get_by_role("link", name=name, exact=True).click()
         expect(page.locator(".tabs a[aria-current]")).to_have_text(name)
-        assert wanted in page.locator("main").inner_text()
+        expect(page.locator("main")).to_contain_text(wanted, use_inner_text=True)
     page.locator("#task").select_option("detect")
     page.wait_for_url("**task=detect*")
     expect(page.locator("#rows tbody .addr").first).to_contain_text("/detect")
@@ -173,34 +174,37 @@ def test_every_action_does_what_it_says(open_tab: Open, tmp_path: Path) -> None:
         def status() -> dict:
             return api.get(f"/api/v1/status/{number}")
 
-        def said() -> str:
-            return page.locator(".said").inner_text()
+        def said(words: str) -> None:
+            expect(page.locator(".said")).to_contain_text(words)
 
         failed = status()["tasks"]["failed"]
         assert failed
-        assert f"Tries {failed}" in page.locator("#says-retry").inner_text()
+        expect(page.locator("#says-retry")).to_contain_text(f"Tries {failed}")
         page.locator("#errors").get_by_role("button", name="Retry these").first.click()
-        assert "to be tried again" in said()
+        said("to be tried again")
         assert status()["tasks"]["failed"] == 0
         fail_all()
         tab.open(f"/datasets/{number}/tasks?state=failed")
         page.locator("tbody").get_by_role("button", name="Retry").first.click()
-        assert "to be tried again" in said()
+        said("to be tried again")
         left = status()["tasks"]["failed"]
         assert left == failed - 1
         tab.open(f"/datasets/{number}")
         page.get_by_role("button", name="Retry failed").click()
+        said("to be tried again")
         assert status()["tasks"]["failed"] == 0
         page.get_by_role("button", name="Hold").click()
+        said("held")
         assert status()["held"]
         page.get_by_role("button", name="Release").click()
+        said("released")
         assert not status()["held"]
         page.get_by_text("More actions").click()
         form = page.locator("form[action$='/more']")
         again = {name: form.locator(f"[name={name}]").get_attribute("value") or "" for name in ("csrf", "of")}
         page.get_by_label("More jobs").fill("4")
         page.get_by_role("button", name="Add").click()
-        assert "10" in said()
+        said("10")
         assert status()["jobs"]["total"] == 10
         twice = page.request.post(f"{tab.url}/datasets/{number}/more", form={**again, "jobs": "4"})
         assert (twice.status, status()["jobs"]["total"]) == (409, 10), "the same form again adds nothing"
@@ -208,15 +212,18 @@ def test_every_action_does_what_it_says(open_tab: Open, tmp_path: Path) -> None:
         page.get_by_text("More actions").click()
         page.get_by_label("Priority").fill("2.5")
         page.get_by_role("button", name="Set").click()
+        said("2.5")
         assert status()["priority"] == 2.5
         page.get_by_text("More actions").click()
         page.locator("details.sure summary", has_text="Close").click()
         page.locator("details.sure form").get_by_role("button", name="Close").click()
+        said("closed")
         assert status()["closed"]
         page.get_by_text("More actions").click()
         assert page.get_by_label("More jobs").count() == 0
         page.locator("details.sure summary", has_text="Cancel").click()
         page.locator("details.sure form").get_by_role("button", name="Cancel").click()
+        said("cancelled")
         assert status()["state"] == "failed"
         verbs = [item["what"] for item in api.get(f"/api/v1/history/{number}")["items"] if item["actor"] == "alice"]
         assert verbs == ["submit", "retry", "retry", "retry", "hold", "release", "more", "edit", "close", "cancel"]
@@ -225,7 +232,7 @@ def test_every_action_does_what_it_says(open_tab: Open, tmp_path: Path) -> None:
         made.close()
 
 
-def test_a_change_is_seen_within_a_second(open_tab: Open, tmp_path: Path) -> None:
+def test_a_change_is_seen_by_itself(open_tab: Open, tmp_path: Path) -> None:
     with house(tmp_path) as server:
         made = Campaign(server)
         number = made.submit("alice", recipe("first light", 3))
@@ -236,16 +243,16 @@ def test_a_change_is_seen_within_a_second(open_tab: Open, tmp_path: Path) -> Non
         page.evaluate("document.body.dataset.same = 'yes'")
         expect(page).to_have_title(re.compile("^0.% done"))
         made.run(1, leave=1)
-        expect(page.locator("#dshead .p-running").first).to_be_visible(timeout=3000)
-        expect(page.locator("#kind_running text")).to_have_count(1, timeout=3000)
+        expect(page.locator("#dshead .p-running").first).to_be_visible()
+        expect(page.locator("#kind_running text")).to_have_count(1)
         page.get_by_text("More actions").click()
         made.act("alice", "hold", str(number))
-        expect(page.get_by_role("button", name="Release")).to_be_visible(timeout=3000)
-        expect(page).to_have_title(re.compile("^held"), timeout=3000)
-        assert page.get_by_label("More jobs").is_visible(), "what was open stays open"
+        expect(page.get_by_role("button", name="Release")).to_be_visible()
+        expect(page).to_have_title(re.compile("^held"))
+        expect(page.get_by_label("More jobs"), "what was open stays open").to_be_visible()
         assert page.evaluate("document.body.dataset.same") == "yes", "it was not loaded anew"
         page.get_by_role("button", name="Release").click()
-        assert "released" in page.locator(".said").inner_text()
+        expect(page.locator(".said")).to_contain_text("released")
         made.close()
 
 
@@ -272,7 +279,7 @@ def test_of_the_matrix_only_what_changed_is_sent(open_tab: Open, tmp_path: Path)
             sent = sum(len(text) for name, text in parts.items() if name.startswith(("column", "kind")))
             assert sent < len(json.loads(whole)["matrix"]) / 4
         running = f"{number}/0/generate: running"
-        expect(page.locator("#column0 .cell title").first).to_have_text(running, timeout=20_000)
+        expect(page.locator("#column0 .cell title").first).to_have_text(running)
         expect(page.locator("#kind_running text")).to_have_text("R")
         assert page.evaluate("document.querySelector('#column0 path') instanceof SVGPathElement")
         page.locator("#column0 .cell").first.click()

@@ -6,12 +6,13 @@ import pytest
 from playwright.sync_api import expect
 
 from nunatak.tasks import site_use
-from tests.pages.campaign import Campaign
+from tests.pages.campaign import CAPACITY, Campaign
 from tests.pages.conftest import LOOKS, Open, Tab
 from tests.services.chromium import faults_of
 
 
-def test_a_site_has_its_engines_with_capacity_and_what_they_hold(tab: Tab) -> None:
+def test_a_site_has_its_engines_with_capacity_and_what_they_hold(tab: Tab, campaign: Campaign) -> None:
+    campaign.beat(CAPACITY)
     page = tab.open("/sites")
     site = page.locator(".site", has_text="madison")
     for wanted in ("1 of 1", "icecube", "cores", "GPUs", "alive", "heard of"):
@@ -23,6 +24,7 @@ def test_a_site_has_its_engines_with_capacity_and_what_they_hold(tab: Tab) -> No
 
 
 def test_use_over_the_last_day_is_drawn_and_said(tab: Tab, campaign: Campaign) -> None:
+    campaign.beat(CAPACITY)
     services, now = campaign.house.services, campaign.house.clock()
     for hours in (3, 2, 1):
         services.database.run(lambda tx, at=now - hours * 3600: site_use.keep(tx, at))

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.pages.conftest import Tab, listen
+from tests.services.chromium import PATIENCE
 from tests.story.installation import started_up
 
 pytestmark = pytest.mark.slow
@@ -32,8 +33,6 @@ channel, *values = pathlib.Path(source).read_text().split()
 gains = json.loads((lab / "gains.json").read_text())
 pathlib.Path(target).write_text(json.dumps({{"channel": channel, "mean": gains[channel] * sum(map(float, values)) / len(values)}}))
 """
-SECONDS = 60.0
-"""How long anything of the tour may take on a busy machine."""
 
 
 @contextmanager
@@ -46,7 +45,7 @@ def up(data: Path) -> Iterator[str]:
         yield said.split()[3]
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(SECONDS)
+        process.wait(PATIENCE / 1000)
         process.stderr.close()
 
 
@@ -62,8 +61,7 @@ def lab(tmp_path: Path) -> Path:
 
 def test_a_new_user_comes_from_a_script_to_results(browser: Browser, lab: Path) -> None:
     context = browser.new_context(viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(SECONDS * 1000)
-    expect.set_options(timeout=SECONDS * 1000)
+    context.set_default_timeout(PATIENCE)
     try:
         with up(lab / "data") as address:
             tab = Tab(context.new_page(), address.partition("/sign-in/")[0])
@@ -77,7 +75,6 @@ def test_a_new_user_comes_from_a_script_to_results(browser: Browser, lab: Path) 
             tab.page.goto("about:blank")  # its stream ends before the server does
         assert tab.complaints == []
     finally:
-        expect.set_options(timeout=5000)
         context.close()
 
 

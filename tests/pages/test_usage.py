@@ -23,7 +23,7 @@ def test_hours_are_told_apart_with_bars_and_numbers(tab: Tab) -> None:
     assert "core-hours" in (row.get_by_role("img").get_attribute("aria-label") or "")
     page.get_by_role("link", name="causes").click()
     expect(page.locator("#spent")).to_contain_text("errors of the tasks themselves")
-    assert re.match(r"[\d.\u202f]+ core-hours by cause", page.title())
+    expect(page).to_have_title(re.compile(r"^[\d.\u202f]+ core-hours by cause"))
 
 
 def test_a_file_has_the_same_lines(tab: Tab) -> None:
