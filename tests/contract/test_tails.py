@@ -24,7 +24,7 @@ from nunatak.engines.tails.tails import Tails
 from nunatak.worker.build import unpack
 from tests.contract.test_worker import PYTHONS
 from tests.services.authority import Authority
-from tests.services.postgres import free_port
+from tests.services.ports import free_port
 
 KEY = ("42/17/propagate#2", "5f")
 SHAPE = Shape(memory=10**9, disk=10**9, time=600)
