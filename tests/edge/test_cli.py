@@ -396,6 +396,28 @@ tasks:
     assert (real.read_text(), f"a.txt is kept here, not at file://{real}" in found.stderr) == ("old\n", True)
 
 
+def test_help_has_a_word_for_each_value() -> None:
+    said = nunatak("submit", "--help").stdout
+    assert "nunatak submit [OPTIONS] RECIPE\n" in said
+    assert {"--jobs N", "--team TEAM", "--priority NUMBER", "--set NAME=VALUE"} <= {
+        line.strip().split("  ")[0] for line in said.splitlines()
+    }
+    assert "<" not in said
+    assert "nunatak status [OPTIONS] [ADDRESS]\n" in nunatak("status", "--help").stdout
+    assert "--scope SCOPE " in nunatak("token", "create", "--help").stdout
+
+
+def test_what_failed_is_said_at_the_end_with_what_helps(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "typo.yaml").write_text(
+        f"name: typo\nneeds: {NEEDS}\ntasks: {{a: {{run: pyhton x.py, retry: {{tries: 1}}}}}}\n"
+    )
+    found = cli("submit", str(tmp_path / "typo.yaml"), "--watch", code=7)
+    number = found.stdout.split()[1]
+    assert re.search(r"\n  1 x [a-z-]+: .*pyhton.*\n  yours: check .*\n", found.stderr), found.stderr
+    assert f"every job has begun, and no more can be added; see: nunatak status {number}" in cli("close", number).stderr
+    assert 'did you mean "user-error"' in cli("errors", "--kind", "user-eror", code=2).stderr
+
+
 # ---- errors and access
 
 

@@ -25,8 +25,10 @@ def login(
 ) -> None:
     """Save which server to use, and the token for it, which is asked for or read from stdin."""
     from nunatak.client import Client
+    from nunatak.client.connection import addresses
     from nunatak.client.login import Login, save
 
+    addresses(url)  # before a secret is asked for
     secret = (typer.prompt("token", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()).strip()
     if not secret:
         raise Invalid("no token was given", code="no-token", hint=f"nunatak login {url} < FILE, or type it when asked")

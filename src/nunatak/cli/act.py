@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it is kept in the history.")]
 
+NOTHING = {
+    "hold": "all of it is held already, or has ended",
+    "release": "nothing of it is held",
+    "retry": "nothing of it has failed",
+    "cancel": "nothing of it is left to end",
+    "close": "every job has begun, and no more can be added",
+}
+"""What to say where a verb changed nothing."""
+
 
 def _act(verb: str, addresses: list[str], reason: str, as_json: bool, **more: str) -> None:
     changed = getattr(client(), verb)(*addresses, reason=reason, **more)
@@ -24,6 +33,8 @@ def _act(verb: str, addresses: list[str], reason: str, as_json: bool, **more: st
         out_json({"changed": changed})
     else:
         out(f"{verb}: {changed} changed")
+        if not changed:
+            say(f"{NOTHING[verb]}; see: nunatak status {addresses[0]}")
 
 
 @app.command()

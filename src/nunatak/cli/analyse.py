@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nunatak.cli.group import INTERRUPTED, WORK_FAILED
-from nunatak.cli.look import client
+from nunatak.cli.look import client, first_failure
 from nunatak.cli.talk import AsJson, Where, out, out_json, say
 from nunatak.core.units import count_text, memory_text
 
@@ -58,7 +58,7 @@ def run(
         out_json({"dataset": number, "url": made.url, "state": state})
     else:
         out(f"dataset {number}: {state}")
-    _next_step(number, state)
+    _next_step(to, number, state)
 
 
 def _attached(to: Client, number: int, jobs: int) -> str:
@@ -82,13 +82,15 @@ def _settled(to: Client, number: int, show: Any) -> str:
     return last.state if last else ""
 
 
-def _next_step(number: int, state: str) -> None:
+def _next_step(to: Client, number: int, state: str) -> None:
     if state == "done":
         say(f"`nunatak get {number} --to DIR` brings the outputs")
     elif state == "open":
         say(f"`nunatak watch {number}` follows it")
     else:
-        say(f"`nunatak errors {number}` says what went wrong; `nunatak retry {number}` tries again")
+        for line in first_failure(to, str(number)):
+            say(line)
+        say(f"`nunatak errors {number}` says more; `nunatak retry {number}` tries again")
         raise typer.Exit(WORK_FAILED)
 
 

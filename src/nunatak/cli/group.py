@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from typer.main import get_command_name, get_group
 from typer.models import CommandInfo
 
+from nunatak.cli.placeholders import readable
 from nunatak.core.errors import NunatakError
 
 WORK_FAILED = 7
@@ -82,7 +83,7 @@ def _built(app: typer.Typer, name: str) -> Any:
     alone = typer.Typer(rich_markup_mode=None)
     alone.registered_groups = [item for item in app.registered_groups if item.name == name]
     alone.registered_commands = [item for item in app.registered_commands if _name(item) == name]
-    return get_group(alone).commands[name]
+    return readable(get_group(alone).commands[name])
 
 
 def _name(command: CommandInfo) -> str:

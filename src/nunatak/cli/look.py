@@ -9,7 +9,7 @@ import typer
 
 from nunatak.cli.group import OPEN, WORK_FAILED, importing
 from nunatak.cli.show import show_status
-from nunatak.cli.talk import AsJson, Where, age, clock_time, out, out_json, say, table
+from nunatak.cli.talk import AsJson, Where, age, clock_time, out, out_json, plain, say, table
 from nunatak.core.states import NEVER_BEGAN, shown_state
 
 if TYPE_CHECKING:
@@ -61,7 +61,13 @@ def _line(row: Any) -> tuple[str, ...]:
 
 @app.command()
 def status(
-    address: Annotated[str | None, typer.Argument(metavar="[ADDRESS]", help="Without one: the open datasets.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ADDRESS]",
+            help="42, 42/17, 42/17/propagate, 42/17/propagate#2, 42/analyze; without one: the open datasets.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show where a dataset, job, task or attempt is."""
@@ -89,8 +95,23 @@ def settle(address: str, as_json: bool) -> None:
     none = "jobs" in last and not last["jobs"]["total"]
     if none or last.get("state") != "done":
         how = NEVER_BEGAN if none else f"is {last.get('state')}"
-        say(f"{address} {how}; `nunatak errors {address}` and `nunatak why {address}` say more")
+        say(f"{address} {how}")
+        for line in first_failure(client(), address):
+            say(line)
+        say(f"`nunatak errors {address}` and `nunatak why {address}` say more")
         raise typer.Exit(WORK_FAILED)
+
+
+def first_failure(of: Client, address: str) -> list[str]:
+    """Say what went wrong most, and what to do about it; nothing where nothing failed."""
+    return [
+        line
+        for found in of.errors(address, limit=1)
+        for line in (
+            f"  {found.count} x {found.kind}: {plain(found.message)}",
+            *([f"  {found.whose or 'nobody is to blame'}: {plain(found.advice)}"] if found.advice else []),
+        )
+    ]
 
 
 @app.command()

@@ -13,6 +13,7 @@ from nunatak.core.address import ONCE, Address
 from nunatak.core.clock import iso
 from nunatak.core.errors import Invalid, NotFound
 from nunatak.core.states import LEASED_STATES, Derived, TaskState, derive
+from nunatak.core.units import count_text
 from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import shape_of
@@ -95,7 +96,9 @@ def status(tx: Connection, contexts: Contexts, address: Address, now: float, rul
         if attempt["number"] == address.attempt:
             return dict(attempt)
     raise NotFound(
-        f"{address} has not been", code="no-attempt", hint=f"attempts of {plain['address']}: {len(plain['attempts'])}"
+        f"{address} has not been",
+        code="no-attempt",
+        hint=f"{plain['address']} had {count_text(len(plain['attempts']), 'attempt')}",
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from nunatak.core.address import ONCE, Address
 from nunatak.core.errors import Invalid, NotFound
 from nunatak.core.states import TaskState
+from nunatak.core.units import count_text
 from nunatak.core.work import Command, TaskSpec
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import SHOWN, expand, left_out
@@ -40,7 +41,9 @@ def task(tx: Connection, contexts: Contexts, address: Address, now: float, rules
     numbers = [attempt["number"] for attempt in plain["attempts"]]
     if address.attempt is not None and address.attempt not in numbers:
         raise NotFound(
-            f"{address} has not been", code="no-attempt", hint=f"attempts of {plain['address']}: {len(numbers)}"
+            f"{address} has not been",
+            code="no-attempt",
+            hint=f"{plain['address']} had {count_text(len(numbers), 'attempt')}",
         )
     kept = {row.attempt: row for row in store.ATTEMPTS(tx, dataset=context.dataset, job=job, task=number)}
     for attempt in plain["attempts"]:

@@ -35,7 +35,7 @@ ADVICE: Mapping[Kind, str] = {
     K.NO_CONTAINER: "choose sites that run containers under needs.features, or do without environment.image",
     K.NO_NETWORK: "bring along what it downloads, under files or inputs, or choose sites with a network",
     K.NODE_FAULT: _OPERATOR,
-    K.SOFTWARE_MISSING: "bring it along under files or requirements, or name an image that has it; then submit it again",
+    K.SOFTWARE_MISSING: "check its name; bring it along under files, or name an image that has it; then submit it again",
     K.INPUT_MISSING: "see whether it was moved or not made yet; when it is there: nunatak retry {task}",
     K.INPUT_TRUNCATED: "replace the file, then: nunatak retry {task}",
     K.INPUT_CHANGED: "put the old file back and: nunatak retry {task}; or submit it again to use the new one",
