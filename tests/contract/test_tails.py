@@ -354,10 +354,17 @@ def test_what_is_looked_at_is_told_soon(seldom: House) -> None:
     until(soon)
 
 
-def test_a_client_without_tls_is_not_answered_where_tls_is_spoken(made: Callable[..., House], tmp_path: Path) -> None:
+def test_where_tls_is_spoken_nothing_else_is_and_a_renewed_certificate_is_shown(
+    made: Callable[..., House], tmp_path: Path
+) -> None:
     authority = Authority.make(tmp_path / "authority")
-    certificate, key = authority.sign("127.0.0.1", "host", "subjectAltName=IP:127.0.0.1")
-    house = made(live_certificate=certificate, live_private_key=key)
+    one, two = (
+        b"".join(path.read_bytes() for path in authority.sign("127.0.0.1", name, "subjectAltName=IP:127.0.0.1"))
+        for name in ("one", "two")
+    )
+    file = tmp_path / "both.pem"
+    file.write_bytes(one)
+    house = made(live_certificate=file)
     _, live = house.box("a")
     with pytest.raises((OSError, http.client.HTTPException)):
         ask(house, telling(live))
@@ -366,3 +373,7 @@ def test_a_client_without_tls_is_not_answered_where_tls_is_spoken(made: Callable
     connection.request("POST", "/live", json.dumps(telling(live)).encode())
     assert connection.getresponse().status == 200
     connection.close()
+    draft = tmp_path / "draft"
+    draft.write_bytes(two)
+    draft.replace(file)
+    until(lambda: ssl.get_server_certificate(("127.0.0.1", house.port)).encode() in two)

@@ -182,6 +182,18 @@ def test_no_more_is_kept_or_wanted_than_a_bound(tmp_path: Path, monkeypatch: pyt
     assert keeping.take(tmp_path, telling(("stderr", 10, b"more"))) == kept
 
 
+def test_nothing_is_kept_or_wanted_while_the_disk_is_nearly_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = telling(("stdout", 0, b"x"), stdout=2)
+    monkeypatch.setattr(keeping, "LEAST_FREE", 2**70)
+    kept = keeping.take(tmp_path, some)
+    assert kept is not None
+    assert (keeping.wanted(kept), keeping.more(some, kept), list(tmp_path.iterdir())) == ({}, False, [])
+    monkeypatch.setattr(keeping, "LEAST_FREE", 0)
+    assert keeping.take(tmp_path, some) == {"stdout": 1, "stderr": 0}
+
+
 def test_nothing_is_kept_of_who_has_ended_or_is_nowhere_or_elsewhere(tmp_path: Path) -> None:
     box, other = tmp_path / "box", tmp_path / "other"
     some = telling(("stdout", 0, b"x"))
@@ -205,6 +217,7 @@ def test_nothing_is_kept_of_who_has_ended_or_is_nowhere_or_elsewhere(tmp_path: P
     [
         {"live": "submit.example.org:9620"},
         {"live": "https://submit.example.org"},
+        {"live": "HTTPS://submit.example.org:9620", "live_listen": "127.0.0.1:1"},
         {"live": "ftp://submit.example.org:1"},
         {"live": "https://me:secret@submit.example.org:1"},
         {"live": "https://submit.example.org:99999"},

@@ -15,6 +15,8 @@ OVER = "outcome.json"
 """What is in a box whose attempt has ended and left word."""
 MOST_KEPT = 5_000_000
 """Bytes of one stream: as many as a worker writes at once of a log of the usual limit; later ones come at its end."""
+LEAST_FREE = 2**30
+"""Bytes that are left free on the disk: what comes back at the end needs room, too."""
 _BOX = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOG = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -22,7 +24,8 @@ _LOG = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 def take(box: Path, told: Told) -> dict[str, int] | None:
     """Add what was told where it goes on from what is there; return how much there is of each stream then.
 
-    None where no attempt runs that could tell. Raises `OSError`.
+    None where no attempt runs that could tell. While the disk is nearly full all is as if there was enough of it. Raises
+    `OSError`.
     """
     try:
         place = os.open(box, _BOX)
@@ -31,12 +34,19 @@ def take(box: Path, told: Told) -> dict[str, int] | None:
     try:
         if _size(place, OVER) is not None:
             return None
+        if _free(place) < LEAST_FREE:
+            return dict.fromkeys(STREAMS, MOST_KEPT)
         for piece in told.pieces:
             if piece.data:
                 _add(place, piece)
         return {stream: _size(place, PREFIX + stream) or 0 for stream in STREAMS}
     finally:
         os.close(place)
+
+
+def _free(place: int) -> int:
+    disk = os.fstatvfs(place)
+    return disk.f_bavail * disk.f_frsize
 
 
 def _size(place: int, name: str) -> int | None:

@@ -15,6 +15,7 @@ import resource
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,14 +147,37 @@ def _server(order: ListenerOrder, app: Starlette) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
+class Certificate:
+    """The file with the certificate, which is renewed now and then: new connections get what is in it."""
+
+    def __init__(self, server: uvicorn.Server) -> None:
+        """Know what the server has read."""
+        self._config = server.config
+        self._made = self._changed()
+
+    def _changed(self) -> float:
+        file = self._config.ssl_certfile
+        return Path(file).stat().st_mtime if file else 0.0
+
+    def renew(self) -> None:
+        """Read it again if it changed; one that cannot be read leaves the one before."""
+        with suppress(OSError):
+            changed = self._changed()
+            if changed != self._made and self._config.ssl and self._config.ssl_certfile:
+                self._config.ssl.load_cert_chain(self._config.ssl_certfile, self._config.ssl_keyfile)
+                self._made = changed
+
+
 async def _talk(listener: Listener, server: uvicorn.Server) -> None:
-    """Hear the engine until it is gone, and say what is new every second."""
+    """Hear the engine until it is gone, and say what is new twice a second."""
+    certificate = Certificate(server)
     loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=2**22)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     os.set_blocking(1, False)
     hearing = asyncio.ensure_future(reader.readline())
     while not server.should_exit:
         await asyncio.wait([hearing], timeout=0.5)
+        certificate.renew()
         try:
             listener.say(1)
             if hearing.done():

@@ -21,7 +21,7 @@ def _address(value: str) -> str:
         port = parts.port
     except ValueError:
         port = None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port:
+    if not value.startswith(("http://", "https://")) or not parts.hostname or not port:
         raise ValueError("write it with a port, like https://submit.example.org:9620")
     if parts.username or parts.query or parts.fragment:
         raise ValueError("it can have nothing but a host, a port and a path")

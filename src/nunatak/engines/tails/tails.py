@@ -102,12 +102,16 @@ class Tails:
         settings, (host, port) = self._settings, self._settings.listens
         files = [str(path) if path else None for path in (settings.live_certificate, settings.live_private_key)]
         order = ListenerOrder(host, port, str(self._root), str(self._secret_file), settings.live_every, *files)
-        self._process = process = subprocess.Popen(
-            [sys.executable, "-m", "nunatak.engines.tails.listener"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # it ends when its input does, and not by what is typed at a terminal
-        )
+        try:
+            self._process = process = subprocess.Popen(
+                [sys.executable, "-m", "nunatak.engines.tails.listener"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,  # it ends when its input does, and not by what is typed at a terminal
+            )
+        except OSError:  # no memory or no more processes: another time
+            self._start_at = now + MOST_PAUSE
+            return
         assert process.stdin
         assert process.stdout
         os.set_blocking(process.stdin.fileno(), False)
