@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from nunatak.core.address import Address, parse
 from nunatak.core.units import memory_text, time_text
@@ -145,6 +148,27 @@ def deed(verb: str) -> str:
     return DEEDS.get(verb, verb)
 
 
+_TYPED = re.compile(r"`([^`]+)`|(?<=: )(nunatak [^;`]+)")
+
+
+@lru_cache(maxsize=2000)
+def typed(advice: str) -> Markup:
+    """Return advice with what is to be typed set apart: what stands in backticks, or from `: nunatak` to the next `;`."""
+    parts, at = [], 0
+    for found in _TYPED.finditer(advice):
+        parts += [escape(advice[at : found.start()]), Markup("<code>{}</code>").format(found[1] or found[2])]
+        at = found.end()
+    return Markup("").join([*parts, escape(advice[at:])])
+
+
+def brief(value: int) -> str:
+    """Return a round number for an axis, short from 100 000 on: `500 k`, `1.5 M`."""
+    for size, letter in ((1_000_000, "M"), (1_000, "k")):
+        if value >= max(size, 100_000):
+            return f"{value / size:g}{NARROW}{letter}"
+    return number(value)
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "number": number,
     "amount": amount,
@@ -158,4 +182,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "bar": bar,
     "bar_words": bar_words,
     "deed": deed,
+    "typed": typed,
+    "brief": brief,
 }

@@ -19,6 +19,8 @@ WIDTH, LEFT, TOP = 1360.0, 150.0, 18.0
 """Sizes of the drawing: whole width, the most for names of tasks on the left, numbers of jobs above."""
 LETTER = 7.6
 """Width of a letter of a name, about."""
+FEW = 20
+"""Beside so many columns there is room for names."""
 HEIGHT, GAP = 22.0, 4.0
 """Of one task, and below it."""
 WIDEST = 46.0
@@ -109,7 +111,8 @@ def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
     """
     columns: Sequence[Plain] = shown["columns"]
     tasks: Sequence[str] = shown["tasks"]
-    left = min(LEFT, 14 + LETTER * max((len(short(name)) for name in tasks), default=0))
+    most, room = (36, 2 * LEFT) if len(columns) <= FEW else (20, LEFT)
+    left = min(room, 14 + LETTER * max((len(short(name, most)) for name in tasks), default=0))
     width = min(WIDEST, (WIDTH - left) / max(1, len(columns)))
     inner = width - (2.0 if width > LETTERS else 0.0)
     runs: list[Runs] = [defaultdict(list) for _ in tasks]
@@ -156,7 +159,7 @@ def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
         "letters_alone": shown["step"] == 1 and lettered,
         "links": list(enumerate(links)),
         "names": [
-            {"text": short(name), "whole": name, "y": TOP + row * (HEIGHT + GAP) + HEIGHT / 2}
+            {"text": short(name, most), "whole": name, "y": TOP + row * (HEIGHT + GAP) + HEIGHT / 2}
             for row, name in enumerate(tasks)
         ],
         "marks": [
@@ -167,7 +170,7 @@ def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def short(name: str, most: int = 20) -> str:
+def short(name: str, most: int) -> str:
     """Return a name that fits beside its row."""
     return name if len(name) <= most else f"{name[: most - 1]}\u2026"
 
