@@ -396,6 +396,20 @@ tasks:
     assert (real.read_text(), f"a.txt is kept here, not at file://{real}" in found.stderr) == ("old\n", True)
 
 
+def test_who_stops_looking_is_told_that_it_goes_on(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nunatak.cli.live.follow", interrupted)
+    found = cli("submit", str(hello(tmp_path)), "--watch", code=130)
+    number = found.stdout.split()[1]
+    assert f"it goes on. `nunatak watch {number}` looks again" in found.stderr
+    assert "it goes on" in cli("watch", number, code=130).stderr
+    monkeypatch.setattr("nunatak.cli.trial.Trial.run", interrupted)
+    found = cli("try", str(tmp_path / "hello.yaml"), "--to", str(tmp_path / "tried"), code=130)
+    assert f"stopped; logs and sandboxes are in {tmp_path / 'tried'}" in found.stderr
+
+
 def test_help_has_a_word_for_each_value() -> None:
     said = nunatak("submit", "--help").stdout
     assert "nunatak submit [OPTIONS] RECIPE\n" in said

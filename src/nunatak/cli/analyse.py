@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nunatak.cli.group import INTERRUPTED, WORK_FAILED
-from nunatak.cli.look import client, first_failure
+from nunatak.cli.group import WORK_FAILED
+from nunatak.cli.look import client, first_failure, no_longer_looking
 from nunatak.cli.talk import AsJson, Where, out, out_json, say
 from nunatak.core.units import count_text, memory_text
 
@@ -52,8 +52,7 @@ def run(
     try:
         state = "open" if detach else _attached(to, number, made.planned)
     except KeyboardInterrupt:
-        say(f"\nno longer looking; it goes on. `nunatak watch {number}` looks again, `nunatak cancel {number}` ends it")
-        raise typer.Exit(INTERRUPTED) from None
+        no_longer_looking(str(number))
     if as_json:
         out_json({"dataset": number, "url": made.url, "state": state})
     else:

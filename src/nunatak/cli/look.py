@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from nunatak.cli.group import OPEN, WORK_FAILED, importing
+from nunatak.cli.group import INTERRUPTED, OPEN, WORK_FAILED, importing
 from nunatak.cli.show import show_status
 from nunatak.cli.talk import AsJson, Where, age, clock_time, out, out_json, plain, say, table
 from nunatak.core.states import NEVER_BEGAN, shown_state
@@ -91,7 +91,10 @@ def settle(address: str, as_json: bool) -> None:
     """Show each change until nothing more happens by itself. Raises `typer.Exit` unless all is done."""
     from nunatak.cli.live import follow
 
-    last = follow(client().watch(address), as_json)
+    try:
+        last = follow(client().watch(address), as_json)
+    except KeyboardInterrupt:
+        no_longer_looking(address)
     none = "jobs" in last and not last["jobs"]["total"]
     if none or last.get("state") != "done":
         how = NEVER_BEGAN if none else f"is {last.get('state')}"
@@ -100,6 +103,12 @@ def settle(address: str, as_json: bool) -> None:
             say(line)
         say(f"`nunatak errors {address}` and `nunatak why {address}` say more")
         raise typer.Exit(WORK_FAILED)
+
+
+def no_longer_looking(address: str) -> NoReturn:
+    """Say that what was watched goes on. Raises `typer.Exit`."""
+    say(f"\nno longer looking; it goes on. `nunatak watch {address}` looks again, `nunatak cancel {address}` ends it")
+    raise typer.Exit(INTERRUPTED) from None
 
 
 def first_failure(of: Client, address: str) -> list[str]:

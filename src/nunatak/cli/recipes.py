@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nunatak.cli.group import INTERRUPTED
 from nunatak.cli.look import client, settle
 from nunatak.cli.show import fact
 from nunatak.cli.talk import AsJson, out, out_json, say
@@ -77,7 +78,11 @@ def try_job(
     commands are those of the submitter and run with your rights. Outputs never go where those of the real task are.
     """
     trial = _trial(what, job, task, to, jobs, parameters_of(sets))
-    outcomes = trial.run()
+    try:
+        outcomes = trial.run()
+    except KeyboardInterrupt:
+        say(f"\nstopped; logs and sandboxes are in {trial.directory}")
+        raise typer.Exit(INTERRUPTED) from None
     if as_json:
         out_json({"directory": str(trial.directory), "tasks": [outcome.to_plain() for outcome in outcomes]})
     else:
