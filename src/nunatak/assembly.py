@@ -35,6 +35,7 @@ from nunatak.loops import logging
 from nunatak.loops.garbage import search_seldom
 from nunatak.loops.maintenance import Maintenance, loops_of
 from nunatak.loops.signals import forward_signals
+from nunatak.loops.turns import take_short_turns
 from nunatak.loops.wellness import Wellness
 from nunatak.storage.content import ContentStore
 from nunatak.storage.posix import PosixStorage
@@ -268,6 +269,7 @@ def run_api(settings: Settings, sock: socket.socket | None = None, *, loops: boo
         if house:
             house.start()
         search_seldom()
+        take_short_turns()
         server.serve_forever()
     finally:
         if house:

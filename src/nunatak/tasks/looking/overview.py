@@ -54,7 +54,9 @@ class Wish:
 
 def rows(tx: Connection, contexts: Contexts, forecasts: Forecasts, wish: Wish, now: float) -> Plain:
     """Return a page of datasets as `items`, and `next`. Raises `Invalid` for a filter or order that is not there."""
-    found = store.PAGE[_order(wish)](tx, **_values(wish))
+    order = _order(wish)
+    statement = store.BY_NAME if order == "name" and wish.state != NEEDS else store.PAGE[order]
+    found = statement(tx, **_values(wish))
     page = found[: wish.limit]
     items = _filled(tx, contexts, forecasts, page, now) if page else []
     return {"items": items, "next": _mark(wish, page[-1]) if len(found) > wish.limit else None}

@@ -7,11 +7,11 @@ from nunatak.db.statement import Statement
 
 _HEAD = "SELECT d.*, j.total, j.done, j.failed, j.held AS held_jobs FROM datasets d JOIN job_counts j ON j.dataset = d.dataset"
 _NEEDY = "(j.failed > 0 OR j.held > 0 OR d.held)"
-_WHERE = (
+_OF_DATASETS = (
     " WHERE (:owner = '' OR d.owner = :owner) AND (:team = '' OR d.team = :team) AND (:number = 0 OR d.dataset = :number)"
     " AND (:name = '' OR lower(d.name) LIKE :name) AND (:state = '' OR d.state = :state)"
-    f" AND (:needy = 0 OR {_NEEDY} AND d.state <> 'done')"
 )
+_WHERE = f"{_OF_DATASETS} AND (:needy = 0 OR {_NEEDY} AND d.state <> 'done')"
 _ORDERS = {
     "newest": ("d.dataset", "DESC"),
     "oldest": ("d.dataset", "ASC"),
@@ -32,6 +32,12 @@ def _page(key: str, way: str) -> Statement:
 
 PAGE = {name: _page(key, way) for name, (key, way) in _ORDERS.items()}
 """Datasets in each order; what comes after (`key`, `after`) unless `begin` is 1."""
+BY_NAME = Statement(
+    "SELECT d.*, j.total, j.done, j.failed, j.held AS held_jobs FROM (SELECT d.* FROM datasets d"
+    f"{_OF_DATASETS} AND (:begin = 1 OR (d.name, d.dataset) > (CAST(:key AS VARCHAR(255)), :after))"
+    " ORDER BY d.name, d.dataset LIMIT :n) d JOIN job_counts j ON j.dataset = d.dataset ORDER BY d.name, d.dataset"
+)
+"""The same by name, where nothing of their jobs matters: only what is shown is counted."""
 
 _OF_STATE = f"SELECT * FROM ({_HEAD} WHERE d.state = '{{state}}' AND {_NEEDY} AND (:owner = '' OR d.owner = :owner)" + (
     " ORDER BY d.dataset DESC LIMIT :n) AS {state}_ones"

@@ -15,6 +15,10 @@ Box = tuple[float, float, float, float]
 Cell = list[tuple[str, str, str]]
 Link = tuple[str, str, str]
 """Where a cell leads, its path, and what it says."""
+Part = tuple[tuple[str, float, float], str]
+"""A part of a cell: its class, y in the row and height; and its letter."""
+Runs = dict[tuple[str, float, float], list[tuple[float, float]]]
+"""Of one row, by class, y in it and height: where parts begin and end; those that touch are one."""
 WIDTH, LEFT, TOP = 1360.0, 150.0, 18.0
 """Sizes of the drawing: whole width, the most for names of tasks on the left, numbers of jobs above."""
 LETTER = 7.6
@@ -37,9 +41,14 @@ def url_of(
     first = shown["first"] if first is None else max(0, first)
     last = shown["last"] if last is None else min(last, shown["total"])
     row = shown["row"] if row is None else row
+    return _url(dataset, first, 0 if last == shown["total"] else last, row, bool(shown.get("as_table")))
+
+
+@lru_cache(maxsize=10_000)
+def _url(dataset: int, first: int, last: int, row: int, as_table: bool) -> str:
     wanted = [
-        f"from={first}" if first else "", f"to={last}" if last < shown["total"] else "", f"row={row}" if row else "",
-        "as=table" if shown.get("as_table") else "",
+        f"from={first}" if first else "", f"to={last}" if last else "", f"row={row}" if row else "",
+        "as=table" if as_table else "",
     ]  # fmt: skip
     query = "&".join(filter(None, wanted))
     return f"/datasets/{dataset}{'?' if query else ''}{query}#matrix"
@@ -84,8 +93,8 @@ def jobs_words(column: Plain) -> str:
 
 
 @lru_cache(maxsize=10_000)
-def _cell(counts: Counts, height: float) -> list[tuple[str, str, float, float]]:
-    """Return the parts of one cell from the top: (class, letter, y, height); what needs a person is on top."""
+def _cell(counts: Counts, height: float) -> list[Part]:
+    """Return the parts of one cell from the top, each with its letter; what needs a person is on top."""
     of = dict(counts)  # most cells of a matrix are like another, and stay as they were at the last look
     sizes = [(kind, letter, sum(of.get(state, 0) for state in states)) for kind, letter, _, states in PARTS]
     total = sum(n for *_, n in sizes)
@@ -93,10 +102,11 @@ def _cell(counts: Counts, height: float) -> list[tuple[str, str, float, float]]:
         return []
     wanted = [max(LEAST, height * n / total) if n else 0.0 for *_, n in sizes]
     scale = height / sum(wanted)
-    found, y = [], 0.0
+    found: list[Part] = []
+    y = 0.0
     for (kind, letter, _), size in sorted(zip(sizes, wanted, strict=True), key=lambda item: ORDER.index(item[0][0])):
         if size:
-            found.append((kind, letter, round(y, 1), round(size * scale, 1)))
+            found.append(((kind, round(y, 1), round(size * scale, 1)), letter))
             y += size * scale
     return found
 
@@ -122,13 +132,22 @@ def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
     lettered, single = inner >= LETTERS - 2, shown["step"] == 1
     for place, column in enumerate(columns):
         x = round(left + place * width, 1)
+        end = x + wide
         words, of_column = [], []
         for row, counts in enumerate(column["cells"]):
             key = tuple(counts.items())
             of_row = runs[row]
-            for kind, letter, below, height in _cell(key, HEIGHT):
-                _add(of_row[kind, below, height], x, wide)
-                if lettered and (kind == "needy" or single) and height >= 12:
+            for part, letter in _cell(key, HEIGHT):
+                of = of_row[part]
+                if of and abs(of[-1][1] - x) < 0.15:
+                    of[-1] = (
+                        of[-1][0],
+                        end,
+                    )  # what is equal and touches is one: a million done tasks are a few rectangles
+                else:
+                    of.append((x, end))
+                kind, below, height = part
+                if lettered and (single or kind == "needy") and height >= 12:
                     middle = round(TOP + row * (HEIGHT + GAP) + below + height / 2, 1)
                     _, across = letters.setdefault((kind, middle), (letter, []))
                     across.append(_g(round(x + inner / 2, 1)))
@@ -197,25 +216,13 @@ def _box(x: float, y: float, width: float, height: float) -> str:
     return f"M{_g(x)} {_g(y)}h{wide}v{_g(height)}h-{wide}z"
 
 
-Runs = dict[tuple[str, float, float], list[tuple[float, float]]]
-"""Of one row, by class, y in it and height: x and width of each part, those that touch sideways as one."""
-
-
-def _add(of: list[tuple[float, float]], x: float, width: float) -> None:
-    """Put parts that touch sideways and are equal into one: a million done tasks are a few rectangles."""
-    if of and abs(of[-1][0] + of[-1][1] - x) < 0.15:
-        of[-1] = of[-1][0], round(x + width - of[-1][0], 1)
-    else:
-        of.append((x, width))
-
-
 def _paths(runs: Sequence[Runs]) -> dict[str, str]:
     """Return one path for each kind of part: a browser has a few shapes to lay out, and not a thousand."""
     found: dict[str, list[str]] = defaultdict(list)
     for row, of_row in enumerate(runs):
         for (kind, below, height), of in of_row.items():
             y = round(TOP + row * (HEIGHT + GAP) + below, 1)
-            found[kind] += [_box(x, y, width, height) for x, width in of]
+            found[kind] += [_box(x, y, round(end - x, 1), height) for x, end in of]
     return {kind: "".join(paths) for kind, paths in found.items()}
 
 
