@@ -580,7 +580,7 @@ def test_what_runs_is_seen_while_it_does_where_that_is_wanted_and_members_of_a_s
             series(shell("2/0/a#1", "echo first"), shell("2/1/a#1", waits), shell("2/2/a#1", "echo last")),
         ]
     )
-    host.until(lambda: said(host, "1/0/a#1") and said(host, "2/1/a#1", "stderr"))
+    host.until(lambda: said(host, "1/0/a#1") and said(host, "2/1/a#1") and said(host, "2/1/a#1", "stderr"))
     assert (said(host, "1/0/a#1"), said(host, "2/1/a#1")) == (b"here\n", b"here\n")
     host.until(lambda: host.begun("2/1/a#1"))  # which no event log tells
     assert not host.ended("2/1/a#1")

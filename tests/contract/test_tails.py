@@ -181,6 +181,7 @@ def test_a_listener_that_never_answers_or_is_not_there_costs_a_task_nothing(work
         live = {"url": f"http://127.0.0.1:{silent.getsockname()[1]}", "place": "x", "key": "k", "after": 0.01}
         sandbox = tmp_path / "slow"
         process = begin(worker, sandbox, live, WAITS)
+        silent.settimeout(PATIENCE)
         asks, _ = silent.accept()  # it waits for an answer now
         for name in ("more", "go"):
             (sandbox / name).touch()
