@@ -26,6 +26,7 @@ from nunatak.web.words import link
 pages = Pages()
 
 SIGN_IN = Page("sign_in.html")
+WHOLE = "A token is all of the text that was printed when it was made; it may have expired, or have been revoked."
 THEMES = ("light", "dark", "auto")
 YEAR = 365 * 86_400.0
 Next = Annotated[str, Query(max_length=2000)]
@@ -55,7 +56,12 @@ def sign_in(request: Request, next: Next = "") -> Response:  # noqa: A002 - what
 def _ask(request: Request, following: str, problem: NunatakError | None = None) -> Response:
     seed = guard.cookie_of(request, "visit") or guard.new_seed()
     request.scope["nunatak.seed"] = seed
-    data: dict[str, Any] = {"next": own(following), "problem": problem.to_plain() if problem else None}
+    shown = (
+        {"detail": problem.message, "hint": WHOLE if isinstance(problem, Refused) else problem.hint}
+        if problem
+        else None
+    )
+    data: dict[str, Any] = {"next": own(following), "problem": shown}
     view = View("Sign in failed" if problem else "Sign in", data, cli="nunatak open")
     status = 200 if problem is None else 429 if isinstance(problem, Unavailable) else 403
     answer = render(request, SIGN_IN, view, status=status)
