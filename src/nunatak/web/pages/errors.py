@@ -44,11 +44,15 @@ def cells(
 ) -> Iterator[tuple[int, str, str, int]]:
     """Yield for each site how strongly it stands out, where it leads, what that says, and how many attempts failed there."""
     at, of = item["at"], item["attempts"]
-    others = tuple([(name, value) for name, value in filters.items() if value and name not in ("site", "signature")])
+    wanted = [(name, value) for name, value in filters.items() if value and name not in ("site", "signature")]
+    signature = [("signature", item["signature"])] if item["signature"] else []
     for site in sites:
         n = at.get(site, 0)
-        url = _url((*others, ("site", site), ("signature", item["signature"]))) if n else ""
-        yield heat(n, of), url, f"{plural(n, 'attempt')} at {site}", n
+        if n:
+            url = _url((*wanted, ("site", site), *signature))
+            yield heat(n, of), url, f"{plural(n, 'attempt')} at {site}", n
+        else:
+            yield 0, "", "", 0
 
 
 TOOLS = {
