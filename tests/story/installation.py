@@ -210,9 +210,16 @@ class Installation:
         """Return the process ids of a role."""
         return [found.pid for found in self.processes() if found.role == role]
 
-    def kill_one(self, role: str, random: Random) -> None:
-        """Kill a process of a role; waits until there is one."""
-        until(lambda: send(random.choice(self.of(role) or [0]), signal.SIGKILL), f"a process to kill: {role}")
+    def kill_one(self, role: str, random: Random, meanwhile: Callable[[], object] = bool) -> None:
+        """Kill a process of a role; waits until there is one, and does something `meanwhile`."""
+
+        def killed() -> bool:
+            if send(random.choice(self.of(role) or [0]), signal.SIGKILL):
+                return True
+            meanwhile()
+            return False
+
+        until(killed, f"a process to kill: {role}")
 
     def until_no_work(self) -> None:
         """Wait until no process of a task is left."""

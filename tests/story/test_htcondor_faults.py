@@ -71,8 +71,10 @@ def test_killed_startds_starters_workers_and_shadows_cost_the_attempts_that_they
     assert "node-lost: " in starter
     assert starter.endswith(" was lost")
     assert "lost: the worker left no outcome: it was killed by signal 9" in worker
-    assert "evicted: it was taken from " in shadow
-    assert "HTCondor began it again on " in shadow
+    # the schedd begins it again at once, or a busy one after a while, in which it waits in the queue
+    assert ("evicted: it was taken from " in shadow and "HTCondor began it again on " in shadow) or (
+        "evicted: it was evicted from " in shadow
+    ), shadow
     assert site.begun(number) == once(2) + once(2)
     assert site.endings(number) == {("ok", False): 2, ("node-lost", False): 2}
     assert site.endings(later) == {("ok", False): 4, ("node-lost", False): 1, ("lost", False): 1, ("evicted", False): 1}

@@ -55,7 +55,7 @@ def assert_outputs(house: Installation, jobs: int, to: Path) -> None:
     assert joined == sorted(f"left-{job}\nright-{job}\n" for job in range(jobs))
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_thirty_kills_during_five_hundred_tasks_lose_nothing_and_repeat_nothing(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -65,15 +65,25 @@ def test_thirty_kills_during_five_hundred_tasks_lose_nothing_and_repeat_nothing(
         house.submit(FIVE.format(jobs=100))
         for number, role in enumerate(killed, 1):
             house.until_done(12 * number)  # enough are left for the last to be killed
-            house.kill_one(role, random)
+            house.kill_one(role, random, lambda: keep_some(house))
         house.until_state("done")
         house.until_no_work()
-        house.assert_each_done_once(500)
-        assert_outputs(house, 100, tmp_path / "out")
+        total = house.status().tasks.total
+        assert total >= 500
+        house.assert_each_done_once(total)
+        assert_outputs(house, total // 5, tmp_path / "out")
         house.stop()
         house.until_none()
         found = house.doctor_command()
         assert (found["sound"], found["faults"], found["datasets"]) == (True, [], 1)
+
+
+def keep_some(house: Installation) -> None:
+    """Add jobs when few tasks are left: who looks for a process to kill may be slower than they are."""
+    with house.client() as client:
+        counts = client.dataset(1).tasks
+        if counts.total - counts.done < 40:
+            client.more(1, 10)
 
 
 GATED = """\
@@ -162,7 +172,7 @@ def test_a_stopped_installation_leaves_running_tasks_and_takes_them_up_again(tmp
         assert sorted(lines(begun)) == [str(job) for job in range(6)]
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_a_database_that_crashes_and_comes_back_loses_nothing(tmp_path: Path) -> None:
     server = Postgres.start(fsync=True)
     try:

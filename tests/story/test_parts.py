@@ -37,7 +37,7 @@ def whole(tmp_path: Path, postgres: Postgres) -> Iterator[Parts]:
         yield made
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_every_process_is_killed_at_random_and_what_led_is_followed_within_its_lease(
     tmp_path: Path, postgres: Postgres
 ) -> None:

@@ -26,7 +26,7 @@ from tests.story.cluster import STEPS, Cluster, Said, cluster
 from tests.story.installation import Installation, installation, until
 from tests.story.test_full_disk import SmallDisk, small_disk
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 JOBS = 12
 TWO = (0, 1)
