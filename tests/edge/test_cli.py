@@ -410,6 +410,12 @@ def test_who_stops_looking_is_told_that_it_goes_on(cli: Run, tmp_path: Path, mon
     assert f"stopped; logs and sandboxes are in {tmp_path / 'tried'}" in found.stderr
 
 
+def test_what_is_wrong_is_said_without_what_a_terminal_would_obey(tmp_path: Path) -> None:
+    (tmp_path / "red.yaml").write_text('name: "x\\e[31mred"\ntasks: {a: {run: "true"}}\n')
+    found = nunatak("check", str(tmp_path / "red.yaml"), code=2)
+    assert 'name: "x?[31mred" is not a name (one line, no control characters)' in found.stderr
+
+
 def test_help_has_a_word_for_each_value() -> None:
     said = nunatak("submit", "--help").stdout
     assert "nunatak submit [OPTIONS] RECIPE\n" in said

@@ -158,7 +158,7 @@ def problems(text: str | bytes, manifest: Manifest = NOTHING, **options: object)
             'muons.yaml:1:1: "name" is missing (what people call the dataset, such as "atmospheric muons")',
             id="missing name",
         ),
-        pytest.param("name: x\ntasks: {}\n", "muons.yaml:2:8 tasks: the table is empty", id="no tasks"),
+        pytest.param("name: x\ntasks: {}\n", "muons.yaml:2:8 tasks: the table is empty, and needs an entry", id="no tasks"),
         pytest.param(
             "name: x\ntasks:\n  1a: {run: echo}\n",
             'muons.yaml:3:3 tasks.1a: "1a" is not the name of a task (letters, digits, _ . -, a letter first)',

@@ -16,6 +16,7 @@ from typer.main import get_command_name, get_group
 from typer.models import CommandInfo
 
 from nunatak.cli.placeholders import readable
+from nunatak.cli.talk import plain
 from nunatak.core.errors import NunatakError
 
 WORK_FAILED = 7
@@ -109,7 +110,7 @@ def complain(error: NunatakError) -> None:
         lines = [str(problem) for problem in error.problems]
     if error.hint:
         lines.append(f"hint: {error.hint}")
-    print("\n".join(lines), file=sys.stderr)
+    print(plain("\n".join(lines)), file=sys.stderr)
 
 
 @contextmanager

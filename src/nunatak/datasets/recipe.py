@@ -56,7 +56,12 @@ def _override(source: Source, report: Report, jobs: int | None, parameters: Mapp
     known = dict(own) if isinstance(own, dict) else {}
     for name, text in parameters.items():
         if name not in known:
-            report.add(("parameters", name), f"{quoted(name)} is not a parameter", nearest(name, known), file="--set")
+            report.add(
+                ("parameters", name),
+                f"{quoted(name)} is not a parameter",
+                nearest(name, known) if known else "the recipe has none",
+                file="--set",
+            )
             continue
         try:
             known[name] = parse(text).value if text.strip() else ""

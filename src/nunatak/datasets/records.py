@@ -76,7 +76,10 @@ class Table:
         if not isinstance(value, Mapping):
             return wrong_type(value, self.says, path, report)
         if not self.least <= len(value) <= self.most:
-            report.add(path, "the table is empty" if not value else f"the table has over {self.most} entries")
+            report.add(
+                path,
+                "the table is empty, and needs an entry" if not value else f"the table has over {self.most} entries",
+            )
         kept = {}
         for name, item in islice(value.items(), self.most):  # of a table that is too large, the rest is not looked at
             self._check_key(name, (*path, name), report)

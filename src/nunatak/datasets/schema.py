@@ -185,7 +185,7 @@ RECIPE = Record(
     "A Nunatak recipe: tasks that make up a job, and how many jobs there are.",
     {
         "name": Field(
-            Text("a name", r"^[^\x00-\x1f]*$", 200),
+            Text("a name (one line, no control characters)", r"^[^\x00-\x1f]*$", 200),
             "What people call the dataset.", ("atmospheric muons",), required=True,
         ),
         "description": Field(Text("text"), "More about it."),
