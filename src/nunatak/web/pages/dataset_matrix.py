@@ -139,11 +139,8 @@ def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
             of_row = runs[row]
             for part, letter in _cell(key, HEIGHT):
                 of = of_row[part]
-                if of and abs(of[-1][1] - x) < 0.15:
-                    of[-1] = (
-                        of[-1][0],
-                        end,
-                    )  # what is equal and touches is one: a million done tasks are a few rectangles
+                if of and abs(of[-1][1] - x) < 0.15:  # what touches is one: a million done tasks are a few rectangles
+                    of[-1] = (of[-1][0], end)
                 else:
                     of.append((x, end))
                 kind, below, height = part
