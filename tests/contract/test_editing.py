@@ -251,7 +251,7 @@ def test_revisions_say_what_was_done_under_them(world: World) -> None:
         rows = editing.datasets_store.REVISIONS(tx, dataset=dataset)
         found = editing.by_revision(rows, {"done": world.status(str(dataset))["tasks"]["done"]})
     assert found == [
-        {"revision": 1, "done": 1, "began_before": 0},
-        {"revision": 2, "done": 2, "began_before": 2},
+        {"revision": 1, "done": 1, "began_before": 0, "to_do": 0},
+        {"revision": 2, "done": 2, "began_before": 2, "to_do": 0},
     ]
     assert {key(item)[1] for item in live} == {1, 2}

@@ -43,7 +43,10 @@ def test_it_is_checked_then_made_and_told_everywhere(api: Api) -> None:
     assert (made["revision"], made["changed"]) == (2, True)
     recipe = api.get(f"/datasets/{number}/recipe")
     assert (recipe["revision"], recipe["source"], tag(api, number) != since) == (2, BETTER, True)
-    assert [item["tasks"]["done"] for item in recipe["revisions"]] == [1, 0]
+    assert [item["tasks"] for item in recipe["revisions"]] == [
+        {"revision": 1, "done": 1, "began_before": 0, "to_do": 0},
+        {"revision": 2, "done": 0, "began_before": 0, "to_do": 5},
+    ]
     assert api.get(f"/datasets/{number}")["revision"] == 2
     event = next(item for item in api.get(f"/history/{number}")["items"] if item["what"] == "edit")
     assert (event["actor"], event["revision"], len(event["changes"])) == ("root", 2, 2)

@@ -126,8 +126,9 @@ class Campaign:
     def act(self, who: str, verb: str, *addresses: str, reason: str = "") -> None:
         self.person(who).post("/api/v1/actions", {"verb": verb, "addresses": list(addresses), "reason": reason})
 
-    def claim(self, limit: int) -> list[dict[str, Any]]:
-        asked = self._said(offer=WHOLE, limit=limit)
+    def claim(self, limit: int, *features: str) -> list[dict[str, Any]]:
+        """Lease tasks; those that ask for features are leased where they are named alone."""
+        asked = self._said(offer={**WHOLE, "features": list(features)}, limit=limit)
         return list(self._engine.post("/api/v1/engines/icecube/claim", asked)["tasks"])
 
     def tell(self, **reports: Any) -> None:
@@ -154,6 +155,11 @@ class Campaign:
         self.house.services.database.run(lambda tx: curve.keep(tx, self.house.clock()))
         self.house.services.database.run(lambda tx: use_by_day.note(tx, self.house.clock()))
         return len(tasks)
+
+    def end(self, tasks: list[dict[str, Any]], *, failed: bool) -> None:
+        """Let some tasks begin and end."""
+        self.tell(started=[{**_key(task), "at": self.house.clock() - 400, "host": "node01"} for task in tasks])
+        self.tell(ended=[self._end(task, failed, "exit") for task in tasks])
 
     def _end(self, task: dict[str, Any], failed: bool, kind: str) -> dict[str, Any]:
         wall = self.chance.lognormvariate(5.6, 0.35)

@@ -178,12 +178,15 @@ def _reshape(tx: Connection, contexts: Contexts, context: Context, what: Revisio
 
 
 def by_revision(rows: Sequence[Row], counts: dict[str, int]) -> list[dict[str, int]]:
-    """Return for each revision how many tasks were done under it, and how many of those had begun before it came. Pure.
+    """Return for each revision how many tasks were done under it, and how many of those may have begun before it came.
 
-    `rows` are the revisions of a dataset in order, `counts` its tasks by state.
+    `rows` are the revisions of a dataset in order, `counts` its tasks by state: what is not done is to do by the last. Pure.
     """
     found = []
     for row, after in zip(rows, [*rows[1:], None], strict=True):
         ended = counts["done"] if after is None else after.done or 0
-        found.append({"revision": row.revision, "done": max(0, ended - (row.done or 0)), "began_before": row.live or 0})
+        done = max(0, ended - (row.done or 0))
+        began = min(done, row.live or 0)
+        to_do = sum(counts.get(state, 0) for state in datasets_store.STATES) - ended if after is None else 0
+        found.append({"revision": row.revision, "done": done, "began_before": began, "to_do": to_do})
     return found

@@ -52,7 +52,12 @@ def task(tx: Connection, contexts: Contexts, address: Address, now: float, rules
         attempt["entry"] = entry(attempt["verdict"], attempt["address"])
         attempt["against"] = against(attempt)
     head = datasets_store.DATASET(tx, dataset=context.dataset)[0]
-    plain |= {"dataset_name": head.name, "owner": head.owner, "dataset_held": bool(head.held)}
+    plain |= {
+        "revision": head.revision,
+        "dataset_name": head.name,
+        "owner": head.owner,
+        "dataset_held": bool(head.held),
+    }
     plain["tasks"] = [task.name for task in context.plan.tasks if task.once == (job == ONCE)]
     conditions = _conditions(tx, contexts, context, address, plain, rules, now)
     return {**plain, "conditions": conditions, "next": _next(plain)}

@@ -18,6 +18,7 @@ from nunatak.core.states import TaskState
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import shape_of
 from nunatak.tasks import lessons
+from nunatak.tasks.editing import by_revision
 from nunatak.tasks.learning.used import used
 from nunatak.tasks.looking import errors as read_errors
 from nunatak.tasks.looking import explain, lists, task_list
@@ -142,6 +143,7 @@ def recipe(
     with services.database.read() as tx:
         plain = frame(request, tx, services, dataset)
         rows = {row.revision: row for row in datasets_store.REVISIONS(tx, dataset=dataset)}
+        tasks = by_revision(list(rows.values()), plain["tasks"])
         wanted = revision or plain["revision"]
         for one in (wanted, against):
             if one is not None and one not in rows:
@@ -159,8 +161,8 @@ def recipe(
         "source": shown.source,
         "digest": rows[wanted].recipe,
         "revisions": [
-            {"revision": row.revision, "digest": row.recipe, "author": row.author, "at": iso(row.at)}
-            for row in rows.values()
+            {"revision": row.revision, "digest": row.recipe, "author": row.author, "at": iso(row.at), "tasks": of_row}
+            for row, of_row in zip(rows.values(), tasks, strict=True)
         ],
         "difference": difference(other.source, shown.source) if other else None,
     }

@@ -114,7 +114,7 @@ def check(request: Request, services: Have, sent: Sent) -> Response:
         data |= {"jobs": plan.jobs, "name": plan.name, "tasks": [_shown(task) for task in tasks]}
     except Invalid as error:
         problems = [
-            _placed(problem, texts.get(problem["file"], ""), problem["file"] if problem["file"] in told.texts() else "")
+            placed(problem, texts.get(problem["file"], ""), problem["file"] if problem["file"] in told.texts() else "")
             for problem in error.to_plain().get("problems", ())
         ]
         data |= {
@@ -259,7 +259,7 @@ def _shown(task: dict[str, Any]) -> dict[str, Any]:
     return {"task": task["task"], "once": task["once"], "commands": commands, "left_out": task["left_out"]}
 
 
-def _placed(problem: dict[str, Any], text: str, of: str) -> dict[str, Any]:
+def placed(problem: dict[str, Any], text: str, of: str = "") -> dict[str, Any]:
     """Return a problem with the lines around its place; `of` names the text if it is not the one of the work itself."""
     lines, line = text.splitlines(), int(problem["line"])
     around = range(max(1, line - SHOWN_LINES), min(len(lines), line + SHOWN_LINES) + 1) if line else ()

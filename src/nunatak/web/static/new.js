@@ -4,7 +4,7 @@
   const form = document.getElementById("new");
   const probe = document.getElementById("probe");
   const iceprod = document.getElementById("iceprod");
-  const FIELDS = ["csrf", "mode", "like", "source", "outputs", "jobs", "script_names", "input_names", "options", "datasets", "expansion"];
+  const FIELDS = ["csrf", "mode", "like", "source", "outputs", "jobs", "script_names", "input_names", "options", "datasets", "expansion", "since"];
   const texts = {};  // of files whose content is checked too
   let due = 0;
 
