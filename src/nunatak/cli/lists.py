@@ -51,8 +51,12 @@ def files(where: Where, as_json: AsJson = False) -> None:
 @app.command()
 def recipe(
     where: Where,
-    revision: Annotated[int | None, typer.Option(min=1, help="This revision, in place of the present one.")] = None,
-    against: Annotated[int | None, typer.Option(min=1, help="Print what differs from this revision.")] = None,
+    revision: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="This revision, in place of the present one.")
+    ] = None,
+    against: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Print what differs from this revision.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the recipe of a dataset as it was written, or what differs between two revisions."""
