@@ -104,6 +104,8 @@ tasks: {one: {run: cat b.txt far.txt, files: [in/a b.txt, far.txt]}}
     found = api.http.get(place, params={"name": "in/a b.txt"}, headers=api.headers)
     assert (found.status_code, found.content, found.headers["etag"]) == (200, HELLO, f'"{SHA}"')
     assert found.headers["content-disposition"].startswith("attachment")
+    assert api.http.get(place, params={"name": "in/a b.txt", "revision": 1}, headers=api.headers).content == HELLO
+    assert api.call("GET", f"{place}?name=in/a%20b.txt&revision=2", 404)["code"] == "no-revision"
     assert "in/a b.txt" in api.call("GET", f"{place}?name={other}", 404)["hint"]
     assert api.call("GET", f"{place}?name=../{SHA}", 404)["code"] == "no-file"
     assert api.call("GET", f"{place}?name=far.txt", 404)["code"] == "file-elsewhere"

@@ -375,6 +375,11 @@ tasks:
     assert "jobs are numbered from 0 to 1" in cli("try", f"{number}/2", "--to", "d", code=2).stderr
     assert f"nunatak try {number}/all" in cli("try", f"{number}/0/all", "--to", "d", code=2).stderr
     assert "both say which job" in cli("try", f"{number}/0", "--job", "1", code=2).stderr
+    (tmp_path / "fit.py").write_text("open('f.txt', 'w').write('mended')\n")
+    cli("edit", number, str(tmp_path / "fits.yaml"), "--yes")
+    assert Path(cli("try", f"{number}/1/fit", "--to", "e").stdout.strip()).read_text() == "mended"
+    assert "failed (exit)" in cli("try", f"{number}/1/fit#1", "--to", "f", code=7).stderr  # by what it ran by
+    assert "has not been" in cli("try", f"{number}/1/fit#2", "--to", "g", code=3).stderr
     assert "--set are for recipe files" in cli("try", number, "--set", "a=1", code=2).stderr
     assert "nor is that an address" in cli("try", "fit.yaml", code=3).stderr
     assert not (elsewhere / "d").exists()

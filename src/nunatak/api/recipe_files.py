@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from starlette.responses import FileResponse, Response
 
 from nunatak.api.addresses import BINARY, FileName
@@ -22,10 +24,17 @@ router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"], route_class=Gua
         206: {"description": "Part of it", "content": BINARY},
     },
 )  # fmt: skip
-def get_recipe_file(dataset: Number, name: FileName, services: Have) -> Response:
-    """Return a file by the name its recipe gives it. Bytes that no recipe of the dataset names cannot be had."""
+def get_recipe_file(
+    dataset: Number, name: FileName, services: Have, revision: Annotated[int | None, Query(ge=1, le=1_000_000)] = None
+) -> Response:
+    """Return a file by the name its recipe gives it, now or at a `revision`.
+
+    Bytes that no recipe of the dataset names cannot be had.
+    """
     with services.database.read() as tx:
         plan = services.contexts.one(tx, dataset).plan
+        if revision is not None:
+            plan = services.contexts.plan_at(tx, dataset, revision)
     file = stored(plan, dataset, name)
     if services.blobs.missing([file.sha256]):
         raise NotFound(f"{name} is not kept any more", code="file-gone", hint="tell the operator: nunatak doctor")

@@ -60,7 +60,7 @@ def try_job(
         str,
         typer.Argument(
             metavar="RECIPE|ADDRESS",
-            help="A recipe file, or what was submitted: 42, 42/17, 42/17/propagate, 42/analyze",
+            help="A recipe file, or what was submitted: 42, 42/17, 42/analyze, 42/17/propagate, or as it was: 42/17/propagate#2",
         ),
     ],
     job: Annotated[int | None, typer.Option("--job", min=0, help="Which job; the first, if not given.")] = None,

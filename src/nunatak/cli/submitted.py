@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nunatak.cli.talk import plain, say
 from nunatak.cli.trial import FILES, Trial, empty_directory, no_job
+from nunatak.client.statuses import AttemptStatus
 from nunatak.core.address import ONCE, Address, parse
 from nunatak.core.errors import Conflict, Invalid, NotFound
 from nunatak.core.units import memory_text
@@ -36,7 +37,8 @@ def wanted(address: Address, job: int | None, task: str | None) -> Address:
 def prepare(client: Client, address: Address, to: Path | None) -> Trial:
     """Fetch what a dataset's recipe is and choose what to run. Raises `NotFound`, `Invalid`, `Conflict`."""
     dataset = client.dataset(address.dataset)
-    plan = replace(Plan.from_plain(client.recipe(address)["plan"]), jobs=max(1, dataset.jobs.total))
+    ran_by = _revision(client, address)
+    plan = replace(Plan.from_plain(client.recipe(address, ran_by)["plan"]), jobs=max(1, dataset.jobs.total))
     number = None if address.task is None else plan.number(address.task)
     once = number is not None and plan.tasks[number].once
     if once and address.job is not None:
@@ -53,10 +55,19 @@ def prepare(client: Client, address: Address, to: Path | None) -> Trial:
     untried = [name for name, at in plan.index.items() if number is None and at not in ahead.seen]
     return Trial(
         plan, job, sorted(ahead.run), empty_directory(to),
-        bring=_Brought(client, dataset.dataset, plan, ahead.made).bring, untried=untried,
+        bring=_Brought(client, dataset.dataset, plan, ahead.made, ran_by).bring, untried=untried,
         dataset=dataset.dataset, attempt=address.attempt or 1, own=0, gathered=plan.jobs,
         recorded=[Recorded(one.task, _job(one), one.name, one.url, one.size, one.sha256) for one in ahead.made],
     )  # fmt: skip
+
+
+def _revision(client: Client, address: Address) -> int | None:
+    """Return by which revision of the recipe an attempt ran; None where none is named: the present one."""
+    if address.attempt is None:
+        return None
+    found = client.status(address)
+    assert isinstance(found, AttemptStatus)
+    return found.revision
 
 
 class _Ahead:
@@ -108,8 +119,10 @@ class _Ahead:
 class _Brought:
     """Brings what a task needs when it needs it: files of the recipe, and outputs that the server recorded."""
 
-    def __init__(self, client: Client, dataset: int, plan: Plan, made: Iterable[OutputFile]) -> None:
-        self.client, self.dataset = client, dataset
+    def __init__(
+        self, client: Client, dataset: int, plan: Plan, made: Iterable[OutputFile], revision: int | None
+    ) -> None:
+        self.client, self.dataset, self.revision = client, dataset, revision
         self.shipped = {file.sha256: name for name, file in plan.files.items() if not file.url}
         self.made = {one.url: one for one in made}
 
@@ -125,7 +138,7 @@ class _Brought:
     def _file(self, item: Input, files: Path) -> None:
         name, place = self.shipped.get(item.sha256), Path(blob(str(files), item.sha256))
         if name is not None and item.url == place.as_uri() and not place.exists():
-            self.client.recipe_file(self.dataset, name, place)
+            self.client.recipe_file(self.dataset, name, place, self.revision)
 
     def _output(self, file: OutputFile, to: Path) -> str:
         """Return where an output is now."""

@@ -95,13 +95,14 @@ def fetch(
     return sorted(found, key=lambda item: item.path)
 
 
-def recipe_file(connection: Connection, dataset: int, name: str, to: Path) -> Path:
+def recipe_file(connection: Connection, dataset: int, name: str, to: Path, revision: int | None = None) -> Path:
     """Bring a file that came with a recipe; what arrives damaged is not kept. Raises `NotFound`, `Unavailable`."""
     headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
     part = to.with_name(f".{to.name[:200]}.part")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        with connection.stream(f"{API}/datasets/{dataset}/recipe/file", headers=headers, name=name) as response:
+        place = f"{API}/datasets/{dataset}/recipe/file"
+        with connection.stream(place, headers=headers, name=name, revision=revision) as response:
             wanted = response.headers.get("ETag", "").strip('"')
             with part.open("wb") as target:
                 _pour(response.iter_bytes(BLOCK), target.fileno())

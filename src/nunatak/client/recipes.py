@@ -123,11 +123,14 @@ class Recipes(Connected):
         body = {**order.body(), "check": check}
         return Revised.of(self._to.request("PUT", path, json=body, headers=headers).json())
 
-    def recipe_file(self, where: Where, name: str, to: Path | str) -> Path:
-        """Bring a file that came with a dataset's recipe to the path `to`, its checksum verified. Raises `NotFound`."""
+    def recipe_file(self, where: Where, name: str, to: Path | str, revision: int | None = None) -> Path:
+        """Bring a file that came with a dataset's recipe to the path `to`, its checksum verified. Raises `NotFound`.
+
+        It is as the recipe is now, or was at a `revision`.
+        """
         from nunatak.client import download
 
-        return download.recipe_file(self._to, address_of(where).dataset, name, Path(to))
+        return download.recipe_file(self._to, address_of(where).dataset, name, Path(to), revision)
 
     def plan(self, digest: str) -> Mapping[str, Any]:
         """Return a checked recipe by its digest, as `datasets.plan.Plan` reads it."""

@@ -89,6 +89,7 @@ class AttemptStatus(Status):
     """One try of a task: when, where, how it ended and what it used (seconds, bytes)."""
 
     number: int = 0
+    revision: int = 1  # of the recipe, by which it ran
     engine: str | None = None
     site: str | None = None
     host: str | None = None
