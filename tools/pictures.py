@@ -19,6 +19,7 @@ PAGES = {
     "dataset-errors": "/datasets/2/errors",
     "dataset-use": "/datasets/5/use",
     "dataset-graph": "/datasets/5/graph",
+    "edit": "/datasets/5/edit",
     "new": "/new?mode=recipe",
     "errors": "/errors",
     "sites": "/sites?all=true",
@@ -52,6 +53,10 @@ def main(only: list[str]) -> None:
                     page.wait_for_load_state()
                     if name == "what-if":  # its answer comes when it is worked out
                         page.wait_for_selector(".ranges", timeout=120_000)
+                    if name == "edit":
+                        written = page.get_by_label("Recipe")
+                        written.fill(written.input_value().replace("tries: 2", "tries: 4"))
+                        page.wait_for_selector("#check .diff ins")
                     page.screenshot(path=PICTURES / f"{name}{suffix}.png", full_page=True)
                     print(f"docs/pictures/{name}{suffix}.png")
             context.close()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nunatak.core.work import Shape
+from nunatak.datasets.changes import gathered
 from nunatak.datasets.manifest import Among, Manifest
 from nunatak.datasets.plan import Plan, StoredFile
 from nunatak.datasets.recipe import compile_recipe
@@ -53,11 +54,15 @@ def edited(old: str, new: str, standing: dict[str, Standing] = DONE) -> Revision
         ("memory: 2 GB", "memory: 4 GB", "generate needs: 1 CPU, 2.05 GB"),
         ("--events {events}", "--fast --events {events}", "generate run: "),
         ("events: 100", "events: 50", "parameter events: 100 -> 50"),
-        ("    outputs: [small.bin]", "    outputs: [small.bin]\n    retry: {tries: 7}", "filter retry: "),
+        (
+            "    outputs: [small.bin]",
+            "    outputs: [small.bin]\n    retry: {tries: 7}",
+            "filter retry: tries 3, insist false -> tries 7",
+        ),
         (
             "    outputs: [small.bin]",
             "    outputs: [small.bin]\n    environment: {variables: {A: b}}",
-            "filter environment: {} -> ",
+            "filter environment: nothing -> A b",
         ),
         ("name: muons", "name: neutrinos", "name: muons -> neutrinos"),
     ],
@@ -66,6 +71,15 @@ def test_what_may_change_is_told_and_nothing_is_refused(old: str, new: str, said
     found = edited(old, new)
     assert found.refusals == ()
     assert any(change.text.startswith(said) for change in found.changes), [change.text for change in found.changes]
+
+
+def test_what_changes_alike_in_several_tasks_is_told_once() -> None:
+    told = edited("name: muons", "name: muons\nretry: {memory: x3 up to 9 GB}")
+    assert [change.task for change in told.changes] == ["generate", "filter"]
+    (one,) = gathered(told.changes)
+    assert one.text == (
+        "generate, filter retry: memory.factor 2.0, memory.most 0 -> memory.factor 3.0, memory.most 9000000000"
+    )
 
 
 @pytest.mark.parametrize(

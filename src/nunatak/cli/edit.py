@@ -15,6 +15,7 @@ from nunatak.cli.recipes import Sets, parameters_of
 from nunatak.cli.talk import AsJson, coloured, out, out_json, plain, say
 from nunatak.core.errors import Conflict, Invalid, NotFound
 from nunatak.core.units import count_text
+from nunatak.datasets.changes import Change, gathered
 
 if TYPE_CHECKING:
     from nunatak.client import Client
@@ -129,9 +130,8 @@ def _show(told: Revised) -> None:
     """Say what would change, and for which tasks."""
     for line in told.difference:
         say(coloured(plain(line), {"+": "done", "-": "failed"}.get(line[:1], "waiting")))
-    for change in told.changes:
-        place = f"{change['task']} {change['what']}".strip()
-        say(plain(f"{place}: {change['before'] or 'nothing'} -> {change['after'] or 'nothing'}"))
+    for change in gathered(Change(**one) for one in told.changes):
+        say(plain(change.text))
     for note in told.notes:
         say(plain(f"note: {note}"))
     for refusal in told.refusals:

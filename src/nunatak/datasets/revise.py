@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nunatak.core.errors import Problem
-from nunatak.core.units import count_text, memory_text, time_text
-from nunatak.core.work import Shape
+from nunatak.core.units import count_text
+from nunatak.datasets.changes import Change, changes
 from nunatak.datasets.parameters import parameters_of
 from nunatak.datasets.plan import OutputPlan, Plan, TaskPlan
 from nunatak.datasets.template import Mentioned, compile_value
 
-FIELDS = {
-    "commands": "run", "parameters": "parameters", "files": "files", "inputs": "inputs", "outputs": "outputs",
-    "needs": "needs", "variables": "environment", "setup": "setup", "image": "image", "requirements": "requirements",
-    "retry": "retry", "learn": "learn", "checkpoint": "checkpoint", "splittable": "splittable", "engines": "engines",
-}  # fmt: skip
-"""What of a task may be changed, by what a recipe calls it; outputs and needs with conditions."""
 ANEW = "a new dataset can have it: submit the changed recipe with nunatak submit, or under New work like this"
-LONG = 200
-"""Characters of a value that are shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What is written otherwise: `task` is "" for the dataset, `before` and `after` are in words, "" for nothing."""
-
-    task: str
-    what: str
-    before: str
-    after: str
-
-    @property
-    def text(self) -> str:
-        """Return it in one line."""
-        place = f"{self.task} {self.what}".strip()
-        return f"{place}: {self.before or 'nothing'} -> {self.after or 'nothing'}"
-
-    def to_plain(self) -> dict[str, str]:
-        """Return a JSON-able dictionary."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +76,7 @@ def revise(old: Plan, new: Plan, standing: Mapping[str, Standing], jobs: frozens
         problems, said = _of_outputs(old, plan, before, after, standing.get(before.name, Standing(free=False)))
         refusals += problems
         notes += said
-    return Revision(plan, tuple(_changes(old, plan)), tuple(refusals), tuple(notes))
+    return Revision(plan, tuple(changes(old, plan)), tuple(refusals), tuple(notes))
 
 
 def aligned(old: Plan, new: Plan) -> Plan:
@@ -215,68 +186,3 @@ def _mentioned(values: Any, known: Mapping[str, Mentioned]) -> set[str]:
         found |= new
         new = {other for name in new if name in known for other in known[name].names} - found
     return found
-
-
-def _changes(old: Plan, new: Plan) -> Iterator[Change]:
-    for name in ("name", "description"):
-        if getattr(old, name) != getattr(new, name):
-            yield Change("", name, _short(getattr(old, name)), _short(getattr(new, name)))
-    yield from _of_parameters("", old.parameters, new.parameters)
-    for name in sorted(old.files.keys() | new.files.keys()):
-        before, after = old.files.get(name), new.files.get(name)
-        if before != after:
-            yield Change("", f"file {name}", _file(before), _file(after))
-    for was, now in zip(old.tasks, new.tasks, strict=True):
-        yield from _of_task(was, now)
-
-
-def _of_parameters(task: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
-    for name in sorted(old.keys() | new.keys()):
-        if (name in old) != (name in new) or old.get(name) != new.get(name):
-            before, after = (_short(values[name]) if name in values else "" for values in (old, new))
-            yield Change(task, f"parameter {name}", before, after)
-
-
-def _of_task(old: TaskPlan, new: TaskPlan) -> Iterator[Change]:
-    yield from _of_parameters(new.name, old.parameters, new.parameters)
-    for attribute, what in FIELDS.items():
-        if attribute in ("parameters", "needs"):
-            continue
-        before, after = getattr(old, attribute), getattr(new, attribute)
-        if before != after:
-            yield Change(new.name, what, _words(attribute, before), _words(attribute, after))
-    if (old.needs, old.shape) != (new.needs, new.shape):
-        before, after = _needs(old), _needs(new)
-        yield Change(new.name, "needs", before, after if after != before else f"{after}, written otherwise")
-
-
-def _needs(task: TaskPlan) -> str:
-    return _shape(task.shape) if task.shape else _short(dict(task.needs))
-
-
-def _shape(shape: Shape) -> str:
-    words = [f"{shape.cpu} CPU", memory_text(shape.memory), f"{memory_text(shape.disk)} disk", time_text(shape.time)]
-    words += [f"{shape.gpu} GPU"] if shape.gpu else []
-    return ", ".join([*words, *filter(None, (shape.platform, *shape.features))])
-
-
-def _words(attribute: str, value: Any) -> str:
-    """Return what a field of a task says, in words."""
-    if attribute == "commands":
-        return _short("; ".join(" ".join(command.words) for command in value))
-    if attribute == "outputs":
-        return _short(", ".join(f"{item.name} -> {item.url}" if item.url else item.name for item in value))
-    if attribute == "inputs":
-        return _short(", ".join(item.url or item.file or f"{item.task}/{item.output}" for item in value))
-    if attribute == "retry":
-        return _short(asdict(value))
-    return _short(dict(value) if isinstance(value, Mapping) else value)
-
-
-def _file(stored: Any) -> str:
-    return f"{stored.sha256[:12]}, {memory_text(stored.size)}" if stored else ""
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= LONG else f"{text[: LONG - 3]}..."

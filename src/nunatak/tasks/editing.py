@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from nunatak.core.errors import Conflict
 from nunatak.datasets import store as datasets_store
+from nunatak.datasets.changes import gathered
 from nunatak.datasets.plan import Plan
 from nunatak.datasets.revise import Revision, Standing, is_present, revise
 from nunatak.datasets.rewrite import Rewritten
@@ -150,7 +151,7 @@ def _write(
     )  # fmt: skip
     name = plan.name if row.name == old.name else row.name  # a name that was given beside the recipe stays
     datasets_store.SET_RECIPE(tx, dataset=dataset, recipe=plan.digest, revision=number, name=name, now=now)
-    told = [change.text for change in what.changes]
+    told = [change.text for change in gathered(what.changes)]
     detail = {"revision": number, "changes": told[:MOST_TOLD]}
     if len(told) > MOST_TOLD:
         detail["more"] = len(told) - MOST_TOLD

@@ -16,6 +16,7 @@ from nunatak.api.requests import Caller, Have, Number
 from nunatak.api.revisions import Present, carry_out, difference, made, present, tag
 from nunatak.api.services import Services
 from nunatak.core.errors import Conflict, Invalid, NunatakError
+from nunatak.datasets.changes import gathered
 from nunatak.datasets.manifest import Manifest, relative
 from nunatak.datasets.plan import StoredFile
 from nunatak.datasets.rewrite import Written
@@ -122,7 +123,7 @@ def _checked(
         return _problems(error, source, now)
     changes = [
         {**change.to_plain(), **({"after": CHOSEN} if change.what.removeprefix("file ") in files else {})}
-        for change in found.what.changes
+        for change in gathered(found.what.changes)
     ]
     return {
         "problems": [],
