@@ -202,6 +202,11 @@ def test_more_jobs_make_a_gathering_task_wait_again(world: World) -> None:
     assert len(world.status("1/analyze")["attempts"]) == 2
 
 
+def test_what_is_held_or_released_already_is_not_told_as_changed(world: World) -> None:
+    world.submit(chain(3))
+    assert [world.act(verb, "1") for verb in ("release", "hold", "hold", "release", "release")] == [0, 1, 0, 1, 0]
+
+
 def test_a_claim_that_raced_a_hold_is_ended_soon_after(world: World) -> None:
     world.submit(chain(3))
     world.act("hold", "1")

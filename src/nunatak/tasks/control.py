@@ -23,8 +23,9 @@ S = TaskState
 
 
 def act(tx: Connection, contexts: Contexts, given: Order, now: float) -> int:
-    """Carry out an order in one transaction; returns how many tasks changed or jobs were dropped (hold, release of a dataset: 1).
+    """Carry out an order in one transaction; returns how many tasks changed or jobs were dropped.
 
+    A dataset that is held or released counts as 1, or 0 if it was so already.
     The number of statements depends on the datasets, not on how many jobs and tasks are picked of them.
     Raises `NotFound` for an address that is not there, `Conflict` where it makes no sense in the present state.
     """
@@ -70,9 +71,11 @@ def _dataset(tx: Connection, contexts: Contexts, context: Context, given: Order,
     why = given.as_said(given.verb)
     changed = 1
     if given.verb == "hold":
+        changed = int(not row.held or bool(row.gentle))
         flags.update(held=True, reason=why)
         requeue_leased(tx, contexts, context, why, moves, now)
     elif given.verb == "release":
+        changed = int(bool(row.held))
         flags.update(held=False, reason=None)
         _begin_anew(tx, dataset, now)
     elif given.verb == "retry":
