@@ -63,9 +63,10 @@ class SlurmRig:
         )
         return self.batch
 
-    def submissions(self) -> int:
-        """Return the last job id that was given: an array takes one, and each element one more when it begins, but the last."""
-        return int(self.slurm.run("scontrol", "show", "config").stdout.partition("NEXT_JOB_ID")[2].split()[1])
+    def elements(self) -> set[tuple[str, str]]:
+        """Return the array and the number in it of all jobs that there were."""
+        told = self.slurm.run("squeue", "--me", "-h", "-r", "-t", "all", "-o", "%F|%K").stdout.split()
+        return {(array, number) for array, _, number in (line.partition("|") for line in told)}
 
     def mine(self) -> list[str]:
         """Return job id, name and comment of all jobs."""

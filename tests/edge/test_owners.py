@@ -15,6 +15,7 @@ from tests.edge.conftest import RECIPE, Api
 ICE = "/compat/iceprod/datasets/1"
 API: dict[str, tuple[str, str, Any]] = {
     "edit_dataset": ("PATCH", "/api/v1/datasets/1", {"priority": 2.0}),
+    "edit_recipe": ("PUT", "/api/v1/datasets/1/recipe", {"text": RECIPE, "filename": "r.yaml"}),
     "more_jobs": ("POST", "/api/v1/datasets/1/more", {"jobs": 1}),
     "split_dataset": ("POST", "/api/v1/datasets/1/split", {"into": 2}),
     "act": ("POST", "/api/v1/actions", {"verb": "cancel", "addresses": ["2", "1/0"]}),
@@ -40,6 +41,8 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "act_from_page": ("/actions", {"verb": "cancel", "address": "1"}),
     "more_from_page": ("/datasets/1/more", {"jobs": "1", "of": "2"}),
     "edit_from_page": ("/datasets/1/priority", {"priority": "2"}),
+    "check_edit_from_page": ("/datasets/1/edit/check", {"source": RECIPE, "since": "1"}),
+    "edit_recipe_from_page": ("/datasets/1/edit", {"source": RECIPE, "since": "1"}),
     "retry_from_page": ("/datasets/1/retry", {"signature": "x"}),
     "revoke_own_token": ("/profile/tokens/1/revoke", {}),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import socket
 
 _held: list[socket.socket] = []
@@ -13,8 +14,15 @@ def free_port() -> int:
 
     A server can have it that sets `SO_REUSEADDR`, as all do that are to be started again at once.
     """
+    if not _held:
+        atexit.register(_let_go)
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.bind(("127.0.0.1", 0))
     _held.append(held)
     return int(held.getsockname()[1])
+
+
+def _let_go() -> None:
+    for held in _held:
+        held.close()

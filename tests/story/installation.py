@@ -273,7 +273,10 @@ class Installation:
     def until_state(self, state: str, dataset: int = 1, seconds: float = 200.0) -> None:
         """Wait for a state of a dataset."""
         with self.client() as client:
-            until(lambda: client.dataset(dataset).state == state, f"dataset {dataset} to be {state}", seconds)
+            try:
+                until(lambda: client.dataset(dataset).state == state, f"dataset {dataset} to be {state}", seconds)
+            except AssertionError as error:
+                raise AssertionError(f"{error}; it is: {client.dataset(dataset)}") from None
 
     # ---- what is recorded
 

@@ -85,6 +85,7 @@ def test_outputs_that_find_no_space_fail_with_a_reason_and_a_retry_stores_them(t
             disk.fill()
         house.submit(BIG)
         house.until_state("held")  # no output of any task can be stored: nothing more is started
+        until(lambda: not (house.status().tasks.queued + house.status().tasks.running), "what ran to end")
         failed = house.status().tasks.failed
         assert failed >= 1
         with house.client() as client:

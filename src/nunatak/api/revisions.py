@@ -60,6 +60,13 @@ def present(tx: Connection, dataset: int, revision: int | None = None) -> Presen
     return Present(number, digest, Plan.from_plain(json.loads(recipe.plan)), recipe.source, recipe.filename)
 
 
+def own(services: Services, request: Request, dataset: int) -> Present:
+    """Return the present recipe of a dataset that is the caller's. Raises `NotFound`, or `Refused` before anything is read."""
+    with services.database.read() as tx:
+        ownership.check(request, tx, [dataset])
+        return present(tx, dataset)
+
+
 def tag(revision: int, digest: str) -> str:
     """Return the ETag of a recipe: it names the revision, so that one who comes late can be told what came between."""
     return f'"{revision}-{digest[:16]}"'
@@ -130,6 +137,7 @@ def edit_recipe(
     With `check` nothing is changed: `refusals` says what cannot be. Sent twice, it is done once.
     """
     with services.database.read() as tx:
+        ownership.check(request, tx, [dataset])
         now = present(tx, dataset)
         since = _since(if_match, now)
         base = now.source if since == now.revision else present(tx, dataset, since).source

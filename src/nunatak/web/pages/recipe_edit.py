@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from nunatak.accounts import policy
 from nunatak.api.requests import Caller, Have, Number
-from nunatak.api.revisions import Present, carry_out, difference, made, present, tag
+from nunatak.api.revisions import Present, carry_out, difference, made, own, present, tag
 from nunatak.api.services import Services
 from nunatak.core.errors import Conflict, Invalid, NunatakError
 from nunatak.datasets.changes import gathered
@@ -47,8 +47,7 @@ def edit(services: Have, dataset: Number) -> View:
 @pages.change("/datasets/{dataset}/edit/check", name="check_edit_from_page")
 def check(request: Request, services: Have, caller: Caller, dataset: Number, sent: Sent) -> Response:
     """Return what a form would change, or every mistake at its place."""
-    with services.database.read() as tx:
-        now = present(tx, dataset)
+    now = own(services, request, dataset)
     found = _checked(request, services, caller, dataset, sent, now)
     return render(request, CHECK, View("Checked", {"check": found}))
 
@@ -56,8 +55,7 @@ def check(request: Request, services: Have, caller: Caller, dataset: Number, sen
 @pages.change("/datasets/{dataset}/edit", name="edit_recipe_from_page")
 def save(request: Request, services: Have, caller: Caller, dataset: Number, sent: Sent) -> Response:
     """Make the form a new revision; where that cannot be, or with `show`, show the form again with what there is to say."""
-    with services.database.read() as tx:
-        now = present(tx, dataset)
+    now = own(services, request, dataset)
     if sent.get("show"):
         found = _checked(request, services, caller, dataset, sent, now)
         return render(request, WHOLE, _view(services, dataset, _source(sent), now, since=_since(sent), check=found))
