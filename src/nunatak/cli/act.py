@@ -8,7 +8,7 @@ import typer
 
 from nunatak.cli.group import INTERRUPTED
 from nunatak.cli.look import client
-from nunatak.cli.talk import AsJson, Where, Wheres, out, out_json, say
+from nunatak.cli.talk import AsJson, Where, Wheres, agreed, out, out_json, say
 from nunatak.core.units import count_text
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def split(
     plan = to.split(address, into, preview=True)
     for note in plan.notes:
         say(f"note: {note}")
-    if not yes and not _agreed(_question(plan)):
+    if not yes and not agreed(_question(plan)):
         say("nothing was changed; --yes does not ask")
         raise typer.Exit(INTERRUPTED)
     made = to.split(address, plan.pieces)
@@ -113,14 +113,6 @@ def split(
             f"of dataset {made.dataset}, {count_text(made.moved, 'job is', 'jobs are')} {count_text(made.jobs, 'job')} now;"
             " the others go on where they are"
         )
-
-
-def _agreed(question: str) -> bool:
-    """Ask; no answer, as where there is no terminal, is a no."""
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort:
-        return False
 
 
 def _question(plan: Divided) -> str:

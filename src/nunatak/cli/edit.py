@@ -12,7 +12,7 @@ import typer
 from nunatak.cli.group import INTERRUPTED
 from nunatak.cli.look import client
 from nunatak.cli.recipes import Sets, parameters_of
-from nunatak.cli.talk import AsJson, coloured, out, out_json, plain, say
+from nunatak.cli.talk import AsJson, agreed, coloured, out, out_json, plain, say
 from nunatak.core.errors import Conflict, Invalid, NotFound
 from nunatak.core.units import count_text
 from nunatak.datasets.changes import Change, gathered
@@ -62,7 +62,7 @@ def edit(
         told = (_edited if asks else _told)(to, dataset, path, now, parameters)
         _show(told)
         _end_if_useless(told, check, as_json)
-        if not yes and not _agreed(f"make this revision {told.revision + 1} of the recipe of dataset {told.dataset}?"):
+        if not yes and not agreed(f"make this revision {told.revision + 1} of the recipe of dataset {told.dataset}?"):
             say("nothing was changed; --yes does not ask")
             raise typer.Exit(INTERRUPTED)
         made = to.edit(dataset, path, parameters=parameters, since=now["tag"])
@@ -113,17 +113,9 @@ def _edited(to: Client, dataset: str, path: Path, now: Mapping[str, Any], parame
             say(error.message)
             for problem in error.problems:
                 say(f"  {problem}")
-            if not _agreed("edit it again?"):
+            if not agreed("edit it again?"):
                 out(plain(text.rstrip("\n")))
                 raise
-
-
-def _agreed(question: str) -> bool:
-    """Ask; no answer, as where there is no terminal, is a no."""
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort:
-        return False
 
 
 def _show(told: Revised) -> None:

@@ -99,3 +99,11 @@ def age(moment: str | None, now: datetime | None = None) -> str:
 def clock_time(moment: str | None) -> str:
     """Return a time to the second, in UTC, as `2026-11-20 23:19:35`."""
     return moment[:19].replace("T", " ") if moment else ""
+
+
+def agreed(question: str) -> bool:
+    """Ask; no answer, as where there is no terminal, is a no."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        return False

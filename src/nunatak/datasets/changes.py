@@ -12,11 +12,11 @@ from nunatak.core.work import Shape
 from nunatak.datasets.plan import Plan, Retry, TaskPlan
 
 FIELDS = {
-    "commands": "run", "parameters": "parameters", "files": "files", "inputs": "inputs", "outputs": "outputs",
-    "needs": "needs", "variables": "environment", "setup": "setup", "image": "image", "requirements": "requirements",
+    "commands": "run", "files": "files", "inputs": "inputs", "outputs": "outputs", "variables": "environment",
+    "setup": "setup", "image": "image", "requirements": "requirements",
     "retry": "retry", "learn": "learn", "checkpoint": "checkpoint", "splittable": "splittable", "engines": "engines",
 }  # fmt: skip
-"""What of a task may be changed, by what a recipe calls it; outputs and needs with conditions."""
+"""What of a task may be changed beside its parameters and needs, by what a recipe calls it."""
 LONG = 200
 """Characters of a value that are shown."""
 MOST_NAMES = 5
@@ -80,8 +80,6 @@ def _of_parameters(task: str, old: Mapping[str, Any], new: Mapping[str, Any]) ->
 def _of_task(old: TaskPlan, new: TaskPlan) -> Iterator[Change]:
     yield from _of_parameters(new.name, old.parameters, new.parameters)
     for attribute, what in FIELDS.items():
-        if attribute in ("parameters", "needs"):
-            continue
         before, after = getattr(old, attribute), getattr(new, attribute)
         if before != after:
             yield Change(new.name, what, *_both(attribute, before, after))
