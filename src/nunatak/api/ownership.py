@@ -9,15 +9,11 @@ from sqlalchemy import Connection
 
 from nunatak.accounts import policy
 from nunatak.api.requests import principal_of
-from nunatak.core.errors import NotFound
-from nunatak.datasets import store
+from nunatak.datasets.revisions import dataset_of
 
 
 def check(request: Request, tx: Connection, datasets: Iterable[int]) -> None:
     """Let the caller change these datasets. Raises `NotFound`, or `Refused` for those of others."""
     principal, route = principal_of(request), request.scope["route"].name
     for dataset in sorted(set(datasets)):
-        rows = store.DATASET(tx, dataset=dataset)
-        if not rows:
-            raise NotFound(f"there is no dataset {dataset}", code="no-dataset", hint="nunatak ls shows yours")
-        policy.check_owner(route, principal, rows[0].owner, f"dataset {dataset}")
+        policy.check_owner(route, principal, dataset_of(tx, dataset).owner, f"dataset {dataset}")

@@ -20,10 +20,11 @@ from nunatak.api.requests import Caller, Have, Number, answer
 from nunatak.api.services import Services
 from nunatak.api.views import recipes
 from nunatak.core.clock import iso
-from nunatak.core.errors import Conflict, Invalid, NotFound
+from nunatak.core.errors import Conflict, Invalid
 from nunatak.datasets import store
 from nunatak.datasets.manifest import Manifest
 from nunatak.datasets.plan import Plan, StoredFile
+from nunatak.datasets.revisions import dataset_of, revision_of
 from nunatak.datasets.rewrite import Rewritten, Written, rewrite
 from nunatak.tasks import editing
 from nunatak.tasks.editing import Edit, Edited
@@ -35,8 +36,11 @@ _TAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,8})-([0-9a-f]{16})"\Z').match
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """The recipe that a dataset has now."""
+    """The recipe that a dataset has now, and whose it is."""
 
+    dataset: int
+    name: str
+    owner: str
     revision: int
     digest: str
     plan: Plan
@@ -46,18 +50,11 @@ class Present:
 
 def present(tx: Connection, dataset: int, revision: int | None = None) -> Present:
     """Return the present recipe of a dataset, or another revision of it. Raises `NotFound`."""
-    rows = store.DATASET(tx, dataset=dataset)
-    if not rows:
-        raise NotFound(f"there is no dataset {dataset}", code="no-dataset", hint="nunatak ls shows yours")
-    number, digest = rows[0].revision, rows[0].recipe
-    if revision is not None:
-        digests = {row.revision: row.recipe for row in store.REVISIONS(tx, dataset=dataset)}
-        if revision not in digests:
-            hint = f"it has {len(digests)}"
-            raise NotFound(f"dataset {dataset} has no revision {revision}", code="no-revision", hint=hint)
-        number, digest = revision, digests[revision]
-    recipe = store.RECIPE(tx, digest=digest)[0]
-    return Present(number, digest, Plan.from_plain(json.loads(recipe.plan)), recipe.source, recipe.filename)
+    row = dataset_of(tx, dataset)
+    at = row if revision is None else revision_of(tx, dataset, revision)
+    recipe = store.RECIPE(tx, digest=at.recipe)[0]
+    plan = Plan.from_plain(json.loads(recipe.plan))
+    return Present(dataset, row.name, row.owner, at.revision, at.recipe, plan, recipe.source, recipe.filename)
 
 
 def own(services: Services, request: Request, dataset: int) -> Present:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from nunatak.core.errors import NotFound
 from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import shape_of
 from nunatak.datasets.graph import Graph
 from nunatak.datasets.plan import Plan
+from nunatak.datasets.revisions import revision_of, unknown
 from nunatak.db.kept import Kept
 from nunatak.db.statement import Row
 from nunatak.tasks.followed import Followed
@@ -80,7 +80,7 @@ class Contexts:
             found[row.dataset] = self._context(tx, row)
         for dataset in missing:
             if dataset not in found:
-                raise NotFound(f"there is no dataset {dataset}", code="no-dataset", hint="nunatak ls shows yours")
+                raise unknown(dataset)
             self._remember(found[dataset])
         return found
 
@@ -116,10 +116,7 @@ class Contexts:
 
     def plan_at(self, tx: Connection, dataset: int, revision: int) -> Plan:
         """Return the plan of a revision of a dataset's recipe. Raises `NotFound`."""
-        rows = [row for row in datasets_store.REVISIONS(tx, dataset=dataset) if row.revision == revision]
-        if not rows:
-            raise NotFound(f"dataset {dataset} has no revision {revision}", code="no-revision")
-        return self._graph(tx, rows[0].recipe).plan
+        return self._graph(tx, revision_of(tx, dataset, revision).recipe).plan
 
     def shape_numbers(
         self, tx: Connection, context: Context, keys: Iterable[tuple[int, int]]

@@ -17,6 +17,7 @@ from nunatak.core.errors import Invalid, NotFound
 from nunatak.core.states import TaskState
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import shape_of
+from nunatak.datasets.revisions import among
 from nunatak.tasks import lessons
 from nunatak.tasks.editing import by_revision
 from nunatak.tasks.learning.used import used
@@ -142,27 +143,22 @@ def recipe(
     """Show a revision of the recipe as it was written, or how it differs from another one."""
     with services.database.read() as tx:
         plain = frame(request, tx, services, dataset)
-        rows = {row.revision: row for row in datasets_store.REVISIONS(tx, dataset=dataset)}
-        tasks = by_revision(list(rows.values()), plain["tasks"])
-        wanted = revision or plain["revision"]
-        for one in (wanted, against):
-            if one is not None and one not in rows:
-                raise NotFound(
-                    f"dataset {dataset} has no revision {one}", code="no-revision", hint=f"it has {len(rows)}"
-                )
-        shown = datasets_store.RECIPE(tx, digest=rows[wanted].recipe)[0]
-        other = datasets_store.RECIPE(tx, digest=rows[against].recipe)[0] if against else None
+        rows = datasets_store.REVISIONS(tx, dataset=dataset)
+        tasks = by_revision(rows, plain["tasks"])
+        wanted = among(rows, dataset, revision or plain["revision"])
+        shown = datasets_store.RECIPE(tx, digest=wanted.recipe)[0]
+        other = datasets_store.RECIPE(tx, digest=among(rows, dataset, against).recipe)[0] if against else None
     data = {
         "dataset": plain,
         "part": "recipe",
-        "revision": wanted,
+        "revision": wanted.revision,
         "against": against,
         "filename": shown.filename,
         "source": shown.source,
-        "digest": rows[wanted].recipe,
+        "digest": wanted.recipe,
         "revisions": [
             {"revision": row.revision, "digest": row.recipe, "author": row.author, "at": iso(row.at), "tasks": of_row}
-            for row, of_row in zip(rows.values(), tasks, strict=True)
+            for row, of_row in zip(rows, tasks, strict=True)
         ],
         "difference": difference(other.source, shown.source) if other else None,
     }

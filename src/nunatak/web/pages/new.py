@@ -18,12 +18,13 @@ from starlette.responses import Response
 
 from nunatak.api.requests import Caller, Have
 from nunatak.api.services import Services
-from nunatak.core.errors import Invalid, NotFound
+from nunatak.core.errors import Invalid
 from nunatak.datasets import store
 from nunatak.datasets.expand import dry_run
 from nunatak.datasets.manifest import Among, Manifest, relative
 from nunatak.datasets.plan import Plan, StoredFile
 from nunatak.datasets.recipe import compile_recipe
+from nunatak.datasets.revisions import dataset_of
 from nunatak.datasets.run_recipe import recipe_for_run
 from nunatak.tasks import unfold
 from nunatak.web.configurations import (
@@ -94,10 +95,8 @@ tasks:
 
 
 def _recipe_of(tx: Connection, dataset: int) -> tuple[Any, Any]:
-    rows = store.DATASET(tx, dataset=dataset)
-    if not rows:
-        raise NotFound(f"there is no dataset {dataset}", code="no-dataset", hint="nunatak ls shows yours")
-    return rows[0], store.RECIPE(tx, digest=rows[0].recipe)[0]
+    row = dataset_of(tx, dataset)
+    return row, store.RECIPE(tx, digest=row.recipe)[0]
 
 
 @pages.change("/new/check", name="check_from_page")

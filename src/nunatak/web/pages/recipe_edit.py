@@ -21,7 +21,6 @@ from nunatak.datasets.manifest import Manifest, relative
 from nunatak.datasets.plan import StoredFile
 from nunatak.datasets.rewrite import Written
 from nunatak.tasks.editing import Edit, Edited
-from nunatak.tasks.looking import look
 from nunatak.web.guard import Sent
 from nunatak.web.pages.new import placed
 from nunatak.web.render import Page, View, render
@@ -41,7 +40,7 @@ def edit(services: Have, dataset: Number) -> View:
     """Show the present recipe in a form."""
     with services.database.read() as tx:
         now = present(tx, dataset)
-    return _view(services, dataset, now.source, now)
+    return _view(now.source, now)
 
 
 @pages.change("/datasets/{dataset}/edit/check", name="check_edit_from_page")
@@ -58,12 +57,12 @@ def save(request: Request, services: Have, caller: Caller, dataset: Number, sent
     now = own(services, request, dataset)
     if sent.get("show"):
         found = _checked(request, services, caller, dataset, sent, now)
-        return render(request, WHOLE, _view(services, dataset, _source(sent), now, since=_since(sent), check=found))
+        return render(request, WHOLE, _view(_source(sent), now, since=_since(sent), check=found))
     try:
         done = _edit(request, services, caller, dataset, sent, now, _kept(services, now, sent), apply=True)
     except (Invalid, Conflict) as error:
         found = _problems(error, _source(sent), now)
-        view = _view(services, dataset, _source(sent), now, since=_since(sent), check=found)
+        view = _view(_source(sent), now, since=_since(sent), check=found)
         return render(request, WHOLE, view, status=412 if error.code == "changed" else error.status)
     return go_to(request, f"{link(dataset)}/recipe", _said(done))
 
@@ -76,17 +75,13 @@ def _said(done: Edited) -> str:
     return f"this is revision {done.revision} of the recipe, for all that is tried from now on{rest}"
 
 
-def _view(
-    services: Services, dataset: int, source: str, now: Present, *, since: int = 0,
-    check: Mapping[str, Any] | None = None,
-) -> View:  # fmt: skip
-    with services.database.read() as tx:
-        plain = look.dataset_status(tx, services.contexts, dataset)
+def _view(source: str, now: Present, *, since: int = 0, check: Mapping[str, Any] | None = None) -> View:
     data = {
-        "dataset": plain, "source": source, "since": since or now.revision, "revision": now.revision, "check": check,
+        "dataset": now.dataset, "name": now.name, "owner": now.owner,
+        "source": source, "since": since or now.revision, "revision": now.revision, "check": check,
         "tag": tag(now.revision, now.digest), "files": sorted(name for name, file in now.plan.files.items() if not file.url),
     }  # fmt: skip
-    return View(f"Edit the recipe of {plain['name']} ({dataset})", data, cli=f"nunatak edit {dataset}")
+    return View(f"Edit the recipe of {now.name} ({now.dataset})", data, cli=f"nunatak edit {now.dataset}")
 
 
 def _source(sent: FormData) -> str:
