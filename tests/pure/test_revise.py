@@ -12,6 +12,7 @@ from nunatak.core.work import Shape
 from nunatak.datasets.changes import gathered
 from nunatak.datasets.manifest import Among, Manifest
 from nunatak.datasets.plan import Plan, StoredFile
+from nunatak.datasets.reach import reach
 from nunatak.datasets.recipe import compile_recipe
 from nunatak.datasets.revise import Revision, Standing, revise
 from nunatak.datasets.rewrite import Written, rewrite
@@ -168,3 +169,23 @@ def test_of_a_raised_task_everything_else_is_as_it_is_written_now() -> None:
     told = revised(base, None, now)
     raised = replace(base, memory=8 * GB)
     assert asked_for(number_of(raised), raised, told) == replace(now, memory=8 * GB)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        ({}, ["0 tasks to do will run by it"]),
+        ({"waiting": 2, "ready": 1, "held": 1}, ["4 tasks to do will run by it"]),
+        ({"ready": 1, "failed": 1}, ["1 task to do will run by it", "1 failed task will when tried again"]),
+        (
+            {"queued": 1, "done": 1, "failed": 0},
+            ["0 tasks to do will run by it", "1 task under way goes on as it began", "1 task done stays as it is"],
+        ),
+        (
+            {"queued": 1, "running": 2, "done": 3},
+            ["0 tasks to do will run by it", "3 tasks under way go on as they began", "3 tasks done stay as they are"],
+        ),
+    ],
+)
+def test_it_is_told_for_which_tasks_an_edit_holds(tasks: dict[str, int], said: list[str]) -> None:
+    assert reach(tasks) == said

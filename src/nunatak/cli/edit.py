@@ -16,6 +16,7 @@ from nunatak.cli.talk import AsJson, agreed, coloured, out, out_json, plain, say
 from nunatak.core.errors import Conflict, Invalid, NotFound
 from nunatak.core.units import count_text
 from nunatak.datasets.changes import Change, gathered
+from nunatak.datasets.reach import reach
 
 if TYPE_CHECKING:
     from nunatak.client import Client
@@ -129,20 +130,7 @@ def _show(told: Revised) -> None:
     for refusal in told.refusals:
         say(plain(f"cannot be changed: {refusal['path']}: {refusal['message']} ({refusal['hint']})"))
     if told.changed:
-        say(_reach(told.tasks))
-
-
-def _reach(tasks: Mapping[str, int]) -> str:
-    """Say which tasks a revision holds for."""
-    n = {name: tasks.get(name, 0) for name in ("waiting", "ready", "queued", "running", "done", "failed", "held")}
-    said = [f"it holds for {count_text(n['waiting'] + n['ready'] + n['held'], 'task')} to do"]
-    if n["failed"]:
-        said.append(f"for {n['failed']} failed once they are tried again")
-    if n["queued"] + n["running"]:
-        said.append(f"{n['queued'] + n['running']} under way go on as they began")
-    if n["done"]:
-        said.append(f"{n['done']} done stay as they are")
-    return "; ".join(said)
+        say("; ".join(reach(told.tasks)))
 
 
 def _end_if_useless(told: Revised, check: bool, as_json: bool) -> None:

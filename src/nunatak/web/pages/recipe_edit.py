@@ -19,6 +19,7 @@ from nunatak.core.errors import Conflict, Invalid, NunatakError
 from nunatak.datasets.changes import gathered
 from nunatak.datasets.manifest import Manifest, relative
 from nunatak.datasets.plan import StoredFile
+from nunatak.datasets.reach import reach
 from nunatak.datasets.rewrite import Written
 from nunatak.tasks.editing import Edit, Edited
 from nunatak.web.guard import Sent
@@ -123,7 +124,7 @@ def _checked(
         "refusals": found.to_plain()["refusals"],
         "changes": changes,
         "notes": list(found.what.notes),
-        "tasks": found.counts,
+        "reach": reach(found.counts, plural),
         "changed": found.changed,
         "late": False,
         "difference": difference(now.source, source),
@@ -137,7 +138,7 @@ def _problems(error: NunatakError, source: str, now: Present) -> dict[str, Any]:
     late = error.code == "changed"
     return {
         "problems": found or [plain],
-        "refusals": [], "changes": [], "notes": [], "tasks": {}, "changed": False, "late": late,
+        "refusals": [], "changes": [], "notes": [], "reach": [], "changed": False, "late": late,
         "difference": difference(now.source, source) if late else [],
     }  # fmt: skip
 
