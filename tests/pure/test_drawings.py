@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nunatak.web.pages import dataset_draw as draw
-from nunatak.web.pages.dataset_matrix import drawn
+from nunatak.web.pages.dataset_cells import drawn
 
 
 @given(st.lists(st.floats(0.0, draw.HIST_WIDTH), min_size=3, max_size=3))

@@ -14,7 +14,8 @@ from nunatak.core.states import shown_state
 from nunatak.tasks import curve
 from nunatak.tasks.looking import dataset_look, errors, matrix
 from nunatak.web.pages import dataset_draw as draw
-from nunatak.web.pages import dataset_matrix as matrix_draw
+from nunatak.web.pages import dataset_matrix
+from nunatak.web.pages.dataset_cells import drawn
 from nunatak.web.render import View
 from nunatak.web.routing import Pages
 from nunatak.web.words import moment, number, plural, share
@@ -98,7 +99,10 @@ def steady(plain: Mapping[str, Any], now: float) -> float:
     return now - now % grain
 
 
-TOOLS = {"parts": PARTS, "took": took, "will": will, "plural": plural, "m": matrix_draw, "draw": draw}
+TOOLS = {
+    "parts": PARTS, "took": took, "will": will, "plural": plural, "m": dataset_matrix,
+    "matrix_drawing": drawn, "draw": draw,
+}  # fmt: skip
 
 
 @pages.page("/datasets/{dataset}", name="page_dataset", template="dataset.html", live=True, shared=True, tools=TOOLS)
