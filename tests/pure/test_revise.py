@@ -93,7 +93,6 @@ def test_what_changes_alike_in_several_tasks_is_told_once() -> None:
         ("jobs: 10", "foreach: [a, b]\njobs: 5", "foreach", "other items"),
         ("[small.bin]", "[tiny.bin]", "tasks.filter.outputs", "3 tasks of that name are done"),
         ("tag: a", "tag: b", "tasks.generate.outputs", "would be another"),
-        ("memory: 2 GB", 'memory: "{2 + job} GB"', "tasks.generate.needs", "depends on the job"),
     ],
 )  # fmt: skip
 def test_what_cannot_change_says_where_why_and_what_to_do(old: str, new: str, path: str, words: str) -> None:
@@ -101,6 +100,18 @@ def test_what_cannot_change_says_where_why_and_what_to_do(old: str, new: str, pa
     refusal = next(item for item in found.refusals if item.path == path)
     assert words in refusal.message
     assert refusal.hint
+
+
+def test_needs_that_depend_on_the_job_are_worked_out_anew() -> None:
+    found = edited("memory: 2 GB", 'memory: "{2 + job} GB"')
+    assert (found.refusals, found.anew, found.reshaped) == ((), (0,), ())
+    assert "depends on the job" in found.notes[0]
+    by_size = RECIPE.replace("tag: a", "tag: a, size: 2").replace("memory: 2 GB", 'memory: "{size + job} GB"')
+    old, larger = plan(by_size), plan(by_size.replace("size: 2", "size: 3"))
+    found = revise(old, larger, DONE, frozenset({10}))
+    assert (found.refusals, found.anew, [change.what for change in found.changes]) == ((), (0,), ["parameter size"])
+    assert revise(old, plan(by_size.replace("events: 100", "events: 9")), DONE, frozenset({10})).anew == ()
+    assert revise(old, plan(), DONE, frozenset({10})).notes == ()
 
 
 def test_outputs_may_be_mended_while_none_stands_and_nothing_can_begin() -> None:

@@ -47,18 +47,23 @@ def _tasks(n: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A new revision: its plan, with tasks numbered as they are; what changes; what cannot; what a person should know."""
+    """A new revision: its plan, with tasks numbered as they are; what changes; what cannot; what a person should know.
+
+    `anew` has the numbers of tasks of which what each asks for has to be worked out anew: it depends on the job, or did.
+    """
 
     plan: Plan
     changes: tuple[Change, ...]
     refusals: tuple[Problem, ...]
     notes: tuple[str, ...]
+    anew: tuple[int, ...] = ()
 
     @property
     def reshaped(self) -> tuple[int, ...]:
-        """Return the numbers of tasks that ask for something else, or are learnt of otherwise."""
+        """Return the numbers of all other tasks that ask for something else, or are learnt of otherwise."""
         wanted = {change.task for change in self.changes if change.what in ("needs", "learn")}
-        return tuple(number for number, task in enumerate(self.plan.tasks) if task.name in wanted)
+        numbers = {number for number, task in enumerate(self.plan.tasks) if task.name in wanted and task.shape}
+        return tuple(sorted(numbers - set(self.anew)))
 
 
 def revise(old: Plan, new: Plan, standing: Mapping[str, Standing], jobs: frozenset[int]) -> Revision:
@@ -72,11 +77,16 @@ def revise(old: Plan, new: Plan, standing: Mapping[str, Standing], jobs: frozens
     plan = aligned(old, new)
     notes: list[str] = []
     for before, after in zip(old.tasks, plan.tasks, strict=True):
-        refusals += _of_needs(old, plan, before, after)
         problems, said = _of_outputs(old, plan, before, after, standing.get(before.name, Standing(free=False)))
         refusals += problems
         notes += said
-    return Revision(plan, tuple(changes(old, plan)), tuple(refusals), tuple(notes))
+    anew = tuple(
+        number
+        for number, (before, after) in enumerate(zip(old.tasks, plan.tasks, strict=True))
+        if _asks_anew(old, plan, before, after)
+    )
+    notes += [_note_anew(plan.tasks[number]) for number in anew if plan.tasks[number].shape is None]
+    return Revision(plan, tuple(changes(old, plan)), tuple(refusals), tuple(notes), anew)
 
 
 def aligned(old: Plan, new: Plan) -> Plan:
@@ -125,14 +135,16 @@ def _names(names: tuple[str, ...]) -> str:
     return ", ".join(sorted(names)) or "nothing"
 
 
-def _of_needs(old: Plan, new: Plan, before: TaskPlan, after: TaskPlan) -> Iterator[Problem]:
-    """Refuse to change needs that depend on the job: what tasks that have begun ask for was worked out then."""
+def _asks_anew(old: Plan, new: Plan, before: TaskPlan, after: TaskPlan) -> bool:
+    """Tell whether needs that depend on the job, or did, are others now: each task's have to be worked out."""
     if before.shape is not None and after.shape is not None:
-        return
+        return False
     changed = before.needs != after.needs or _meaning(old, before, before.needs) != _meaning(new, after, after.needs)
-    if changed or (before.shape is None) != (after.shape is None):
-        text = f"what {after.name} needs depends on the job, and cannot be changed"
-        yield Problem(text, f"tasks.{after.name}.needs", ANEW)
+    return changed or (before.shape is None) != (after.shape is None)
+
+
+def _note_anew(task: TaskPlan) -> str:
+    return f"what {task.name} asks for depends on the job: it is worked out for each one when its turn comes"
 
 
 def _of_outputs(

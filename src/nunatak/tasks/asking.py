@@ -25,6 +25,8 @@ LATER = 6
 class Learnt:
     """What holds for one task of a dataset: `written` is the number of the shape in the first revision of its recipe.
 
+    `anew` has the revisions since which its tasks are numbered anew (see `numbering`); then `written` is the number since
+    the last of them, 0 where what is asked for depends on the job.
     Amounts are None while they are as written. `wall` is the mean of the seconds that attempts took, `at_once` how many
     may be live at a time (None: any number), `why` the reason of the last change. `instead` is what the present revision
     writes, if that is something else; `before` has the amounts of the revisions before it.
@@ -39,6 +41,11 @@ class Learnt:
     why: str = ""
     instead: Shape | None = None
     before: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    anew: tuple[int, ...] = ()
+
+    def knows(self, number: int, shape: Shape) -> bool:
+        """Tell whether a task with this number of its shape need not be numbered anew."""
+        return not self.anew or number == number_of(shape, self.anew[-1])
 
     def shape(self, written: Shape) -> Shape:
         """Return what is asked for in place of what is written."""
@@ -53,7 +60,7 @@ class Learnt:
 
         Of one that was raised since, the amounts it was raised to hold where more is not written.
         """
-        if self.instead is None:
+        if self.instead is None or not self.knows(number, shape):
             return shape
         if number == self.written:
             return self.instead
@@ -66,7 +73,7 @@ class Learnt:
 
     def to_text(self) -> str:
         """Return what is kept in the database."""
-        return json.dumps({key: value for key, value in asdict(self).items() if value not in (None, "", {})})
+        return json.dumps({key: value for key, value in asdict(self).items() if value not in (None, "", {}, ())})
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -74,7 +81,8 @@ class Learnt:
         plain = json.loads(text)
         if "instead" in plain:
             plain["instead"] = Shape.from_plain(plain["instead"])
-            plain["before"] = {name: tuple(amounts) for name, amounts in plain["before"].items()}
+        plain["before"] = {name: tuple(amounts) for name, amounts in plain.get("before", {}).items()}
+        plain["anew"] = tuple(plain.get("anew", ()))
         return cls(**plain)
 
 
@@ -97,7 +105,7 @@ def learn(
 
     `offers` are what engines have at most: where one could take what is written, one can take what is asked for then.
     """
-    if task.learn == Mode.OFF or task.shape is None:
+    if task.learn == Mode.OFF or task.shape is None or (learnt and not learnt.written):
         return learnt, evidence, None
     learnt = learnt or Learnt(number_of(task.shape))
     written = learnt.instead or task.shape
@@ -173,9 +181,16 @@ def largest_of(offers: Sequence[Shape]) -> Shape | None:
     )
 
 
-def asked_for(number: int, shape: Shape, learnt: Learnt) -> Shape:
-    """Return what a task of this shape asks for: what was learnt, but of a raised one never less than it was raised to."""
+def asked_for(number: int, shape: Shape, learnt: Learnt) -> Shape | None:
+    """Return what a task of this shape asks for: what was learnt, but of a raised one never less than it was raised to.
+
+    None: it has to be numbered anew first.
+    """
+    if not learnt.knows(number, shape):
+        return None
     written = learnt.present(number, shape)
+    if not learnt.written:
+        return written
     if number == learnt.written:
         return learnt.shape(written)
     return replace(

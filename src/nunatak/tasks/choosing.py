@@ -19,7 +19,7 @@ from nunatak.db.statement import Row
 from nunatak.tasks import asking, choosing_store, store
 from nunatak.tasks.asking import Learnt
 from nunatak.tasks.context import Context, Contexts
-from nunatak.tasks.shapes import number_of
+from nunatak.tasks.shapes import ANYTHING, NOT_KNOWN, number_of
 from nunatak.tasks.sharing.fits import Fits, Offer
 from nunatak.tasks.sharing.model import Allotment, Cap, Demand, Member, Owner, Policy, Positions
 from nunatak.tasks.sharing.positions import positions
@@ -141,6 +141,8 @@ def _asked(number: int, shape: Shape, needs: str | None, gpu_worth: float) -> tu
         return number, shape, occupied(shape, shape.time).worth(gpu_worth)
     learnt = _learnt(needs)
     asked = asking.asked_for(number, shape, learnt)
+    if asked is None:
+        return NOT_KNOWN, ANYTHING, occupied(shape, learnt.wall or shape.time).worth(gpu_worth)
     wall = asked.time if learnt.wall is None else learnt.wall
     return number_of(asked), asked, occupied(asked, wall).worth(gpu_worth)
 

@@ -20,7 +20,9 @@ from nunatak.tasks import checkpoints, rows, store
 from nunatak.tasks.choosing import Places
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.elsewhere import PATIENCE, nodes_of, patterns
+from nunatak.tasks.numbering import number_anew
 from nunatak.tasks.rows import Claimed, Durations, Rule
+from nunatak.tasks.shapes import NOT_KNOWN
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.sharing.model import Allotment
 from nunatak.tasks.unfold import Kind, Seats, take_fresh
@@ -99,7 +101,7 @@ class _Round:
         short = False
         for kind, of_kind in chosen.items():
             new = self._take(kind, of_kind) if kind.dataset in known and places.knows(known[kind.dataset]) else []
-            if new and kind.asked != kind.shape != known[kind.dataset].base[kind.task]:
+            if new and _is_raised(kind, known[kind.dataset], places.shapes):
                 self.raised.append(places.shapes[kind.asked])
             _sort(self.taken, of_kind, new, rules)
             short = _note_missing(places, of_kind, new) or short
@@ -176,13 +178,19 @@ def _fill(
     return rules
 
 
+def _is_raised(kind: Kind, context: Context, shapes: Mapping[int, Shape]) -> bool:
+    """Tell whether what is asked for may not be written down yet: what was learnt is, and what tasks carry."""
+    other = kind.asked != kind.shape != context.numbering(kind.task)[1]
+    return other and shapes[kind.asked] != shapes[kind.shape]
+
+
 def _in_series(item: Asked) -> bool:
     return item.grouping is not None and item.grouping.target > 0
 
 
 def _in_rows(context: Context, kind: Kind) -> bool:
     """Tell whether tasks of a kind may share a place: what has a checkpoint is long, and its shape has to be known."""
-    return kind.asked > 0 and not context.plan.tasks[kind.task].checkpoint
+    return kind.asked not in (0, NOT_KNOWN) and not context.plan.tasks[kind.task].checkpoint
 
 
 def _sort(
@@ -231,7 +239,15 @@ def _take(
     moves: Moves,
     now: float,
 ) -> list[Claimed]:
-    """Take ready tasks of one kind for all who have seats, then those of new jobs."""
+    """Take ready tasks of one kind for all who have seats, then those of new jobs.
+
+    What has to be numbered anew first is, and can be had at the next look.
+    """
+    if kind.asked == NOT_KNOWN:
+        n = sum(of.n for of in seats)
+        if number_anew(tx, contexts, context, kind, n, moves) < n and kind.task in context.graph.roots:
+            take_fresh(tx, contexts, context, kind, seats, moves, now)
+        return []
     past, ranges = 0, []
     for of in sorted(seats, key=lambda of: of.lease):  # in another order with every claim: leases are random
         ranges.append((past, past + of.n, of.engine, of.lease, *of.avoided))

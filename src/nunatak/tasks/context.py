@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
@@ -16,6 +17,8 @@ from nunatak.datasets.plan import Plan
 from nunatak.datasets.revisions import revision_of, unknown
 from nunatak.db.kept import Kept
 from nunatak.db.statement import Row
+from nunatak.tasks import store
+from nunatak.tasks.asking import Learnt
 from nunatak.tasks.followed import Followed
 from nunatak.tasks.shapes import ShapeBook, number_of
 from nunatak.tasks.sharing.usage import Decay
@@ -29,7 +32,8 @@ class Context:
     """One dataset's plan, its graph, and for each task the number of its shape (0: depends on the job).
 
     `plan` is that of the present `revision`; the numbers in `base` stay those of the first one: tasks are counted under
-    them, so that no row changes when a recipe does. What is asked for in their place is in `asking.Learnt`.
+    them, so that no row changes when a recipe does. What is asked for in their place is in `asking.Learnt`. `anew` has the
+    tasks that are numbered anew since a later revision, because what they ask for depends on the job, or did.
     """
 
     dataset: int
@@ -39,17 +43,23 @@ class Context:
     owner: str = ""
     team: str = ""
     revision: int = 1
+    anew: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+    def numbering(self, task: int) -> tuple[int, int]:
+        """Return the revision since which a task is numbered anew (1: never), and the number of its shape (0: by job)."""
+        return self.anew.get(task, (1, self.base[task]))
 
 
 def context_of(
-    dataset: int, graph: Graph, owner: str = "", team: str = "", revision: int = 1, first: Plan | None = None
-) -> Context:
+    dataset: int, graph: Graph, owner: str = "", team: str = "", revision: int = 1, first: Plan | None = None,
+    anew: Mapping[int, tuple[int, int]] | None = None,
+) -> Context:  # fmt: skip
     """Return the context of a dataset with this graph; whose it is need not be known where nothing is claimed.
 
     `first` is the plan of the first revision, where this is another.
     """
     base = tuple(number_of(task.shape) if task.shape else 0 for task in (first or graph.plan).tasks)
-    return Context(dataset, graph.plan, graph, base, owner, team, revision)
+    return Context(dataset, graph.plan, graph, base, owner, team, revision, anew or {})
 
 
 class Contexts:
@@ -104,7 +114,18 @@ class Contexts:
     def _context(self, tx: Connection, row: Row) -> Context:
         graph = self._graph(tx, row.recipe)
         first = graph.plan if row.first == row.recipe else self._graph(tx, row.first).plan
-        return context_of(row.dataset, graph, row.owner, row.team, row.revision, first)
+        anew = self._anew(tx, row.dataset, row.revision) if row.revision > 1 else {}
+        return context_of(row.dataset, graph, row.owner, row.team, row.revision, first, anew)
+
+    def _anew(self, tx: Connection, dataset: int, revision: int) -> dict[int, tuple[int, int]]:
+        """Return which tasks are numbered anew since which revision, and under what; what came after `revision` is left out."""
+        learnt = {row.task: Learnt.from_text(row.needs) for row in store.LESSONS_OF(tx, dataset=dataset) if row.needs}
+        since = {task: max((n for n in of.anew if n <= revision), default=0) for task, of in learnt.items()}
+        if not any(since.values()):
+            return {}
+        plans = self.plans(tx, dataset)
+        shapes = {task: (n, plans[n].tasks[task].shape) for task, n in since.items() if n}
+        return {task: (n, number_of(shape, n) if shape else 0) for task, (n, shape) in shapes.items()}
 
     def _graph(self, tx: Connection, digest: str) -> Graph:
         if digest not in self._graphs:
@@ -113,6 +134,10 @@ class Contexts:
             plan = Plan.from_plain(json.loads(datasets_store.RECIPE(tx, digest=digest)[0].plan))
             self._graphs[digest] = Graph(plan)
         return self._graphs[digest]
+
+    def plans(self, tx: Connection, dataset: int) -> dict[int, Plan]:
+        """Return the plans of all revisions of a dataset's recipe, in order."""
+        return {row.revision: self._graph(tx, row.recipe).plan for row in datasets_store.REVISIONS(tx, dataset=dataset)}
 
     def plan_at(self, tx: Connection, dataset: int, revision: int) -> Plan:
         """Return the plan of a revision of a dataset's recipe. Raises `NotFound`."""
@@ -123,15 +148,16 @@ class Contexts:
     ) -> dict[tuple[int, int], int]:
         """Return the shape number of each (job, task), working out those that depend on the job."""
         numbers: dict[tuple[int, int], int] = {}
-        varying = {}
+        varying: dict[int, dict[tuple[int, int], Shape]] = defaultdict(dict)
         for job, task in keys:
-            if context.base[task]:
-                numbers[job, task] = context.base[task]
+            since, number = context.numbering(task)
+            if number:
+                numbers[job, task] = number
             else:
-                varying[job, task] = shape_of(context.plan, task, job)
-        if varying:
-            self.book.enter(tx, varying.values())
-            numbers.update({key: number_of(shape) for key, shape in varying.items()})
+                varying[since][job, task] = shape_of(context.plan, task, job)
+        for since, shapes in sorted(varying.items()):
+            self.book.enter(tx, shapes.values(), since)
+            numbers.update({key: number_of(shape, since) for key, shape in shapes.items()})
         return numbers
 
 

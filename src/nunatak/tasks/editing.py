@@ -21,7 +21,9 @@ from nunatak.datasets.revise import Revision, Standing, is_present, revise
 from nunatak.datasets.rewrite import Rewritten
 from nunatak.db.statement import Row
 from nunatak.tasks import asking, lessons
+from nunatak.tasks.asking import Learnt
 from nunatak.tasks.context import Context, Contexts
+from nunatak.tasks.numbering import numbered
 
 MOST_TOLD = 50
 """Changes that are written into the history."""
@@ -87,7 +89,7 @@ def edit(tx: Connection, contexts: Contexts, dataset: int, given: Edit, now: flo
     _check_origin(tx, dataset)
     number = row.revision + 1
     _write(tx, dataset, number, row, context.plan, what, given, counts, now)
-    _reshape(tx, contexts, context, what)
+    _reshape(tx, contexts, context, what, number)
     return Edited(dataset, number, what.plan.digest, True, what, counts)
 
 
@@ -160,22 +162,38 @@ def _write(
     )
 
 
-def _reshape(tx: Connection, contexts: Contexts, context: Context, what: Revision) -> None:
+def _reshape(tx: Connection, contexts: Contexts, context: Context, what: Revision, revision: int) -> None:
     """Write what tasks ask for now, beside what was learnt of them: that is read at every choice, in every process."""
-    numbers = [number for number in what.reshaped if what.plan.tasks[number].shape is not None]
+    numbers = [*what.reshaped, *what.anew]
     if not numbers:
         return
-    first = contexts.plan_at(tx, context.dataset, 1)
     known = lessons.locked(tx, context.dataset, numbers)
-    kept: list[lessons.Kept] = []
-    for number in numbers:
-        base, written, row = first.tasks[number].shape, what.plan.tasks[number].shape, known.get(number)
-        assert base is not None, "needs that depend on the job cannot be changed"
-        assert written is not None, "these were chosen by it"
-        learnt = asking.revised(base, lessons.learnt_of(row), written)
-        contexts.book.enter(tx, [written, learnt.shape(written)])
-        kept.append(lessons.Kept(number, row.evidence if row is not None else None, learnt.to_text()))
+    before = {number: lessons.learnt_of(row) for number, row in known.items()}
+    learnt = {
+        number: _revised(tx, contexts, context, what.plan, number, before.get(number)) for number in what.reshaped
+    }
+    for number in what.anew:
+        written = what.plan.tasks[number].shape
+        learnt[number] = numbered(before.get(number), written, revision)
+        contexts.book.enter(tx, [written] if written else [], revision)
+    kept = [
+        lessons.Kept(number, known[number].evidence if number in known else None, now.to_text())
+        for number, now in learnt.items()
+    ]
     lessons.put(tx, context.dataset, kept)
+
+
+def _revised(
+    tx: Connection, contexts: Contexts, context: Context, plan: Plan, number: int, learnt: Learnt | None
+) -> Learnt:
+    """Return what holds for a task of which neither revision lets needs depend on the job."""
+    since, written = context.numbering(number)[0], plan.tasks[number].shape
+    base = contexts.plan_at(tx, context.dataset, since).tasks[number].shape
+    assert base is not None, "else it would be numbered anew"
+    assert written is not None, "else it would be numbered anew"
+    now = asking.revised(base, learnt, written)
+    contexts.book.enter(tx, [written, now.shape(written)])
+    return now
 
 
 def by_revision(rows: Sequence[Row], counts: dict[str, int]) -> list[dict[str, int]]:

@@ -133,7 +133,8 @@ def histories(tx: Connection, contexts: Contexts, rows: Mapping[Key, Row], pool:
 
 def _written(tx: Connection, rows: Mapping[Key, Row], shapes: Mapping[int, Shape]) -> dict[Key, Shape | None]:
     """Return what was written for each open attempt that asked for something else; more is read only for edited recipes."""
-    found = {key: shapes[row.shape] if row.shape != row.asked else None for key, row in rows.items()}
+    pairs = {key: (shapes[row.shape], shapes[row.asked]) for key, row in rows.items()}
+    found = {key: shape if shape != asked else None for key, (shape, asked) in pairs.items()}
     edited = {key[:1] + key[2:3] for key, row in rows.items() if found[key] is not None and (row.revision or 1) > 1}
     for told in store.NEEDS(tx, v=sorted(edited)) if edited else ():
         if told.needs:

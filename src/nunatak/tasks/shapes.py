@@ -14,9 +14,20 @@ from nunatak.tasks import store
 
 
 @lru_cache(maxsize=10_000)
-def number_of(shape: Shape) -> int:
-    """Return a shape's number: the first 62 bits of its SHA-256, never 0, the same in every process and database."""
-    return int(hashlib.sha256(shape.key().encode()).hexdigest()[:16], 16) >> 2 or 1
+def number_of(shape: Shape, revision: int = 1) -> int:
+    """Return a shape's number: the first 62 bits of its SHA-256, never 0, the same in every process and database.
+
+    Tasks that are numbered anew since a revision of their recipe carry another number for the same shape, so that nobody
+    takes them for those that are not yet.
+    """
+    text = shape.key() if revision == 1 else f"{revision} {shape.key()}"
+    return int(hashlib.sha256(text.encode()).hexdigest()[:16], 16) >> 2 or 1
+
+
+ANYTHING = Shape(cpu=0, memory=0, disk=0, time=0)
+"""What fits everywhere: it stands for what has to be worked out before it can be claimed."""
+NOT_KNOWN = number_of(ANYTHING)
+"""What a task asks for that has to be numbered anew first."""
 
 
 class ShapeBook:
@@ -26,9 +37,10 @@ class ShapeBook:
         """Begin empty."""
         self._shapes: dict[int, Shape] = {}
 
-    def enter(self, tx: Connection, shapes: Iterable[Shape]) -> None:
-        """Write down shapes, so that their numbers can be read back."""
-        rows = sorted({(number_of(shape), shape.key()) for shape in shapes})
+    def enter(self, tx: Connection, shapes: Iterable[Shape], since: int = 1) -> None:
+        """Write down shapes, so that their numbers can be read back; also those that they have since a revision."""
+        numbers = {1, since}
+        rows = sorted({(number_of(shape, revision), shape.key()) for shape in shapes for revision in numbers})
         if rows:
             store.ADD_SHAPES(tx, v=rows)
 

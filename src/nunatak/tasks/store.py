@@ -49,6 +49,14 @@ CLAIM = Statement(
     v="past int, last int, engine int, lease big, node text, site text",
 )
 
+NUMBERED = Statement(
+    "SELECT job, attempt FROM tasks WHERE dataset = :dataset AND task = :task AND shape = :shape AND state = 'ready'"
+    " ORDER BY not_before, job LIMIT :n {lock}"
+)
+NUMBER = Statement(
+    f"UPDATE tasks SET shape = v.shape FROM {{v}} WHERE {KEY}", v="dataset int, job int, task int, shape big"
+)
+
 REPORTED = "dataset int, job int, task int, attempt int, lease big"
 START = Statement(
     "UPDATE tasks SET state = 'running', since = v.at, started = v.at, host = v.host FROM {v}"

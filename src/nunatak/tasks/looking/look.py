@@ -27,6 +27,7 @@ from nunatak.tasks.learning.used import used
 from nunatak.tasks.looking import following_look, spent
 from nunatak.tasks.looking import look_store as store
 from nunatak.tasks.looking.outlook import outlook
+from nunatak.tasks.numbering import Waiting, present
 
 S = TaskState
 Plain = dict[str, Any]
@@ -200,7 +201,10 @@ def _asks(tx: Connection, contexts: Contexts, context: Context, number: int, row
         return None
     written = contexts.book.shapes(tx, [shape])[shape]
     learnt = lessons.of_task(tx, context.dataset, number)
-    return asked_for(shape, written, learnt) if learnt else written
+    asked = asked_for(shape, written, learnt) if learnt else written
+    if asked is None and row is not None:
+        asked = present(tx, contexts, context, number, [Waiting(row.job, row.attempt, written)])[row.job]
+    return asked
 
 
 def task_status(tx: Connection, contexts: Contexts, context: Context, address: Address, now: float) -> Plain:

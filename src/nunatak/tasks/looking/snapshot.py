@@ -19,6 +19,7 @@ from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.health.events import Cause
 from nunatak.tasks.learning.evidence import Evidence
 from nunatak.tasks.looking import snapshot_store as store
+from nunatak.tasks.numbering import afresh
 
 OTHERS_MOST = 200
 """Tasks of other datasets that are told apart, those with the most left."""
@@ -67,7 +68,7 @@ def _tasks(tx: Connection, context: Context) -> list[Plain]:
             "once": task.once,
             "left": left[number],
             "evidence": known[number].evidence if number in known else None,
-            "needs": known[number].needs if number in known else None,
+            "needs": afresh(known[number].needs, task) if number in known else None,
         }
         for number, task in enumerate(context.plan.tasks)
     ]

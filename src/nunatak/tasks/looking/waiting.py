@@ -13,7 +13,7 @@ from nunatak.tasks import offers
 from nunatak.tasks.choosing import Rules, Wanted, stand, uses_of, wanted
 from nunatak.tasks.context import Context, Contexts, shape_for
 from nunatak.tasks.looking.hindrance import Hindrance, What
-from nunatak.tasks.shapes import number_of
+from nunatak.tasks.shapes import NOT_KNOWN, number_of
 from nunatak.tasks.sharing.fits import Fits
 from nunatak.tasks.sharing.match import match
 from nunatak.tasks.sharing.model import Demand, Positions
@@ -115,4 +115,5 @@ def of_task(seen: Scene, context: Context, task: int, shape: Shape | None) -> li
 
 def _asked(seen: Scene, context: Context, row: Demand) -> Shape:
     """Return what tasks ask for: what was learnt, or else what is written."""
-    return seen.wants.shapes.get(row.asked or row.shape) or shape_for(context, row.task)
+    known = None if row.asked == NOT_KNOWN else seen.wants.shapes.get(row.asked or row.shape)
+    return known or shape_for(context, row.task)
