@@ -18,7 +18,7 @@ from nunatak.tasks.context import Contexts
 from nunatak.tasks.editing import Edit, Edited
 from nunatak.tasks.sharing.fits import Offer
 from nunatak.tasks.tables import attempts
-from tests.contract.world import BIG, World, campaign, chain, divisible, key, task
+from tests.contract.world import BIG, World, campaign, chain, key, task
 
 GB = 1_000_000_000
 
@@ -228,16 +228,6 @@ def test_what_cannot_be_changed_is_refused_and_nothing_is_written(world: World) 
     assert found.value.code == "cannot-change"
     assert "cannot be added" in found.value.problems[0].message
     assert world.status(str(dataset))["revision"] == 1
-
-
-def test_a_dataset_that_was_split_off_is_not_edited_by_the_text_of_the_whole(world: World) -> None:
-    dataset = world.submit(divisible(10))
-    made = world.split(dataset, 2).made
-    with world.database.read() as tx:
-        plan = world.contexts.one(tx, made).plan
-    with pytest.raises(Conflict) as found:
-        edit(world, made, with_task(plan, 0, commands=(CommandPlan(("y", "{events}")),)))
-    assert found.value.code == "divided"
 
 
 def test_revisions_say_what_was_done_under_them(world: World) -> None:

@@ -42,7 +42,8 @@ def words(plan: Plan, job: int) -> tuple[str, ...]:
 
 def split(plan: Plan, n: int, first: int = 0) -> Plan:
     what = dividing.divisible(plan)
-    return dividing.divided(plan, what, dividing.in_pieces(what, n), first, plan.jobs - first, "new")
+    items = dividing.items_of(plan, first, plan.jobs - first)
+    return dividing.divided(plan, what, dividing.in_pieces(what, n), items, plan.jobs - first, "new")
 
 
 @given(st.integers(1, 9), st.integers(2, 40), st.integers(2, 12), st.integers(0, 20), st.booleans())

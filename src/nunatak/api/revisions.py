@@ -28,6 +28,7 @@ from nunatak.datasets.revisions import dataset_of, revision_of
 from nunatak.datasets.rewrite import Rewritten, Written, rewrite
 from nunatak.tasks import editing
 from nunatak.tasks.editing import Edit, Edited
+from nunatak.tasks.pieces import pieces_of, rewrite_pieces
 
 router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"], route_class=GuardedRoute)
 
@@ -36,7 +37,7 @@ _TAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,8})-([0-9a-f]{16})"\Z').match
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """The recipe that a dataset has now, and whose it is."""
+    """The recipe that a dataset has now, and whose it is; `pieces` says how jobs were divided that were split off another."""
 
     dataset: int
     name: str
@@ -46,6 +47,7 @@ class Present:
     plan: Plan
     source: str
     filename: str
+    pieces: tuple[int, ...] = ()
 
 
 def present(tx: Connection, dataset: int, revision: int | None = None) -> Present:
@@ -54,7 +56,8 @@ def present(tx: Connection, dataset: int, revision: int | None = None) -> Presen
     at = row if revision is None else revision_of(tx, dataset, revision)
     recipe = store.RECIPE(tx, digest=at.recipe)[0]
     plan = Plan.from_plain(json.loads(recipe.plan))
-    return Present(dataset, row.name, row.owner, at.revision, at.recipe, plan, recipe.source, recipe.filename)
+    pieces = pieces_of(tx, dataset)
+    return Present(dataset, row.name, row.owner, at.revision, at.recipe, plan, recipe.source, recipe.filename, pieces)
 
 
 def own(services: Services, request: Request, dataset: int) -> Present:
@@ -79,6 +82,8 @@ def made(now: Present, edited: Written, parameters: Mapping[str, str], limit: in
     if len(edited.text.encode("utf-8", "surrogatepass")) > limit:
         raise Invalid(f"the recipe is larger than {limit} bytes", code="too-large", hint="put data into files")
     written = Written(now.source, now.filename, Manifest())
+    if now.pieces:
+        return rewrite_pieces(now.plan, written, edited, parameters, now.pieces)
     return rewrite(now.plan, written, edited, parameters)
 
 

@@ -24,10 +24,14 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """The plan of an edited recipe; `jobs` are the numbers of jobs that its text may say without changing any."""
+    """The plan of an edited recipe; `jobs` are the numbers of jobs that its text may say without changing any.
+
+    `notes` are what a person should know of how text and plan go together.
+    """
 
     plan: Plan
     jobs: frozenset[int]
+    notes: tuple[str, ...] = ()
 
 
 def rewrite(present: Plan, written: Written, edited: Written, parameters: Mapping[str, str]) -> Rewritten:
@@ -36,8 +40,12 @@ def rewrite(present: Plan, written: Written, edited: Written, parameters: Mappin
     Files that are not sent again are those that were. Parameters that were set at submission, in place of what the
     recipe said, stay so unless the edit changes what it says of them; `parameters` sets them anew.
     """
+    return rewrite_from(present, as_written(present, written), edited, parameters)
+
+
+def rewrite_from(present: Plan, before: Plan | None, edited: Written, parameters: Mapping[str, str]) -> Rewritten:
+    """Check an edited recipe as `rewrite` does, where it is known what the present text says (None: it cannot be read)."""
     manifest = _with_kept(edited.manifest, present)
-    before = _as_written(present, written)
     plan = compile_recipe(edited.text, filename=edited.filename, manifest=manifest, parameters=parameters)
     told = _told(present.parameters, before.parameters, plan.parameters) if before else {}
     told = {name: value for name, value in told.items() if name not in parameters}
@@ -70,7 +78,7 @@ class _Matches(dict[str, tuple[str, ...]]):
             return default
 
 
-def _as_written(present: Plan, written: Written) -> Plan | None:
+def as_written(present: Plan, written: Written) -> Plan | None:
     """Return what a recipe says without what was said beside it; None if it cannot be read any more."""
     try:
         return compile_recipe(

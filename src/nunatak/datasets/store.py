@@ -157,6 +157,7 @@ ADD_EVENTS = Statement(
     " SELECT :now, dataset, job, task, :actor, :verb, detail FROM {v} WHERE true",
     v="dataset int, job int, task text, detail text",
 )
+SPLITS = Statement("SELECT detail FROM events WHERE dataset = :dataset AND verb = 'split' ORDER BY event")
 SUBMITTED = Statement("SELECT detail FROM events WHERE dataset = :dataset ORDER BY event LIMIT 1")
 EVENTS = Statement(
     "SELECT event, at, job, task, actor, verb, detail FROM events WHERE dataset = :dataset AND event > :after"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,14 +71,15 @@ def in_pieces(what: Divisible, jobs: int) -> Split:
     return Split(what.parameter, what.whole, jobs, what.whole // jobs, -(-what.whole // jobs))
 
 
-def divided(plan: Plan, what: Divisible, split: Split, first: int, jobs: int, name: str) -> Plan:
-    """Return the plan for the pieces of `jobs` jobs, from the job `first` on.
+def divided(
+    plan: Plan, what: Divisible, split: Split, items: tuple[Mapping[str, Any], ...], jobs: int, name: str
+) -> Plan:
+    """Return the plan for the pieces of `jobs` jobs, of which `items` says what comes after what (see `items_of`).
 
-    Each item of foreach comes as often in pieces as it came in those jobs. Raises `Conflict` where no plan can say that.
+    Raises `Conflict` where no plan can say that.
     """
     if jobs * split.jobs > MOST_JOBS:
         raise Conflict(f"{jobs * split.jobs:,} jobs are over {MOST_JOBS:,}", code="too-many-jobs")
-    items = _items(plan, first, jobs)
     even = split.low == split.high
     value = split.low if even else _varying(split, max(1, len(items)))
     outer = dict(plan.parameters) if what.owner else {**plan.parameters, what.parameter: value}
@@ -98,7 +100,11 @@ def name_of(name: str, dataset: int) -> str:
     return name[: MOST_NAME - len(end)] + end
 
 
-def _items(plan: Plan, first: int, jobs: int) -> tuple[Mapping[str, Any], ...]:
+def items_of(plan: Plan, first: int, jobs: int) -> tuple[Mapping[str, Any], ...]:
+    """Return the items of foreach for the pieces of `jobs` jobs, from the job `first` on.
+
+    Each comes as often in pieces as it came in those jobs. Raises `Conflict` where that cannot be.
+    """
     n = len(plan.items)
     if not n:
         return ()
@@ -115,6 +121,18 @@ def _varying(split: Split, period: int) -> str:
     """Return the expression that gives the jobs of each item the larger pieces first, then the others."""
     larger = split.whole - split.low * split.jobs
     return f"{{{split.high} if job // {period} % {split.jobs} < {larger} else {split.low}}}"
+
+
+_VARIED = re.compile(r"\{(\d+) if job // \d+ % (\d+) < (\d+) else (\d+)\}\Z").match
+
+
+def whole_of(value: Any, pieces: int) -> int:
+    """Return what a parameter was before it was divided into so many pieces, from what it is in each."""
+    found = _VARIED(value) if isinstance(value, str) else None
+    if found is None:
+        return int(value) * pieces
+    high, jobs, larger, low = (int(part) for part in found.groups())
+    return high * larger + low * (jobs - larger)
 
 
 def _task(

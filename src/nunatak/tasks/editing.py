@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -20,7 +20,7 @@ from nunatak.datasets.plan import Plan
 from nunatak.datasets.revise import Revision, Standing, is_present, revise
 from nunatak.datasets.rewrite import Rewritten
 from nunatak.db.statement import Row
-from nunatak.tasks import asking, lessons
+from nunatak.tasks import asking, lessons, pieces
 from nunatak.tasks.asking import Learnt
 from nunatak.tasks.context import Context, Contexts
 from nunatak.tasks.numbering import numbered
@@ -82,11 +82,11 @@ def edit(tx: Connection, contexts: Contexts, dataset: int, given: Edit, now: flo
     standing, counts = _standing(tx, context, bool(row.held))
     total = int(datasets_store.FRONTIER(tx, dataset=dataset)[0].total)
     what = revise(context.plan, given.made.plan, standing, given.made.jobs | {total})
+    what = replace(what, notes=(*given.made.notes, *pieces.said(tx, dataset), *what.notes))
     same = not what.refusals and what.plan.digest == row.recipe
     if not apply or same:
         return Edited(dataset, row.revision, what.plan.digest, not same and not what.refusals, what, counts)
     _refuse(dataset, what)
-    _check_origin(tx, dataset)
     number = row.revision + 1
     _write(tx, dataset, number, row, context.plan, what, given, counts, now)
     _reshape(tx, contexts, context, what, number)
@@ -112,17 +112,6 @@ def _refuse(dataset: int, what: Revision) -> None:
             hint=what.refusals[0].hint,
             problems=what.refusals,
         )
-
-
-def _check_origin(tx: Connection, dataset: int) -> None:
-    """Raise `Conflict` for a dataset that was split off another: its jobs are not those that its recipe's text says."""
-    for row in datasets_store.EVENTS(tx, dataset=dataset, after=0, n=10):
-        if row.verb == "split" and "of" in json.loads(row.detail or "{}"):
-            raise Conflict(
-                f"dataset {dataset} was split off another: its recipe's text does not say how its jobs are divided",
-                code="divided",
-                hint="submit the changed recipe as a new dataset",
-            )
 
 
 def _standing(tx: Connection, context: Context, held: bool) -> tuple[dict[str, Standing], dict[str, int]]:

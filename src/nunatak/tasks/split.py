@@ -70,7 +70,8 @@ def split(
     division = _proposed(tx, context, what, now) if into is None else dividing.in_pieces(what, into)
     taken = _taken(tx, dataset)
     name = dividing.name_of(row.name, dataset)
-    plan = dividing.divided(context.plan, what, division, taken.first, taken.jobs, name)
+    items = dividing.items_of(context.plan, taken.first, taken.jobs)
+    plan = dividing.divided(context.plan, what, division, items, taken.jobs, name)
     made = 0
     if apply:
         _take_out(tx, context, taken, now)
