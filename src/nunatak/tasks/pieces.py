@@ -28,9 +28,11 @@ def pieces_of(tx: Connection, dataset: int) -> tuple[int, ...]:
 
 
 def said(tx: Connection, dataset: int) -> list[str]:
-    """Say of a dataset that is edited which others have jobs that were its own, and a recipe of their own."""
-    others = [str(of["into"]) for of in _splits(tx, dataset) if "into" in of]
-    return [f"jobs that were split off have a recipe of their own: nunatak edit {other}" for other in others]
+    """Say of a dataset that is edited which others were split off it, or it off which: they have a recipe of their own."""
+    splits = _splits(tx, dataset)
+    found = [(f"it was split off dataset {of['of']}", of["of"]) for of in splits if "of" in of]
+    found += [(f"dataset {of['into']} was split off it", of["into"]) for of in splits if "into" in of]
+    return [f"{text}, which has a recipe of its own: nunatak edit {other}" for text, other in found]
 
 
 def _splits(tx: Connection, dataset: int) -> list[dict[str, int]]:
