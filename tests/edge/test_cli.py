@@ -233,7 +233,7 @@ def test_what_is_not_there_or_no_name_is_said_with_what_to_do(cli: Run) -> None:
     assert cli("ls", "--state", "held").stderr == "no held datasets; `nunatak ls` shows all\n"
     for verb in ("drain", "undrain"):
         assert "'node7' is no node\nhint: write SITE/NODE" in cli("node", verb, "node7", code=2).stderr
-    assert "'abc' is not a valid int" in cli("token", "revoke", "abc", code=2).stderr
+    assert "ID: 'abc' is not a whole number\nhint: ID: As" in cli("token", "revoke", "abc", code=2).stderr
 
 
 def test_run_stops_after_a_first_job_that_failed(cli: Run, analysis: Path) -> None:

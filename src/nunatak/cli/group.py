@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typer.core import TyperGroup
 from typer.main import get_command_name, get_group
 from typer.models import CommandInfo
 
+from nunatak.cli.misuse import Misused, hint_of, misuse
 from nunatak.cli.placeholders import readable
 from nunatak.cli.talk import plain
 from nunatak.core.errors import NunatakError
@@ -22,6 +24,8 @@ from nunatak.core.errors import NunatakError
 WORK_FAILED = 7
 """Exit code of a command that did its part, while the work it waited for failed or was held."""
 INTERRUPTED = 130
+AS_JSON = "nunatak.json"
+"""Where a command notes that JSON was asked for."""
 OPEN = ExitStack()
 """What a verb opened and has to be closed after it."""
 
@@ -53,11 +57,18 @@ class LazyGroup(TyperGroup):
                 self.commands[cmd_name] = _built(import_module(f"nunatak.cli.{verb.module}").app, cmd_name)
         return self.commands[cmd_name]
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the verb; suggest near ones for a word that is none."""
-        if args and args[0] not in {verb.name for verb in self.verbs} and not args[0].startswith("-"):
-            self.commands = {verb.name: self.commands.get(verb.name) for verb in self.verbs}  # type: ignore[misc]
-        return super().resolve_command(ctx, args)
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read the words before the verb; what cannot be read is said as any error is."""
+        try:
+            made = super().make_context(info_name, args, parent, **extra)
+        except Misused as error:
+            raise _ended(error, "--json" in args) from None
+        return made
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Note whether JSON is asked for, since an error is then said in JSON as well."""
+        ctx.meta[AS_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Write the verbs for `--help`."""
@@ -71,8 +82,10 @@ class LazyGroup(TyperGroup):
         except NunatakError as error:
             if os.environ.get("NUNATAK_DEBUG"):
                 raise
-            complain(error)
+            complain(error, as_json=ctx.meta[AS_JSON])
             raise typer.Exit(error.exit_code) from None
+        except Misused as error:
+            raise _ended(error, ctx.meta[AS_JSON]) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         finally:
@@ -103,13 +116,25 @@ def importing() -> Iterator[None]:
             gc.enable()
 
 
-def complain(error: NunatakError) -> None:
-    """Print an error: what is wrong, each problem on a line of its own, what to do next."""
-    lines = [f"nunatak: {error.message}"]
-    if error.problems:
-        lines = [str(problem) for problem in error.problems]
-    if error.hint:
-        lines.append(f"hint: {error.hint}")
+def _ended(error: Exception, as_json: bool) -> Exception:
+    """Say what cannot be read, and return what ends the command; help that was asked for by saying nothing goes on."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return error
+    said = misuse(error)
+    complain(said, as_json=as_json)
+    return typer.Exit(said.exit_code)
+
+
+def complain(error: NunatakError, *, as_json: bool = False) -> None:
+    """Print an error to stderr: what is wrong, each problem on a line of its own, what to do next; or JSON on one line."""
+    hint = hint_of(error, os.environ)
+    if as_json:
+        said = {**error.to_plain(), **({"hint": hint} if hint else {}), "exit_code": error.exit_code}
+        print(json.dumps({"error": said}, ensure_ascii=False, default=str), file=sys.stderr)
+        return
+    lines = [str(problem) for problem in error.problems] or [f"nunatak: {error.message}"]
+    if hint:
+        lines.append(f"hint: {hint}")
     print(plain("\n".join(lines)), file=sys.stderr)
 
 

@@ -18,10 +18,12 @@ from nunatak.core.errors import KINDS
 _HEAD = """\
 # Command line
 
-Data goes to stdout, talk to stderr. `--json` prints JSON in place of text. Colours are for terminals only, and `NO_COLOR`
-turns them off. `NUNATAK_URL` and `NUNATAK_TOKEN` override what `nunatak login` saved; without either, the installation that
-`nunatak up` runs on this machine is used (`NUNATAK_DATA` says where it is, if not in the usual place). `NUNATAK_DEBUG=1`
-shows where an error came from. `nunatak --install-completion` completes words in the shell.
+Data goes to stdout, talk to stderr. `--json` prints JSON in place of text; an error is then one line of JSON on stderr,
+`{"error": {"code": ..., "detail": ..., "hint": ..., "exit_code": ...}}`, with a `code` that stays the same from version to
+version. Colours are for terminals only, and `NO_COLOR` turns them off. `NUNATAK_URL` and `NUNATAK_TOKEN` override what
+`nunatak login` saved; without either, the installation that `nunatak up` runs on this machine is used (`NUNATAK_DATA` says
+where it is, if not in the usual place). `NUNATAK_DEBUG=1` shows where an error came from. `nunatak --install-completion`
+completes words in the shell.
 
 An ADDRESS is `42` (dataset), `42/17` (job), `42/17/propagate` (task), `42/17/propagate#2` (attempt) or `42/analyze` (a task
 done once a dataset).

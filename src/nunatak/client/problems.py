@@ -38,11 +38,19 @@ def succeeded(answer: Answer) -> Answer:
 
 def unreached(url: str, error: Exception) -> Unavailable:
     """Return what to say when there is no answer."""
-    return Unavailable(
-        f"no answer from {url}: {str(error) or type(error).__name__}",
-        code="no-connection",
-        hint="is the server running? `nunatak up` starts one on this machine, `nunatak login URL` chooses another",
-    )
+    said = str(error) or type(error).__name__
+    return Unavailable(f"no answer from {url}: {said}", code="no-connection", hint=_reach(url, said))
+
+
+def _reach(url: str, said: str) -> str:
+    """Return what may be wrong, by what the system said."""
+    if any(words in said for words in ("Name or service not known", "name resolution", "nodename nor servname")):
+        return "is the name of the server right? `nunatak login URL` chooses another"
+    if "WRONG_VERSION_NUMBER" in said:
+        return f"does it speak plain HTTP? `nunatak login {url.replace('https:', 'http:', 1)}` chooses that"
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        return "is its certificate from an authority of your own? SSL_CERT_FILE names the file of that authority"
+    return "is the server running? `nunatak up` starts one on this machine, `nunatak login URL` chooses another"
 
 
 def unusable(url: str, error: Exception) -> Invalid:
