@@ -80,6 +80,15 @@ def test_a_dataset_can_be_looked_at_from_all_sides(cli: Run, tmp_path: Path) -> 
     assert cli("why", number).stdout.strip()
     assert f"{number}/1/second" in cli("tasks", number, "--state", "done").stdout
     assert len(json.loads(cli("tasks", number, "--task", "first", "--limit", "1", "--json").stdout)) == 1
+    assert [row["address"] for row in json.loads(cli("tasks", f"{number}/1", "--json").stdout)] == [
+        f"{number}/1/first",
+        f"{number}/1/second",
+    ]
+    assert [row["task"] for row in json.loads(cli("tasks", f"{number}/1/second", "--json").stdout)] == ["second"]
+    assert len(json.loads(cli("tasks", f"{number}/0", "--limit", "1", "--json").stdout)) == 1
+    assert "its jobs are 0 to 1" in cli("tasks", f"{number}/2", code=3).stderr
+    assert f"give the dataset: {number}" in cli("more", f"{number}/0", "--jobs", "1", code=2).stderr
+    assert f"give the dataset: {number}" in cli("what-if", f"{number}/0", "--priority", "2", code=2).stderr
     assert f"{number}/0/first" in cli("files", f"{number}/0").stdout
     assert cli("recipe", number).stdout.startswith("name: hello")
     assert "batch systems show it" in cli("why", f"{number}/0/first", "--script", code=3).stderr
@@ -216,6 +225,22 @@ def test_run_tries_one_then_the_rest_and_get_brings_all(cli: Run, analysis: Path
     assert any(event["what"] == "more" for event in history)
     cli("get", str(plain["dataset"]), "--to", "results")
     assert [path.read_text() for path in sorted(analysis.glob("results/out/*.json"))] == ["A", "B", "C"]
+
+
+def test_ctrl_c_while_the_first_job_is_tried_leaves_no_job_behind(
+    cli: Run, live: Live, analysis: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nunatak.cli.analyse._settled", interrupted)
+    said = cli(*RUN, code=130).stderr
+    number = re.search(r"dataset (\d+): 3 jobs", said)
+    assert "starting the other 2 jobs" in said
+    assert number
+    assert f"nunatak watch {number[1]}" in said
+    *_, last = live.client().watch(number[1])
+    assert last.plain["jobs"]["total"] == 3
 
 
 def test_run_speaks_of_its_options_not_of_a_recipe_that_nobody_wrote(cli: Run, analysis: Path) -> None:

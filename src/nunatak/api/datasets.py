@@ -47,6 +47,7 @@ fast = APIRouter(prefix="/api/v1/datasets", tags=["datasets"], route_class=FastR
 
 State = Annotated[str, Query(max_length=16, description="only those in this state")]
 Word = Annotated[str, Query(max_length=255, pattern=models.NO_NUL)]
+Job = Annotated[int | None, Query(ge=0, le=999_999_999, description="only those of this job")]
 IfMatch = Annotated[
     str | None, Header(alias="If-Match", max_length=100, description="the ETag of what is to be changed")
 ]
@@ -223,12 +224,14 @@ def list_jobs(dataset: Number, services: Have, state: State = "", limit: Limit =
 
 @router.get("/{dataset}/tasks", name="list_tasks", response_model=answers.Page, summary="List touched tasks")
 def list_tasks(
-    dataset: Number, services: Have, state: State = "", task: Word = "", limit: Limit = 100, after: After = ""
-) -> Response:
-    """Return tasks in order of job and task, perhaps of one state or name."""
+    dataset: Number, services: Have, state: State = "", task: Word = "", job: Job = None, limit: Limit = 100,
+    after: After = "",
+) -> Response:  # fmt: skip
+    """Return tasks in order of job and task, perhaps of one state, name or job."""
     with services.database.read() as tx:
         context = services.contexts.one(tx, dataset)
-        return answer(lists.tasks(tx, context, state=state, task=task, after=page_after(after), limit=limit))
+        where = {"state": state, "task": task, "after": page_after(after)}
+        return answer(lists.tasks(tx, context, **where, within=job, limit=limit))
 
 
 @router.get(

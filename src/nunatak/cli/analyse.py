@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,7 +41,7 @@ def run(
 ) -> None:
     """Run a script once for each file: first for one, and if that went well for the rest.
 
-    Ctrl-C stops looking, not the work.
+    Ctrl-C stops looking, not the work: jobs that were not begun are then begun.
     """
     given = {"cpu": cpu, "gpu": gpu, "memory": memory, "disk": disk, "time": time}
     needs = {key: value for key, value in given.items() if value is not None}
@@ -64,14 +65,28 @@ def _attached(to: Client, number: int, jobs: int) -> str:
     """Wait for the first job, add the others, wait for all; return the state in the end."""
     from nunatak.cli.live import progress
 
-    with progress("trying one job", jobs) as show:
-        state = _settled(to, number, show)
+    _hung_up_is_interrupted()
+    try:
+        with progress("trying one job", jobs) as show:
+            state = _settled(to, number, show)
+    except KeyboardInterrupt:
+        if jobs > 1:  # nobody would be there to add them
+            to.more(number, jobs - 1)
+            say(f"\nstarting the other {count_text(jobs - 1, 'job')}, though the first is not done")
+        raise
     if state != "done" or jobs == 1:
         return state
     say("the first job is done; starting the rest")
     to.more(number, jobs - 1)
     with progress("running all jobs", jobs) as show:
         return _settled(to, number, show)
+
+
+def _hung_up_is_interrupted() -> None:
+    """See to it that a terminal which is closed ends a command as Ctrl-C does."""
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _settled(to: Client, number: int, show: Any) -> str:

@@ -22,7 +22,7 @@ def tasks(
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List the tasks of a dataset that were touched, in order of job and task."""
+    """List the tasks of a dataset, or of a job, that were touched, in order of job and task."""
     rows = [item.plain for item in client().tasks(where, state=state, task=task, limit=limit)]
     if as_json:
         out_json(rows)
@@ -34,7 +34,7 @@ def tasks(
     if len(rows) == limit:
         say(f"the first {limit}; --limit shows more")
     if not rows:
-        say("no tasks")
+        say("no such tasks were begun" if state or task else "no task of it was begun")
 
 
 @app.command()

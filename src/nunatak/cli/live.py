@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +13,8 @@ from typing import Any
 from nunatak.cli.show import dataset_lines, show_status
 from nunatak.cli.talk import out_json, say
 from nunatak.client.statuses import DatasetStatus, Status
+
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 def follow(changes: Iterator[Status], as_json: bool) -> Mapping[str, Any]:
@@ -22,12 +27,34 @@ def follow(changes: Iterator[Status], as_json: bool) -> Mapping[str, Any]:
             out_json(last)
             sys.stdout.flush()
         elif sys.stdout.isatty() and isinstance(status, DatasetStatus):
-            lines = _redraw(dataset_lines(last), lines)
+            lines = _redraw(_fitting(dataset_lines(last), *shutil.get_terminal_size()), lines)
         else:
             say(str(status))
-    if last and not as_json and not lines:
+    if lines:
+        _redraw(dataset_lines(last), lines)
+    elif last and not as_json:
         show_status(last)
     return last
+
+
+def _fitting(lines: list[str], columns: int, rows: int) -> list[str]:
+    """Return what is no wider and no higher than a terminal: what is drawn over has to be where it was drawn."""
+    shown = lines if len(lines) < rows else [*lines[: max(1, rows - 2)], f"  ... {len(lines) - max(1, rows - 2)} more"]
+    return [cut(line, columns) for line in shown]
+
+
+def cut(line: str, columns: int) -> str:
+    """Return a line that takes at most so many columns; colours take none, letters of East Asia two."""
+    parts, left = [], columns
+    for part in _COLOUR.split(line):
+        if part.startswith("\x1b"):
+            parts.append(part)
+            continue
+        for letter in part:
+            left -= 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+            if left >= 0:
+                parts.append(letter)
+    return "".join(parts)
 
 
 def _redraw(lines: list[str], before: int) -> int:

@@ -34,9 +34,11 @@ class Looking(Connected):
     def tasks(
         self, where: Where, *, state: str | None = None, task: str | None = None, limit: int | None = None
     ) -> Iterator[TaskStatus]:
-        """Yield the tasks of a dataset that were touched, if asked only those in a state or of a name."""
-        dataset = address_of(where).dataset
-        rows = self._to.pages(f"{API}/datasets/{dataset}/tasks", limit=limit, state=state, task=task)
+        """Yield the tasks of a dataset, or of a part of it, that were touched; perhaps only those in a state or of a name."""
+        address = address_of(where)
+        dataset = address.dataset
+        of = {"state": state, "task": task or address.task, "job": address.job}
+        rows = self._to.pages(f"{API}/datasets/{dataset}/tasks", limit=limit, **of)
         return (TaskStatus.of({"dataset": dataset, **row}) for row in rows)
 
     def watch(self, where: Where) -> Iterator[Status]:

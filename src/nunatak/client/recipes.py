@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nunatak.client.connected import Connected
 from nunatak.client.connection import API, fresh_key
 from nunatak.client.results import Checked, Divided, Revised, Submitted
-from nunatak.client.where import Where, address_of
+from nunatak.client.where import Where, address_of, dataset_of
 from nunatak.core.errors import Invalid
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Recipes(Connected):
 
     def more(self, where: Where, jobs: int) -> int:
         """Add jobs at the end of a dataset; return how many it has now."""
-        path = f"{API}/datasets/{address_of(where).dataset}/more"
+        path = f"{API}/datasets/{dataset_of(where)}/more"
         return int(self._to.post(path, {"jobs": jobs}, key=fresh_key())["jobs"])
 
     def split(self, where: Where, into: int | None = None, *, preview: bool = False) -> Divided:
@@ -115,7 +115,7 @@ class Recipes(Connected):
         """
         from nunatak.client import sending
 
-        now = self.recipe(where)
+        now = self.recipe(dataset_of(where))
         order = sending.read(Path(recipe), parameters=parameters, kept=now["plan"]["files"])
         if not check:
             sending.upload(self._to, order)
@@ -139,5 +139,5 @@ class Recipes(Connected):
 
     def snapshot(self, where: Where) -> Mapping[str, Any]:
         """Return what a simulation of a dataset starts from: what is left of it, what it used, engines, other work."""
-        plain: Mapping[str, Any] = self._to.get(f"{API}/snapshot/{address_of(where).dataset}")
+        plain: Mapping[str, Any] = self._to.get(f"{API}/snapshot/{dataset_of(where)}")
         return plain

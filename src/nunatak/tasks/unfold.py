@@ -13,6 +13,7 @@ from nunatak.core.errors import Conflict, NotFound
 from nunatak.core.states import TaskState
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.graph import Graph
+from nunatak.datasets.overwriting import check_places
 from nunatak.datasets.plan import Plan
 from nunatak.datasets.progress import Moves
 from nunatak.db.statement import Row
@@ -200,12 +201,13 @@ def touch(tx: Connection, contexts: Contexts, context: Context, jobs: Sequence[i
 def more(tx: Connection, contexts: Contexts, context: Context, jobs: int, actor: str, now: float) -> int:
     """Add jobs at the end of a dataset and return its new total. Tasks that gather all jobs wait again.
 
-    Raises `Conflict` if the dataset is closed.
+    Raises `Conflict` if the dataset is closed, or if outputs would take the place of others.
     """
     dataset = context.dataset
     limits = datasets_store.LOCK_FRONTIER(tx, dataset=dataset)[0]
     if datasets_store.DATASET(tx, dataset=dataset)[0].closed:
         raise Conflict(f"dataset {dataset} is closed", code="closed", hint="submit the recipe as a new dataset")
+    check_places(context.plan, int(limits.total), jobs)
     graph = context.graph
     idle = 0 if graph.per_job else jobs
     following.more(tx, context, int(limits.total), jobs)

@@ -17,7 +17,7 @@ from nunatak.datasets.progress import job_state
 from nunatak.tasks import choosing_store
 from nunatak.tasks.context import Context
 from nunatak.tasks.looking import look_store as store
-from nunatak.tasks.looking.look import Page, Plain, counts_of, ended_attempt, head, locate, name_of
+from nunatak.tasks.looking.look import Page, Plain, check_job, counts_of, ended_attempt, head, locate, name_of
 from nunatak.tasks.sites import Load
 
 S = TaskState
@@ -76,13 +76,16 @@ def _troubled(tx: Connection, context: Context, state: Derived, after: int, limi
 
 
 def tasks(
-    tx: Connection, context: Context, *, state: str = "", task: str = "", after: str = "", limit: int = 100
-) -> Page:
-    """Return tasks that have been touched, in order of job and task, perhaps of one state or one name."""
+    tx: Connection, context: Context, *, state: str = "", task: str = "", within: int | None = None, after: str = "",
+    limit: int = 100,
+) -> Page:  # fmt: skip
+    """Return tasks that have been touched, in order of job and task, perhaps of one state, one name or `within` one job."""
     if state and state not in list(S):
         raise Invalid(f"{state!r} is no state of a task", code="bad-state", hint=f"one of {', '.join(S)}")
     number = context.plan.number(task) if task else None
-    job, last = _pair(after)
+    if within is not None:
+        check_job(tx, context, within)
+    job, last = _pair(after) if after or within is None else (within, -1)
     items: list[Plain] = []
     more = True
     while more and len(items) <= limit:
@@ -93,11 +96,12 @@ def tasks(
             rows = store.UNFINISHED(tx, state=state, **where)
         else:
             rows = store.TOUCHED(tx, **where)
-        for row in rows:
+        found = [row for row in rows if within in (None, row.job)]
+        for row in found:
             job, last = row.job, row.task
             if (not state or row.state == state) and number in (None, row.task):
                 items.append(task_row(context, row))
-        more = len(rows) > limit
+        more = len(rows) > limit and len(found) == len(rows)
     return _cut(items, limit, lambda item: _place(context, item))
 
 

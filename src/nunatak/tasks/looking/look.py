@@ -152,7 +152,8 @@ def locate(context: Context, address: Address) -> tuple[int, int]:
     return (ONCE if once else address.job or 0), number
 
 
-def _check_job(tx: Connection, context: Context, job: int) -> int:
+def check_job(tx: Connection, context: Context, job: int) -> int:
+    """Return how many jobs a dataset has. Raises `NotFound` for a job that is none of them."""
     total: int = datasets_store.FRONTIER(tx, dataset=context.dataset)[0].total
     if job != ONCE and job >= total:
         hint = f"its jobs are 0 to {total - 1}"
@@ -170,7 +171,7 @@ def _implied(tx: Connection, context: Context, task: int) -> TaskState:
 
 def job_status(tx: Connection, context: Context, job: int) -> Plain:
     """Return the state of a job and of each of its tasks."""
-    _check_job(tx, context, job)
+    check_job(tx, context, job)
     have = {row.task: row.state for row in store.JOB(tx, dataset=context.dataset, job=job)}
     states = {task: have.get(task) or _implied(tx, context, task) for task in context.graph.per_job}
     counts = dict.fromkeys(datasets_store.STATES, 0)
@@ -210,7 +211,7 @@ def _asks(tx: Connection, contexts: Contexts, context: Context, number: int, row
 def task_status(tx: Connection, contexts: Contexts, context: Context, address: Address, now: float) -> Plain:
     """Return a task with all its attempts, the open one last."""
     job, number = locate(context, address)
-    _check_job(tx, context, job)
+    check_job(tx, context, job)
     rows = store.TASK(tx, dataset=context.dataset, job=job, task=number)
     row = rows[0] if rows else None
     name = name_of(context, job, number)
