@@ -227,6 +227,15 @@ def test_run_tries_one_then_the_rest_and_get_brings_all(cli: Run, analysis: Path
     assert [path.read_text() for path in sorted(analysis.glob("results/out/*.json"))] == ["A", "B", "C"]
 
 
+def test_what_people_say_moves_no_cursor_and_changes_no_colour(cli: Run, tmp_path: Path) -> None:
+    number = submitted(cli, hello(tmp_path))
+    cli("hold", number, "--reason", "x\x1b[31my\x07")
+    for words in (("status", number), ("why", number), ("history", number), ("ls",)):
+        assert "\x1b" not in cli(*words).stdout
+    assert "x?[31my?" in cli("why", number).stdout
+    cli("release", number)
+
+
 def test_ctrl_c_while_the_first_job_is_tried_leaves_no_job_behind(
     cli: Run, live: Live, analysis: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

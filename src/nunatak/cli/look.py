@@ -74,11 +74,11 @@ def status(
     if address is None:
         list_datasets(state="open", as_json=as_json)
         return
-    plain = client().status(address).plain
+    found = client().status(address).plain
     if as_json:
-        out_json(plain)
+        out_json(found)
     else:
-        show_status(plain)
+        show_status(found)
 
 
 @app.command()
@@ -182,11 +182,11 @@ def why(
         text = client().script(address)
         out_json({"address": address, "script": text}) if as_json else sys.stdout.write(text)
         return
-    plain = client().why(address).plain
+    found = client().why(address).plain
     if as_json:
-        out_json(plain)
+        out_json(found)
         return
-    out(plain["sentence"])
-    for reason in plain.get("reasons", ()):
-        if reason != plain["sentence"]:
-            out(f"  {reason}")
+    out(plain(found["sentence"]))
+    for reason in found.get("reasons", ()):
+        if reason != found["sentence"]:
+            out(plain(f"  {reason}"))

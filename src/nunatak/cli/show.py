@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nunatak.cli import talk
 from nunatak.cli.talk import BARS, bar, clock_time, coloured, out, table
 from nunatak.core.states import NEVER_BEGAN, shown_state
 from nunatak.core.units import memory_text, time_text
@@ -36,13 +37,13 @@ def dataset_lines(plain: Mapping[str, Any]) -> list[str]:
     state = shown_state(plain["state"], closed=bool(plain.get("closed")), jobs=jobs["total"])
     if state == NEVER_BEGAN:
         return [
-            f"{plain['dataset']} {plain['name']}: {state}",
-            *([f"  {plain['reason']}"] if plain.get("reason") else []),
+            f"{plain['dataset']} {talk.plain(plain['name'])}: {state}",
+            *([f"  {talk.plain(plain['reason'])}"] if plain.get("reason") else []),
         ]
     words = [coloured(state, state), *(mark for mark in marks if mark != state)]
-    lines = [f"{plain['dataset']} {plain['name']}: {', '.join(words)}"]
+    lines = [f"{plain['dataset']} {talk.plain(plain['name'])}: {', '.join(words)}"]
     if plain.get("reason"):
-        lines.append(f"  {plain['reason']}")
+        lines.append(f"  {talk.plain(plain['reason'])}")
     others = [f", {jobs[state]} {state}" for state in ("failed", "held") if jobs.get(state)]
     done = f"{jobs['done']}/{jobs['total']} done" if jobs["total"] else "none was begun"
     rows = plain.get("per_task") or {"tasks": plain["tasks"]}
@@ -73,7 +74,7 @@ def _as_tasks(jobs: Mapping[str, int]) -> dict[str, int]:
 def _task(plain: Mapping[str, Any]) -> None:
     out(f"{plain['address']}  {coloured(plain['state'], plain['state'])}")
     if plain.get("reason"):
-        out(f"  {plain['reason']}")
+        out(f"  {talk.plain(plain['reason'])}")
     rows = [
         (
             str(item["number"]),
@@ -95,7 +96,7 @@ def _fields(plain: Mapping[str, Any]) -> None:
     for key, value in plain.items():
         if key in ("address", "state", "number", "detail") or value in (None, "", [], {}):
             continue
-        out(f"  {key:9} {fact(key, value)}")
+        out(f"  {key:9} {talk.plain(fact(key, value))}")
 
 
 def fact(key: str, value: Any) -> str:
