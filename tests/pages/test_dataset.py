@@ -138,6 +138,26 @@ def test_on_a_phone_the_axis_stays_in_view_while_its_chart_is_moved(open_tab: Op
         assert (moved > 300, chart.evaluate(left)) == (True, 0)
 
 
+def test_names_of_tasks_stay_in_view_while_jobs_are_moved(open_tab: Open) -> None:
+    page = open_tab(viewport={"width": 400, "height": 900}).open(f"/datasets/{RUNNING}")
+    drawn = page.get_by_role("region", name="task matrix")
+    moved = "drawn => { drawn.scrollBy(10_000, 10_000); return [drawn.scrollLeft, drawn.scrollTop]; }"
+    left = "name => name.getBoundingClientRect().left - name.closest('.wide').getBoundingClientRect().left"
+    names = drawn.locator(".rowname")
+    assert drawn.evaluate(moved)[0] > 300
+    assert [names.nth(row).evaluate(left) for row in range(3)] == [0, 0, 0]
+    cell = drawn.locator(".cell").last
+    rows = [item.evaluate("item => item.getBoundingClientRect().bottom") for item in (names.last, cell)]
+    assert 0 <= rows[1] - rows[0] < 12, "a name stands beside its row"
+    page.goto(page.url + "?as=table&from=0&to=60")
+    table = page.get_by_role("region", name="tasks by job as a table")
+    assert table.evaluate(moved)[1] > 300
+    top = "name => name.getBoundingClientRect().top - name.closest('.wide').getBoundingClientRect().top"
+    assert table.get_by_role("columnheader", name="propagate").evaluate(top) == 0
+    table.evaluate("table => { table.querySelector('table').style.width = '900px'; table.scrollBy(10_000, 0); }")
+    assert table.get_by_role("rowheader").last.evaluate(left) == 0
+
+
 def test_reading_needs_no_javascript(open_tab: Open) -> None:
     tab = open_tab("alice", java_script_enabled=False)
     for part in PARTS:

@@ -64,7 +64,7 @@ class Grid:
 
     def x(self, place: int) -> float:
         """Return where a column begins."""
-        return round(self.left + place * self.column, 1)
+        return round(place * self.column, 1)
 
 
 def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
@@ -79,7 +79,8 @@ def drawn(dataset: int, shown: Plain) -> dict[str, Any]:
     letters = _letters(grid, cells) if grid.lettered else {}
     links = (_ones if grid.single else _tile)(dataset, shown, grid)
     return {
-        "width": round(max(NARROWEST, grid.left + len(columns) * grid.column)),
+        "left": round(grid.left),
+        "width": round(max(NARROWEST, grid.left + len(columns) * grid.column)) - round(grid.left),
         "height": round(_y(len(tasks)) + 2),
         "kinds": [{"kind": kind, "path": paths.get(kind, ""), "letters": _texts(letters, kind)} for kind in ORDER],
         "letters_alone": grid.single and grid.lettered,
@@ -181,7 +182,7 @@ def _marks(grid: Grid, columns: Sequence[Plain]) -> list[dict[str, str]]:
     """Return the numbers of the first jobs of columns, as many as have room."""
     every = max(1, round(APART / grid.column))
     return [
-        {"text": number(columns[place]["first"]), "x": f"{grid.left + place * grid.column:.1f}".removesuffix(".0")}
+        {"text": number(columns[place]["first"]), "x": f"{place * grid.column:.1f}".removesuffix(".0")}
         for place in range(0, len(columns), every)
     ]
 
