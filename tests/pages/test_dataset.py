@@ -158,6 +158,11 @@ def test_names_of_tasks_stay_in_view_while_jobs_are_moved(open_tab: Open) -> Non
     assert table.get_by_role("rowheader").last.evaluate(left) == 0
 
 
+def test_on_a_phone_the_part_that_is_shown_is_seen_among_the_others(open_tab: Open) -> None:
+    page = open_tab(viewport={"width": 400, "height": 900}).open(f"/datasets/{RUNNING}/history")
+    expect(page.locator(".tabs [aria-current]")).to_be_in_viewport(ratio=0.9)
+
+
 def test_reading_needs_no_javascript(open_tab: Open) -> None:
     tab = open_tab("alice", java_script_enabled=False)
     for part in PARTS:

@@ -34,9 +34,15 @@ def test_a_script_over_files_shows_its_first_command_and_is_submitted(
     expect(page.locator("#check")).to_contain_text("Next: choose the files it is to be run on")
     expect(page.locator("#check")).not_to_contain_text("mistake")
     page.get_by_label("Inputs").set_input_files([tmp_path / f"run {name}.csv" for name in ("a", "b", "c")])
+    expect(page.locator("#check")).to_contain_text("names no outputs")
     page.get_by_label("Outputs").fill("out/{stem}.json")
-    expect(page.locator("#check h2")).to_have_text("3\u00a0jobs of fit")
     expect(page.locator("#check .commands code").first).to_have_text("python3 fit.py 'run a.csv' 'run a.json'")
+    expect(page.locator("#check h2")).to_have_text("3\u00a0jobs of fit")
+    expect(page.locator("#check")).not_to_contain_text("names no outputs")
+    page.set_viewport_size({"width": 400, "height": 900})
+    tops = [page.locator(of).evaluate("item => item.getBoundingClientRect().top") for of in ("#check", ".send")]
+    assert tops[0] < tops[1], "what it would do is seen before it is sent"
+    page.set_viewport_size({"width": 1400, "height": 900})
     assert page.get_by_label("Try one job first").is_checked()
     page.get_by_role("button", name="Submit").click()
     said = page.locator(".said").inner_text()

@@ -141,6 +141,8 @@ def test_a_log_opens_at_the_first_real_error(tab: Tab, failed: str) -> None:
     page = tab.open(f"/datasets/{failed.rpartition('/')[0]}")
     page.keyboard.press("l")
     page.wait_for_url(f"**/{failed}/log")
+    expect(page.locator(".top nav [aria-current]")).to_have_text("My work")
+    assert page.locator(".crumbs").inner_text().endswith(" / attempt 2 \u00b7 log of attempt 1")
     told = page.locator("#log .told")
     expect(told.last).to_have_text(re.compile("KeyError: 'spice_ftp_v3'"))
     expect(told.last).to_be_in_viewport()

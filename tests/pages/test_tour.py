@@ -81,6 +81,7 @@ def test_a_new_user_comes_from_a_script_to_results(browser: Browser, lab: Path) 
 def submit(page: Page, lab: Path) -> None:
     """The empty list leads to the form; its three fields are filled in, and what would be run is shown."""
     expect(page.get_by_role("heading", name="Nothing has been submitted yet")).to_be_visible()
+    expect(page.locator("#q")).to_be_hidden()  # there is nothing to choose from
     page.get_by_role("link", name="New work").click()
     page.get_by_label("Script").set_input_files(lab / "fit.py")
     page.get_by_label("Inputs").set_input_files([lab / f"run-{channel}.txt" for channel in "ABC"])
@@ -127,7 +128,7 @@ def understand_a_failure(page: Page) -> None:
     page.keyboard.press("l")
     expect(page.locator("#log .told").last).to_contain_text("KeyError: 'C'")
     expect(page.locator("#log .told").last).to_be_in_viewport()
-    page.locator(".crumbs a").click()
+    page.locator(".crumbs").get_by_role("link", name="fit", exact=True).click()
 
 
 def mend_and_retry(page: Page, lab: Path) -> None:
@@ -146,7 +147,7 @@ def mend_and_retry(page: Page, lab: Path) -> None:
 
 def results(page: Page) -> dict[str, float]:
     """Download every file of the list; return the mean in each."""
-    page.get_by_role("link", name="Files", exact=True).click()
+    page.get_by_role("link", name="Get the files").click()
     found = {}
     for link in page.get_by_role("link", name=re.compile("^Download run-")).all():
         with page.expect_download() as saved:

@@ -18,6 +18,11 @@ def test_a_part_has_a_mark_where_its_own_parts_are() -> None:
     assert parts_of(PAGE) == PARTS
 
 
+def test_space_that_means_something_stays() -> None:
+    part = '<!--[a--><div id="a">\n  <p>x</p>\n<pre class="lines">one\n  two\n</pre>\n</div><!--a]-->'
+    assert parts_of(part) == {"a": '<div id="a"> <p>x</p> <pre class="lines">one\n  two\n</pre> </div>'}
+
+
 def test_who_comes_anew_gets_all_parts_once_and_whole() -> None:
     parts = {name: (1, text) for name, text in PARTS.items()}
     assert news_of(parts, 0) == {"a": PARTS["a"], "b": '<svg id="b"> <g id="b1">1</g> <g id="b2">2</g></svg>'}

@@ -76,6 +76,8 @@ def render(request: Request, page: Page, view: View, *, status: int = 200, strea
 
 
 SPACE = re.compile(r"[ \t\n]+")
+AS_WRITTEN = re.compile(r"(<pre\b.*?</pre>)", re.DOTALL)
+"""Where space means something."""
 MARK = "<!--{}-->"
 MARKED = re.compile(r"<!--(\w+)-->")
 """Stands in a part for a part of its own."""
@@ -96,10 +98,16 @@ def parts_of(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, part in PART.findall(text):
         if "<!--[" in part:
-            found |= {inner: SPACE.sub(" ", piece).strip() for inner, piece in PART.findall(part)}
+            found |= {inner: _squeezed(piece) for inner, piece in PART.findall(part)}
             part = PART.sub(lambda piece: MARK.format(piece[1]), part)
-        found[name] = SPACE.sub(" ", part).strip()
+        found[name] = _squeezed(part)
     return found
+
+
+def _squeezed(part: str) -> str:
+    """Return a part without the space that shows nothing."""
+    pieces = AS_WRITTEN.split(part) if "<pre" in part else (part,)
+    return "".join(piece if n % 2 else SPACE.sub(" ", piece) for n, piece in enumerate(pieces)).strip()
 
 
 def _text(request: Request, page: Page, view: View, *, live: bool = False, stream: str = "") -> str:

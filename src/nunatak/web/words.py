@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from nunatak.core.address import Address, parse
 from nunatak.core.units import memory_text, time_text
+from nunatak.web.commands import page_of
 
 NARROW = "\u202f"
 """A narrow space that does not break: between thousands."""
@@ -153,10 +154,18 @@ _TYPED = re.compile(r"`([^`]+)`|(?<=: )(nunatak [^;`]+)")
 
 @lru_cache(maxsize=2000)
 def typed(advice: str) -> Markup:
-    """Return advice with what is to be typed set apart: what stands in backticks, or from `: nunatak` to the next `;`."""
+    """Return advice with what is to be typed set apart: what stands in backticks, or from `: nunatak` to the next `;`.
+
+    Where a page shows the same as a command, it leads there.
+    """
     parts, at = [], 0
     for found in _TYPED.finditer(advice):
-        parts += [escape(advice[at : found.start()]), Markup("<code>{}</code>").format(found[1] or found[2])]
+        command = found[1] or found[2]
+        code, page = Markup("<code>{}</code>").format(command), page_of(command)
+        parts += [
+            escape(advice[at : found.start()]),
+            Markup('<a href="{}">{}</a>').format(page, code) if page else code,
+        ]
         at = found.end()
     return Markup("").join([*parts, escape(advice[at:])])
 

@@ -71,14 +71,14 @@ def took(plain: Mapping[str, Any]) -> float | None:
 def will(plain: Mapping[str, Any]) -> dict[str, str]:
     """Return what each action would do now, in words."""
     tasks, address = plain["tasks"], plain["address"]
-    busy = tasks["running"] + tasks["queued"]
+    busy, failed = tasks["running"] + tasks["queued"], tasks["failed"]
     ends = "is ended and begins" if busy == 1 else "are ended and begin"
     return {
         "rest": _first(plain),
         "hold": f"Stops dataset {address} until it is released"
         + (f"; {plural(busy, 'task')} under way {ends} anew later" if busy else ""),
         "release": f"Lets dataset {address} go on",
-        "retry": f"Tries {plural(tasks['failed'], 'failed task')} again, with all their tries",
+        "retry": f"Tries {plural(failed, 'failed task')} again, {'' if failed == 1 else 'each '}with all its tries",
         "close": "Drops the jobs that have not begun; those that have go on. No jobs can be added after that",
         "cancel": f"Ends all that is not done: {plural(tasks['total'] - tasks['done'] - tasks['failed'], 'task')}",
     }  # fmt: skip

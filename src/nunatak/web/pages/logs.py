@@ -10,6 +10,7 @@ from fastapi import Query, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from nunatak.api.requests import Have
+from nunatak.core.address import Address, parse
 from nunatak.core.errors import NotFound
 from nunatak.tasks.logs import lines as log_lines
 from nunatak.tasks.logs.lines import Hits, Line, LinePage, Log, LogLines
@@ -18,6 +19,7 @@ from nunatak.web.pages.task import FAILED, PLACES, address_in
 from nunatak.web.render import View
 from nunatak.web.routing import Pages
 from nunatak.web.terminal import Piece, lines, plain
+from nunatak.web.words import link
 
 pages = Pages()
 
@@ -143,7 +145,24 @@ def query(data: Mapping[str, Any], **changes: Any) -> str:
     return "?" + urlencode({name: value for name, value in kept.items() if value not in ("", None)})
 
 
-TOOLS: dict[str, Any] = {"stream_words": STREAM_WORDS, "marks": marks, "log_query": query, "failed": FAILED}
+def crumbs(address: str) -> list[tuple[str, str]]:
+    """Return where a log is: a link to the dataset, to the job, the task and the attempt."""
+    found = parse(address)
+    dataset, job = Address(found.dataset), found.job
+    places = [(link(dataset), f"dataset {found.dataset}")]
+    if job is not None:
+        places.append((link(Address(found.dataset, job)), f"job {job}"))
+    task = Address(found.dataset, job, found.task)
+    return [*places, (link(task), str(found.task)), (link(found), f"attempt {found.attempt}")]
+
+
+TOOLS: dict[str, Any] = {
+    "crumbs": crumbs,
+    "stream_words": STREAM_WORDS,
+    "marks": marks,
+    "log_query": query,
+    "failed": FAILED,
+}
 
 for _place in PLACES:
     pages.page(

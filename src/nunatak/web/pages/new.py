@@ -111,6 +111,7 @@ def check(request: Request, services: Have, sent: Sent) -> Response:
         plan = _plan(services, wanted, _like(services, sent))
         tasks = dry_run(plan, 0, store=services.store, blobs=services.blobs_url)
         data |= {"jobs": plan.jobs, "name": plan.name, "tasks": [_shown(task) for task in tasks]}
+        data["kept"] = any(task.outputs for task in plan.tasks)
     except Invalid as error:
         problems = [
             placed(problem, texts.get(problem["file"], ""), problem["file"] if problem["file"] in told.texts() else "")

@@ -50,6 +50,11 @@
     else done = false;
     if (done) event.preventDefault();
   });
+  // Of a row of links that is wider than the page, the one where one is.
+  for (const here of document.querySelectorAll("nav [aria-current]")) {
+    const [nav, link] = [here.closest("nav"), here].map((item) => item.getBoundingClientRect());
+    here.closest("nav").scrollLeft += (link.left + link.right - nav.left - nav.right) / 2;
+  }
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-help]")) toggle();
     for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
