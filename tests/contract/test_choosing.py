@@ -11,7 +11,8 @@ from nunatak.core.work import Reason, Shape, Usage
 from nunatak.datasets.plan import Retry
 from nunatak.datasets.tables import job_counts
 from nunatak.tasks import shares, site_load
-from nunatak.tasks.choosing import Chooser, Rules, Uses
+from nunatak.tasks.choosing import Chooser, Rules, uses
+from nunatak.tasks.context import Contexts
 from nunatak.tasks.rows import Claimed
 from nunatak.tasks.shares import OwnerKind, Share
 from nunatak.tasks.site_load import SiteLoad
@@ -166,12 +167,12 @@ def test_the_list_of_shares_says_who_has_what(world: World) -> None:
 def test_reading_what_all_used_takes_at_most_a_fiftieth_of_the_time(world: World) -> None:
     world.submit(chain(10, 1), owner="alice")
     live(world, world.claim(1))
+    contexts = Contexts()  # those of a process that has just begun
     ticks = iter([0.0, 3.0, 3.0, 3.0])  # the first look takes three seconds, the second none
-    uses = Uses(Rules(), lambda: next(ticks))
 
     def used_at(seconds: float) -> bool:
         with world.database.read() as tx:
-            return bool(uses.of(tx, world.clock() + seconds).users)
+            return bool(uses(tx, contexts, Rules(), world.clock() + seconds, lambda: next(ticks)).users)
 
     assert used_at(0.0)
     assert used_at(149.0)

@@ -43,6 +43,15 @@ def test_what_holds_is_read_once_and_what_is_old_anew():
     assert kept.of("y", source, None, HOLDS) == 3  # another thing
 
 
+def test_what_is_decided_by_is_never_shown_late_and_can_be_forgotten():
+    later = Later()
+    kept, source = Kept(later), Source()
+    assert [kept.of("x", source, None, now, late=False) for now in (0.0, HOLDS - 0.1, HOLDS)] == [1, 1, 2]
+    kept.forget("x")
+    assert kept.of("x", source, None, HOLDS, late=False) == 3
+    assert not later.due
+
+
 def test_another_version_and_a_clock_that_went_back_are_read_anew():
     kept, source = Kept(), Source()
     assert kept.of("x", source, None, 9.0, version="a") == 1

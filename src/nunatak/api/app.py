@@ -29,7 +29,6 @@ from nunatak.api import (
 )
 from nunatak.api.demand import DemandMemory
 from nunatak.api.events import Poller
-from nunatak.api.exclusion import Exclusion
 from nunatak.api.fast import ShortWay
 from nunatak.api.headers import SecureHeaders
 from nunatak.api.iceprod import app as iceprod
@@ -67,8 +66,7 @@ def create_app(services: Services, more: Callable[[FastAPI], None] | None = None
     state.services = services
     state.metrics = Metrics()
     state.demand = DemandMemory(Chooser(services.rules), services.limits.demand)
-    state.exclusion = Exclusion()
-    state.shared = Shared(services, state.demand, state.exclusion)
+    state.shared = Shared(services, state.demand)
     iceprod.mount(app)
     app.add_middleware(BodyLimit, limit=services.limits.body, blob_limit=services.limits.blob)
     app.add_middleware(SecureHeaders)

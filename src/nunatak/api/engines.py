@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from nunatak.api import batches, keys
 from nunatak.api.batches import body_of
-from nunatak.api.exclusion import nodes_plain
+from nunatak.api.exclusion import excluded_now, nodes_plain
 from nunatak.api.fast import FastRoute
 from nunatak.api.requests import Body, Have, address_of, answer, page_after, ready
 from nunatak.api.shared import Claim, shared_of
@@ -87,7 +87,7 @@ def _capacity(plain: dict[str, Any]) -> dict[str, Any]:
     "/{name}/heartbeat", name="heartbeat", response_model=views.Beat, openapi_extra=body_of("BeatBody"),
     summary="Renew all leases; hear what to stop",
 )  # fmt: skip
-def heartbeat(name: EngineName, request: Request, services: Have, body: Body) -> Response:
+def heartbeat(name: EngineName, services: Have, body: Body) -> Response:
     """Renew the leases of an engine. Attempts to stop are repeated until their end is reported."""
     plain = batches.BEAT.validate_json(body)
     capacity = _capacity(plain["capacity"])
@@ -97,7 +97,7 @@ def heartbeat(name: EngineName, request: Request, services: Have, body: Body) ->
     def work(tx: Connection) -> dict[str, Any]:
         engine = fleet.beat(tx, name, plain["session"], capacity, services.limits.lease, now)
         stops = keys.texts(tx, services.contexts, fleet.stops(tx, engine.engine))
-        found = request.app.state.exclusion.get(tx, now)
+        found = excluded_now(tx, services.contexts.kept, now)
         looks = {"looked": keys.own(tx, services.contexts, engine.engine, looked)} if looked else {}
         return {"stops": stops, **looks, **nodes_plain(found, engine.site, engine.node)}
 

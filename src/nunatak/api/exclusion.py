@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from sqlalchemy import Connection
 
-from nunatak.tasks.standings import NOBODY, Excluded, excluded
+from nunatak.db.kept import Kept
+from nunatak.tasks.standings import Excluded, excluded
 
 AGE = 0.5
 """Seconds for which what was read holds."""
+WHAT = "excluded"
 
 
-class Exclusion:
-    """What this process read last."""
+def excluded_now(tx: Connection, kept: Kept, now: float) -> Excluded:
+    """Return who gets no new work, as of a moment ago."""
+    return kept.of(WHAT, lambda own: (excluded(own, now), AGE), tx, now, late=False)
 
-    def __init__(self, age: float = AGE) -> None:
-        """Begin with nothing read."""
-        self._lock = threading.Lock()
-        self._age, self._read, self._found = age, float("-inf"), NOBODY
 
-    def get(self, tx: Connection, now: float) -> Excluded:
-        """Return who gets no new work, as of a moment ago."""
-        with self._lock:
-            if 0 <= now - self._read < self._age:
-                return self._found
-        found = excluded(tx, now)
-        with self._lock:
-            self._found, self._read = found, now
-        return found
-
-    def forget(self) -> None:
-        """Read anew the next time."""
-        with self._lock:
-            self._read = float("-inf")
+def forget(kept: Kept) -> None:
+    """Read anew the next time who gets no new work."""
+    kept.forget(WHAT)
 
 
 def nodes_plain(found: Excluded, site: str, node: str) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from nunatak.api import idempotency, models
+from nunatak.api import exclusion, idempotency, models
 from nunatak.api.guard import GuardedRoute
-from nunatak.api.requests import Body, Caller, Have, Limit, answer
+from nunatak.api.requests import Body, Caller, Have, Limit, answer, services_of
 from nunatak.api.views import nodes as views
 from nunatak.tasks import nodes
 from nunatak.tasks.health.events import Node
@@ -66,5 +66,5 @@ def undrain_node(
 
 
 def _changed(request: Request, answered: Response) -> Response:
-    request.app.state.exclusion.forget()
+    exclusion.forget(services_of(request).contexts.kept)
     return answered

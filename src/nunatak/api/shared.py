@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from nunatak.api import keys, outcomes
 from nunatak.api.demand import DemandMemory
-from nunatak.api.exclusion import Exclusion, nodes_plain
+from nunatak.api.exclusion import excluded_now, nodes_plain
 from nunatak.api.requests import dumps
 from nunatak.api.services import Services
 from nunatak.api.together import Together
@@ -64,9 +64,9 @@ class Report:
 class Shared:
     """What is asked for thousands of times a second: claims, reports, the status of datasets. Answers are JSON."""
 
-    def __init__(self, services: Services, demand: DemandMemory, exclusion: Exclusion) -> None:
+    def __init__(self, services: Services, demand: DemandMemory) -> None:
         """Share transactions among the requests of this process."""
-        self._services, self._demand, self._exclusion = services, demand, exclusion
+        self._services, self._demand = services, demand
         self._lessons = Lessons(services.chance)
         lane = ThreadPoolExecutor(1, thread_name_prefix="engines")
         self._claims = Together(self._claim, lane)
@@ -104,7 +104,7 @@ class Shared:
     def _lease(self, tx: Connection, asked: Sequence[Claim]) -> list[dict[str, Any]]:
         """Return the answer to each claim; an engine whose only node is out gets nothing."""
         engines, now = _engines(tx, asked), self._services.clock()
-        found = self._exclusion.get(tx, now)
+        found = excluded_now(tx, self._services.contexts.kept, now)
         rows = [engines[item.name, item.session] for item in asked]
         limits = [_limit(tx, found, row, item.limit) for row, item in zip(rows, asked, strict=True)]
         open_ = [n for n, limit in enumerate(limits) if limit]

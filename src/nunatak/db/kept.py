@@ -35,14 +35,19 @@ class Kept:
         self._aside, self._lock = aside, threading.Lock()
         self._known: dict[Hashable, _Entry] = {}
 
-    def of(self, what: Hashable, read: Read[T], tx: Connection, now: float, version: Hashable = None) -> T:
-        """Return something that was read of the same version, a moment ago at most; else read it now."""
+    def of(
+        self, what: Hashable, read: Read[T], tx: Connection, now: float, version: Hashable = None, *, late: bool = True
+    ) -> T:
+        """Return something that was read of the same version, a moment ago at most; else read it now.
+
+        Not `late`, it is never shown once it does not hold any more: what is decided by it is not for people to look at.
+        """
         with self._lock:
             kept = self._known.get(what)
         if kept is None or kept.version != version or not 0 <= now - kept.at < LATE * kept.holds:
             return self.anew(what, read, tx, now, version)
         if now - kept.at >= kept.holds:
-            if self._aside is None:
+            if self._aside is None or not late:
                 return self.anew(what, read, tx, now, version)
             self._aside.soon((self, what), lambda own: self._look(what, read, own, now, version))
         value: T = kept.value
@@ -59,6 +64,11 @@ class Kept:
                 self._known.clear()
             self._known[what] = _Entry(now, holds, version, value)
         return value
+
+    def forget(self, what: Hashable) -> None:
+        """Read something anew when it is next asked for."""
+        with self._lock:
+            self._known.pop(what, None)
 
     def close(self) -> None:
         """Read nothing aside any more; before the database is closed."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection
 
@@ -25,7 +24,7 @@ from nunatak.tasks.sharing.model import Allotment, Cap, Demand, Member, Owner, P
 from nunatak.tasks.sharing.positions import positions
 from nunatak.tasks.sharing.queue import Memory
 from nunatak.tasks.sharing.turn import Turn
-from nunatak.tasks.sharing.usage import NOTHING_USED, Decay, Spent, Usage, Used, occupied
+from nunatak.tasks.sharing.usage import Decay, Spent, Usage, Used, occupied
 from nunatak.tasks.site_load import SiteLoad
 
 USE_AGE = 10.0
@@ -164,37 +163,27 @@ def policy_of(rows: Sequence[Row], aging: float) -> Policy:
     return Policy(weights["group"], weights["user"], caps, own, aging)
 
 
-class Uses:
-    """The sums of what was used, remembered for a moment; whose a dataset is never changes, and is read once."""
+def uses(
+    tx: Connection, contexts: Contexts, rules: Rules, now: float, timer: Callable[[], float] = time.perf_counter
+) -> Used:
+    """Return what groups, users and datasets used, those that are done included; the sums are kept for a while."""
 
-    def __init__(self, rules: Rules, timer: Callable[[], float] = time.perf_counter) -> None:
-        """Begin with nothing read."""
-        self._rules, self._timer = rules, timer
-        self._owners: dict[int, tuple[str, str]] = {}
-        self._used, self._at, self._kept = NOTHING_USED, float("-inf"), USE_AGE
+    def read(own: Connection) -> tuple[Used, float]:
+        begin = timer()
+        found = uses_now(own, contexts, rules, now)
+        return found, max(USE_AGE, USE_PAUSE * (timer() - begin))
 
-    def of(self, tx: Connection, now: float) -> Used:
-        """Return what groups, users and datasets used, those that are done included."""
-        if not 0 <= now - self._at < self._kept:
-            begin = self._timer()
-            self._used, self._at = self._rules.decay.totals(self._read(tx), now, self._rules.gpu_worth), now
-            self._kept = max(USE_AGE, USE_PAUSE * (self._timer() - begin))
-        return self._used
-
-    def _read(self, tx: Connection) -> list[Spent]:
-        rows = store.SPENT(tx)
-        missing = sorted({row.dataset for row in rows} - self._owners.keys())
-        for row in choosing_store.OWNERS(tx, v=[(dataset,) for dataset in missing]) if missing else ():
-            self._owners[row.dataset] = (row.team, row.owner)
-        return [Spent(row.dataset, *self._owners[row.dataset], Usage(row.era, row.core, row.gpu)) for row in rows]
+    return contexts.kept.of(("used", rules), read, tx, now, late=False)
 
 
-_USES: WeakKeyDictionary[Contexts, dict[Rules, Uses]] = WeakKeyDictionary()
-
-
-def uses_of(contexts: Contexts, rules: Rules) -> Uses:
-    """Return the sums that a process with these contexts remembers: reading them goes over all datasets there ever were."""
-    return _USES.setdefault(contexts, {}).setdefault(rules, Uses(rules))
+def uses_now(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Used:
+    """Return the same as of now: reading it goes over all datasets there ever were."""
+    rows, owners = store.SPENT(tx), contexts.owners
+    missing = sorted({row.dataset for row in rows} - owners.keys())
+    for row in choosing_store.OWNERS(tx, v=[(dataset,) for dataset in missing]) if missing else ():
+        owners[row.dataset] = (row.team, row.owner)
+    spent = [Spent(row.dataset, *owners[row.dataset], Usage(row.era, row.core, row.gpu)) for row in rows]
+    return rules.decay.totals(spent, now, rules.gpu_worth)
 
 
 def stand(
@@ -249,12 +238,11 @@ class Chooser:
     def __init__(self, rules: Rules | None = None, load: SiteLoad | None = None) -> None:
         """Begin with nobody having had a turn; `load` remembers what is under way at sites that have caps."""
         self.rules = rules or Rules()
-        self._uses = Uses(self.rules)
         self._load = load or SiteLoad()
         self._fits, self._memory, self._lock = Fits(), Memory(), threading.Lock()
 
     def look(self, tx: Connection, contexts: Contexts, now: float, moves: Moves | None = None) -> Places:
         """Read who wants what, and say whose turn it is; `moves` are changes of counts that are yet to be written."""
         wants = wanted(tx, contexts, self.rules, now, moves)
-        found = stand(tx, wants, self._uses.of(tx, now), self.rules, now, self._load)
+        found = stand(tx, wants, uses(tx, contexts, self.rules, now), self.rules, now, self._load)
         return Places(Turn(found, wants.shapes, self._fits, self._memory), wants, self._lock, self._load)

@@ -19,7 +19,6 @@ from nunatak.db.kept import Kept
 from nunatak.db.statement import Row
 from nunatak.tasks import store
 from nunatak.tasks.asking import Learnt
-from nunatak.tasks.followed import Followed
 from nunatak.tasks.shapes import ShapeBook, number_of
 from nunatak.tasks.sharing.usage import Decay
 
@@ -70,7 +69,7 @@ class Contexts:
         self.kept = kept or Kept()
         self.book = book or ShapeBook()
         self.decay = decay or Decay()
-        self.followed = Followed()
+        self.owners: dict[int, tuple[str, str]] = {}  # team and owner of datasets, which never change
         self._known: dict[int, Context] = {}
         self._graphs: dict[str, Graph] = {}
 

@@ -20,6 +20,8 @@ from nunatak.tasks.context import Context, Contexts
 
 WHOLE = -1
 """The number that stands for all tasks of another dataset."""
+AGE = 3.0
+"""Seconds for which it is remembered which datasets are followed; what was missed meanwhile is found by the counts."""
 
 Entry = tuple[int, int, int, int, int]  # number, task, other dataset, its task or WHOLE, whether for each job
 
@@ -111,10 +113,15 @@ def note(tx: Connection, contexts: Contexts, done: Sequence[tuple[int, int, int]
     """Tell those that follow that (dataset, job, task) are done: one statement if any do, else none."""
     if not done:
         return
-    followed = contexts.followed.among(tx, {dataset for dataset, _, _ in done}, now)
+    followed = contexts.kept.of("followed", _followed, tx, now, late=False)
     news = sorted(key for key in done if key[0] in followed and key[1] >= 0)
     if news:
         store.NOTE(tx, v=news)
+
+
+def _followed(tx: Connection) -> tuple[frozenset[int], float]:
+    """Return the datasets that are followed job by job, and for how many seconds that is taken to be so."""
+    return frozenset(row.other for row in store.FOLLOWED(tx)), AGE
 
 
 def check_division(tx: Connection, context: Context) -> None:

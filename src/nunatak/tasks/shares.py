@@ -13,7 +13,7 @@ from nunatak.core.clock import iso
 from nunatak.core.errors import Invalid, NotFound
 from nunatak.db.statement import Row
 from nunatak.tasks import store
-from nunatak.tasks.choosing import Rules, Uses, stand, wanted
+from nunatak.tasks.choosing import Rules, stand, uses_now, wanted
 from nunatak.tasks.context import Contexts
 from nunatak.tasks.sharing.model import Busy, Positions
 from nunatak.tasks.sharing.usage import Used
@@ -85,7 +85,7 @@ def listed(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> list
 
     `used` is in core-hours of worth, `part` the part of the next places, `queued` and `running` count tasks.
     """
-    used = Uses(rules).of(tx, now)
+    used = uses_now(tx, contexts, rules, now)
     return lines_of(tx, stand(tx, wanted(tx, contexts, rules, now), used, rules, now), used)
 
 

@@ -13,7 +13,7 @@ from nunatak.core.clock import iso
 from nunatak.core.units import count_text
 from nunatak.db.statement import Statement
 from nunatak.tasks import lessons, offers
-from nunatak.tasks.choosing import Rules, stand, uses_of, wanted
+from nunatak.tasks.choosing import Rules, stand, uses, wanted
 from nunatak.tasks.context import Context, Contexts, shape_for
 from nunatak.tasks.learning.eta import Eta, Work, eta
 from nunatak.tasks.learning.evidence import Evidence
@@ -174,7 +174,7 @@ def _slots(
     engines = offers.alive(tx, now)
     out = excluded(tx, now, len(engines))
     wants = wanted(tx, contexts, rules, now)
-    positions = stand(tx, wants, uses_of(contexts, rules).of(tx, now), rules, now)
+    positions = stand(tx, wants, uses(tx, contexts, rules, now), rules, now)
     best = 0.0
     for number in hungry or [n for n, c in counts.items() if c["queued"] or c["waiting"]]:
         shape = shape_for(context, number)

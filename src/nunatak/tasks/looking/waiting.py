@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from nunatak.core.work import Shape
 from nunatak.db.statement import Row
 from nunatak.tasks import offers
-from nunatak.tasks.choosing import Rules, Wanted, stand, uses_of, wanted
+from nunatak.tasks.choosing import Rules, Wanted, stand, uses, wanted
 from nunatak.tasks.context import Context, Contexts, shape_for
 from nunatak.tasks.looking.hindrance import Hindrance, What
 from nunatak.tasks.shapes import NOT_KNOWN, number_of
@@ -38,7 +38,7 @@ class Scene:
 def scene(tx: Connection, contexts: Contexts, rules: Rules, now: float) -> Scene:
     """Read it. Claims go by the same positions."""
     wants = wanted(tx, contexts, rules, now)
-    positions = stand(tx, wants, uses_of(contexts, rules).of(tx, now), rules, now)
+    positions = stand(tx, wants, uses(tx, contexts, rules, now), rules, now)
     engines = offers.alive(tx, now)
     return Scene(engines, wants, positions, excluded(tx, now, len(engines)))
 

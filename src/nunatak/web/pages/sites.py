@@ -9,8 +9,9 @@ from fastapi import Query, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from nunatak.api import exclusion
 from nunatak.api.nodes import node_of
-from nunatak.api.requests import Caller, Have
+from nunatak.api.requests import Caller, Have, services_of
 from nunatak.core.errors import Invalid
 from nunatak.core.units import seconds
 from nunatak.tasks import nodes, site_use, sites, speeds
@@ -116,5 +117,5 @@ def _lasting(text: str) -> float | None:
 
 
 def _done(request: Request, sent: Sent, line: Mapping[str, Any]) -> Response:
-    request.app.state.exclusion.forget()
+    exclusion.forget(services_of(request).contexts.kept)
     return go_on(request, sent, str(line["sentence"]))

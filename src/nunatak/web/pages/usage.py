@@ -16,7 +16,7 @@ from starlette.responses import Response
 from nunatak.api.requests import Have
 from nunatak.api.usage import By
 from nunatak.tasks import shares
-from nunatak.tasks.choosing import stand, uses_of, wanted
+from nunatak.tasks.choosing import stand, uses, wanted
 from nunatak.tasks.looking import spent
 from nunatak.tasks.looking.ranking import ranking
 from nunatak.web.render import View
@@ -51,7 +51,7 @@ def usage(services: Have, by: By = "user", since: Since = None, until: Until = N
     asked = {name: day.isoformat() for name, day in (("since", since), ("until", until)) if day}
     with services.database.read() as tx:
         items = spent.usage(tx, by, rules.decay, now, MOST + 1, days)
-        used = uses_of(services.contexts, rules).of(tx, now)
+        used = uses(tx, services.contexts, rules, now)
         found = stand(tx, wanted(tx, services.contexts, rules, now), used, rules, now)
         said = shares.lines_of(tx, found, used)
     data: dict[str, Any] = {
