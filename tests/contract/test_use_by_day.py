@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from nunatak.core.clock import ManualClock
 from nunatak.core.errors import Invalid
 from nunatak.core.work import Shape
 from nunatak.datasets.plan import Plan
 from nunatak.db.database import Database
+from nunatak.tasks import use_by_day
 from nunatak.tasks.looking.spent import Days, days_asked, usage
 from nunatak.tasks.sharing.usage import Decay
-from nunatak.tasks.use_by_day import DAY, note
+from nunatak.tasks.use_by_day import DAY, tick
 from tests.contract.world import World, task
 
 FIRST = date(2026, 11, 27)
@@ -37,7 +40,7 @@ def spend(world: World, hours: float, tasks: int) -> None:
 
 
 def noted(world: World) -> None:
-    world.database.run(lambda tx: note(tx, world.clock()))
+    tick(world.database, world.clock())
 
 
 def told(world: World, by: str, days: Days | None) -> dict[str, tuple[int, float]]:
@@ -70,6 +73,24 @@ def test_what_is_spent_on_a_day_is_that_of_this_day(world: World) -> None:
     assert told(world, "cause", Days(SECOND, SECOND)) == {"ok": (3, 3.0)}
     assert told(world, "user", Days(date(2026, 1, 1), date(2026, 1, 31))) == {}
     assert told(world, "dataset", None) == {str(dataset): (6, 6.0)}
+
+
+def test_nothing_is_written_while_nothing_was_spent(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = list[int]()
+    write = use_by_day.NOTE
+
+    def note(tx: Connection, **sent: Any) -> Any:
+        written.append(len(sent["v"]))
+        return write(tx, **sent)
+
+    monkeypatch.setattr(use_by_day, "NOTE", note)
+    world.submit(one_core(2))
+    world.submit(one_core(2))
+    noted(world)
+    spend(world, 1.0, 4)
+    noted(world)
+    noted(world)
+    assert written == [2]
 
 
 def test_a_loop_that_stood_still_for_days_misses_nothing(world: World) -> None:

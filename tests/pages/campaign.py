@@ -153,7 +153,7 @@ class Campaign:
             ]
         )
         self.house.services.database.run(lambda tx: curve.keep(tx, self.house.clock()))
-        self.house.services.database.run(lambda tx: use_by_day.note(tx, self.house.clock()))
+        use_by_day.tick(self.house.services.database, self.house.clock())
         return len(tasks)
 
     def end(self, tasks: list[dict[str, Any]], *, failed: bool) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 from nunatak.core.errors import NotFound
-from nunatak.web.live import Feeds
+from nunatak.web.live import Feeds, Seen
 
 KEY = ("/datasets/1.live", "", "")
 
@@ -33,7 +34,8 @@ def test_many_who_come_at_once_share_one_look() -> None:
         assert release.wait(30)
         return {}
 
-    assert set(tried_by_many(look, release)) == {None}
+    found = cast("list[Seen]", tried_by_many(look, release))
+    assert [parts for parts, _ in found] == [{}] * 199
     assert len(looks) == 1
 
 
@@ -58,3 +60,21 @@ def test_a_look_that_is_over_is_not_kept() -> None:
         return len(looks)
 
     assert asyncio.run(twice()) == 2
+
+
+def test_what_was_tried_is_what_is_seen_first_and_not_looked_at_again() -> None:
+    async def watched() -> tuple[int, dict[str, tuple[int, str]]]:
+        looks = list[int]()
+
+        def look() -> Mapping[str, str]:
+            looks.append(1)
+            return {"part": f"look {len(looks)}"}
+
+        services = SimpleNamespace(stopping=threading.Event(), limits=SimpleNamespace(events=3600.0))
+        feeds = Feeds(cast("Any", services))
+        feed = feeds.join(KEY, look, await feeds.tried(KEY, look))
+        assert await feed.after(0, 30)
+        await feeds.leave(KEY, feed)
+        return len(looks), feed._parts
+
+    assert asyncio.run(watched()) == (1, {"part": (1, "look 1")})

@@ -218,7 +218,7 @@ def loops_of(
         Loop("health", max(interval, 1.0), scoreboard.tick),
         Loop("progress", max(interval, 5.0), CurveKeeper(database, clock).tick),
         Loop("sites", max(interval, 30.0), SiteUse(database, clock).tick),
-        Loop("usage", max(interval, 60.0), lambda: bool(database.run(lambda tx: use_by_day.note(tx, clock())))),
+        Loop("usage", max(interval, 60.0), lambda: use_by_day.tick(database, clock())),
         Loop("files", max(interval, 2.0), cleaner.tick),
         Loop("logs", max(interval, 60.0), lambda: logs.expire(clock()) > 0),
         Loop(

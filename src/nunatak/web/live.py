@@ -22,6 +22,8 @@ from nunatak.web.render import MARKED
 SHARE = 0.2
 """Part of one core that all looks together may take: the more is watched, the rarer each is looked at."""
 Look = Callable[[], Mapping[str, str]]
+Seen = tuple[Mapping[str, str], float]
+"""What was seen, and the seconds of processor that looking took."""
 Key = tuple[str, str, str]
 
 
@@ -36,18 +38,18 @@ class Feed(Watched):
         self._ready: dict[int, Event] = {}
         self.pieces = Pieces()
 
-    def begin(self) -> None:
-        """Go on looking while anyone watches."""
+    def begin(self, seen: Seen | None = None) -> None:
+        """Go on looking while anyone watches, after what was seen just now."""
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
+            self._task = asyncio.create_task(self._run(seen))
 
-    async def _run(self) -> None:
+    async def _run(self, seen: Seen | None) -> None:
         while self.watchers and not self.ended and not self._feeds.services.stopping.is_set():
-            took = 0.0
-            seen = await self._seen(lambda: _timed(self._look))
-            if seen is not None:
-                found, took = seen
+            seen = seen or await self._seen(lambda: _timed(self._look))
+            found, took = seen or (None, 0.0)
+            if found is not None:
                 self._publish(found)
+            seen = None
             await asyncio.sleep(self._feeds.pause(took))
         self._end()
 
@@ -78,8 +80,8 @@ def news_of(parts: Mapping[str, tuple[int, str]], version: int) -> dict[str, str
     return {name: MARKED.sub(lambda mark: parts[mark[1]][1], text) for name, text in new.items() if name not in inside}
 
 
-def _timed(look: Look) -> tuple[Mapping[str, str], float]:
-    """Return what was seen, and the seconds of processor that looking took: waiting for others takes none."""
+def _timed(look: Look) -> Seen:
+    """Look; waiting for others takes no time of the processor."""
     begun = time.thread_time()
     return look(), time.thread_time() - begun
 
@@ -91,7 +93,7 @@ class Feeds:
         """Begin with nothing watched."""
         self.services = services
         self._known: dict[Key, Feed] = {}
-        self._trying: dict[Key, asyncio.Future[Any]] = {}
+        self._trying: dict[Key, asyncio.Future[Seen]] = {}
 
     def pause(self, took: float) -> float:
         """Return the seconds until the next look of a feed, given the seconds of processor that the last one took."""
@@ -102,21 +104,21 @@ class Feeds:
         feed = self._known.get(key)
         return feed is not None and not feed.ended and feed.version > 0
 
-    async def tried(self, key: Key, look: Look) -> None:
+    async def tried(self, key: Key, look: Look) -> Seen:
         """Look once for all who begin to watch the same at the same time, as after a restart. Raises what the look raises."""
         trying = self._trying.get(key)
         if trying is None:
-            trying = self._trying[key] = asyncio.ensure_future(run_in_threadpool(look))
+            trying = self._trying[key] = asyncio.ensure_future(run_in_threadpool(_timed, look))
             trying.add_done_callback(lambda _: self._trying.pop(key, None))
-        await asyncio.shield(trying)  # who goes away does not end it for the others
+        return await asyncio.shield(trying)  # who goes away does not end it for the others
 
-    def join(self, key: Key, look: Look) -> Feed:
-        """Return the feed of what is to be watched, with one watcher more."""
+    def join(self, key: Key, look: Look, seen: Seen | None = None) -> Feed:
+        """Return the feed of what is to be watched, with one watcher more; a new one begins with what was `seen` just now."""
         feed = self._known.get(key)
         if feed is None or feed.ended:
             feed = self._known[key] = Feed(self, key[0], look)
         feed.watchers += 1
-        feed.begin()
+        feed.begin(seen)
         return feed
 
     async def leave(self, key: Key, feed: Feed) -> None:
@@ -140,16 +142,15 @@ async def watch(request: Request, look: Look, *, shared: bool) -> Response:
     who = "" if shared else f"{me.token} {request.scope['nunatak.seed']}"
     key = (request.scope["path"], request.url.query, who)
     feeds: Feeds = request.app.state.feeds
-    if not feeds.has_seen(key):
-        await feeds.tried(key, look)
+    seen = None if feeds.has_seen(key) else await feeds.tried(key, look)
     sending = Sending(request)
-    stream = _stream(request, key, look, sending)
+    stream = _stream(request, key, look, seen, sending)
     return StreamingResponse(stream, headers=sending.headers, media_type="text/event-stream")
 
 
-async def _stream(request: Request, key: Key, look: Look, sending: Sending) -> AsyncIterator[bytes]:
+async def _stream(request: Request, key: Key, look: Look, seen: Seen | None, sending: Sending) -> AsyncIterator[bytes]:
     feeds: Feeds = request.app.state.feeds
-    feed = feeds.join(key, look)
+    feed = feeds.join(key, look, seen)
     version = 0
     try:
         while True:
