@@ -121,24 +121,29 @@ def test_pieces_of_pieces_are_divided_twice(world: World) -> None:
     assert sum(int(said[2]) for said in after) == 6 * 600
     with pytest.raises(Invalid) as found:
         edit(world, dataset, text.replace("600", "601"))
-    assert "601 has no 4 equal pieces" in found.value.message
-    assert found.value.problems[0].path == "parameters.events"
+    assert "601 has no 4 equal pieces" in found.value.problems[0].message
+    assert (found.value.problems[0].path, found.value.problems[0].line) == ("parameters.events", 4)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "words", "place"),
     [
-        ("    splittable: events\n", "", "says what may be divided"),
-        ("events: 600", "events: 3", "has no 4 pieces"),
-        ("splittable: events", "splittable: more", "splittable is more"),
+        ("    splittable: events\n", "", "says what may be divided", ("tasks.generate", 6)),
+        ("events: 600", "events: 3", "has no 4 pieces", ("parameters.events", 4)),
+        ("splittable: events", "splittable: more", "splittable is more", ("tasks.generate", 6)),
     ],
 )
-def test_what_can_no_longer_be_divided_is_refused_with_what_to_do(world: World, old: str, new: str, words: str) -> None:
+def test_what_can_no_longer_be_divided_is_refused_with_what_to_do(
+    world: World, old: str, new: str, words: str, place
+) -> None:
     dataset = world.split(submit(world, RECIPE.replace("tag: x", "tag: x, more: 8")), 4).made
     with pytest.raises(Invalid) as found:
         edit(world, dataset, RECIPE.replace("tag: x", "tag: x, more: 8").replace(old, new))
-    assert words in found.value.message
-    assert "splittable: events" in found.value.hint
+    (problem,) = found.value.problems
+    assert words in problem.message
+    assert "splittable: events" in problem.hint
+    assert problem.path == place[0]
+    assert problem.line in (place[1], place[1] + 1)
 
 
 @pytest.mark.parametrize(("old", "new"), [("[p, e]", "[p, m]"), ("jobs: 40", "jobs: 41"), ("  filter:", "  sieve:")])

@@ -84,7 +84,8 @@ def _of_task(old: TaskPlan, new: TaskPlan) -> Iterator[Change]:
         if before != after:
             yield Change(new.name, what, *_both(attribute, before, after))
     if (old.needs, old.shape) != (new.needs, new.shape):
-        before, after = _needs(old), _needs(new)
+        both = old.shape is None and new.shape is None
+        before, after = _both("needs", old.needs, new.needs) if both else (_needs(old), _needs(new))
         yield Change(new.name, "needs", before, after if after != before else f"{after}, written otherwise")
 
 

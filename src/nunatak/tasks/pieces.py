@@ -9,12 +9,15 @@ from math import prod
 
 from sqlalchemy import Connection
 
-from nunatak.core.errors import Conflict, Invalid, Problem
+from nunatak.core.errors import Conflict, Invalid
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.plan import Plan
+from nunatak.datasets.report import Report
 from nunatak.datasets.rewrite import Rewritten, Written, as_written, rewrite_from
+from nunatak.datasets.yaml_source import parse
 from nunatak.tasks.dividing import Divisible, divided, divisible, in_pieces, whole_of
 
+NOT_DECLARED = ("not-splittable", "several-splittable")
 ANEW = "or submit the changed recipe as a new dataset"
 
 
@@ -54,7 +57,7 @@ def rewrite_pieces(
         )  # fmt: skip
     what = divisible(before)
     made = rewrite_from(_whole(present, what, pieces), before, edited, parameters)
-    plan, parameter = _divided(made.plan, what, pieces, present), what.parameter
+    plan, parameter = _divided(made.plan, what, pieces, present, edited), what.parameter
     name = present.name if made.plan.name == before.name else made.plan.name
     items = present.items if made.plan.items == before.items else made.plan.items
     jobs = present.jobs if made.plan.jobs in made.jobs else made.plan.jobs
@@ -73,27 +76,30 @@ def _whole(present: Plan, what: Divisible, pieces: Sequence[int]) -> Plan:
     return replace(present, parameters={**present.parameters, what.parameter: whole})
 
 
-def _divided(plan: Plan, what: Divisible, pieces: Sequence[int], present: Plan) -> Plan:
+def _divided(plan: Plan, what: Divisible, pieces: Sequence[int], present: Plan, edited: Written) -> Plan:
     """Divide whole jobs as those of the present plan are. Raises `Invalid`."""
     for number, n in enumerate(pieces):
         try:
             now = divisible(plan)
             if (now.parameter, now.owner) != (what.parameter, what.owner):
-                raise Conflict(f"splittable is {now.parameter}", code="divided", hint="")
+                raise Conflict(f"splittable is {now.parameter}", code="not-splittable")
             split = in_pieces(now, n)
             if split.low != split.high and number < len(pieces) - 1:
-                raise Conflict(f"{what.parameter} {now.whole} has no {n} equal pieces", code="divided", hint="")
+                raise Conflict(f"{what.parameter} {now.whole} has no {n} equal pieces", code="uneven")
             plan = divided(plan, now, split, present.items, present.jobs // n, present.name)
         except (Conflict, Invalid) as error:
-            raise _refused(what, pieces, error) from error
+            _refusal(what, pieces, edited, error).raise_if_any()
     return plan
 
 
-def _refused(what: Divisible, pieces: Sequence[int], error: Conflict | Invalid) -> Invalid:
+def _refusal(what: Divisible, pieces: Sequence[int], edited: Written, error: Conflict | Invalid) -> Report:
     """Return why an edited recipe cannot be divided, at its place."""
     times = " x ".join(map(str, pieces))
     text = f"jobs of this dataset are pieces of whole ones, {what.parameter} in {times}: {error.message}"
-    hint = f"keep splittable: {what.parameter}, with a whole number that {times} divides, {ANEW}"
-    owner = f"tasks.{what.owner}." if what.owner else ""
-    place = f"{owner}parameters.{what.parameter}"
-    return Invalid(text, code="divided", hint=hint, problems=[Problem(text, place, hint)])
+    hint = f"keep splittable: {what.parameter}, and a whole number of which so many pieces can be made, {ANEW}"
+    report = Report(edited.filename, parse(edited.text, edited.filename))
+    if error.code in NOT_DECLARED:
+        report.add(("tasks", what.owner or what.tasks[0]), text, hint)
+    else:
+        report.add((*(("tasks", what.owner) if what.owner else ()), "parameters", what.parameter), text, hint)
+    return report
