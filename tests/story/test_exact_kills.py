@@ -1,4 +1,4 @@
-"""An engine is killed -9 at exact points of its round, one after the other: nothing is lost, nothing begins twice."""
+"""An engine, or its server, is killed -9 at exact points of a round: nothing is lost, nothing begins twice."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ LOCAL = (
     "nunatak.engines.local:LocalEngine.submit+",  # they run, and the host does not know
     "nunatak.engines.sandbox:Shelf.discard",
     "nunatak.engines.sandbox:Shelf.discard+",
+)
+SERVER = (
+    "nunatak.api.shared:Shared._claim+",  # tasks are leased, and the engine never hears which
+    "nunatak.api.shared:Shared.unheard+",  # nor when it asks for them again
 )
 SIMULATED = ("nunatak.engines.simulated:SimulatedEngine.submit", "nunatak.engines.simulated:SimulatedEngine.submit+")
 WAITING = 16
@@ -91,4 +95,28 @@ def test_an_engine_that_forgets_all_when_it_is_killed_starts_again_what_it_had(t
         until(lambda: house.status().state == "done", "the end")
         assert {verdict for _, verdict in house.endings()} == {"ok", "lost"}
         house.assert_each_done_once(house.status().tasks.total)
+        house.kill_all("engine")
+
+
+def test_what_a_server_leased_when_it_was_killed_begins_as_if_nothing_had_been(tmp_path: Path) -> None:
+    with installation(tmp_path / "data", start=False) as house:
+        house.start_server()
+        house.submit(TASKS.format(place=tmp_path).replace("jobs: 1", "jobs: 12"))
+        with house.client() as client:
+            token = client.create_token("node", ["engine"], days=1).token or ""
+        house.end_server()
+        place = house.data / "node"
+        place.mkdir()
+        words = ("serve", "engine", "node", "--cores", "2", "--memory", "8 GB", "--option", "queue=2")
+        house.spawn(*words, log="node.log", data=place, variables={"NUNATAK_URL": house.url, "NUNATAK_TOKEN": token})
+        for point in SERVER:
+            options = ("serve", "api", "--with-loops", "--local", "--port", str(house.port))
+            dying = house.spawn(point, "1", *options, log="dying.log", variables={"PYTHONPATH": ROOT}, command=DYING)
+            assert dying.wait(120) == -signal.SIGKILL, (point, house.talk("dying.log")[-2000:])
+        house.start_server()
+        house.until_state("done")
+        house.until_no_work()
+        assert Counter((tmp_path / "begun").read_text().split()) == {str(job): 1 for job in range(12)}
+        assert house.endings() == {("ok", "ok"): 12}  # no attempt but those that did the work
+        house.assert_each_done_once(12)
         house.kill_all("engine")

@@ -150,6 +150,7 @@ RULES: Mapping[str, Rule] = {
     "upload_scripts": ENGINE,
     "list_leases": ENGINE,
     "return_tasks": ENGINE,
+    "unheard_claims": ENGINE,
     "leave_engine": ENGINE,
     "iceprod_list_datasets": READ,
     "iceprod_get_dataset": READ,

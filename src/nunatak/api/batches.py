@@ -18,6 +18,7 @@ Host = Annotated[str, StringConstraints(max_length=255, pattern=NO_NUL)]
 Trouble = Annotated[str, StringConstraints(max_length=300, pattern=NO_NUL)]
 Attempt = Annotated[str, StringConstraints(max_length=100)]
 Lease = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,16}$")]
+NewLease = Annotated[str, StringConstraints(pattern=r"^([1-9a-f][0-9a-f]{0,14}|[1-7][0-9a-f]{15})$")]
 Seconds = Annotated[float, Field(ge=0, le=250_000_000_000, allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 Size = Annotated[int, Field(ge=-1, le=2**62)]
@@ -92,12 +93,28 @@ class SeriesBody(TypedDict, total=False):
 
 
 class ClaimBody(TypedDict):
-    """An offer of one machine's resources, and for how many places tasks are wanted."""
+    """An offer of one machine's resources, and for how many places tasks are wanted.
+
+    `lease` is the key that they get, if the engine makes one up, anew for each claim: should the answer be lost, it knows by
+    it which are those.
+    """
 
     __pydantic_config__ = FORBID  # type: ignore[misc]
     session: Session
     offer: ShapeBody
     limit: Annotated[int, Field(ge=1, le=BATCH)]
+    series: NotRequired[SeriesBody]
+    lease: NotRequired[NewLease]
+
+
+class UnheardBody(TypedDict):
+    """Attempts leased by claims whose answers were lost; `offer`, `limit` and `series` as in a claim."""
+
+    __pydantic_config__ = FORBID  # type: ignore[misc]
+    session: Session
+    offer: ShapeBody
+    limit: Annotated[int, Field(ge=0, le=BATCH)]
+    tasks: Annotated[list[LeaseBody], Field(max_length=BATCH)]
     series: NotRequired[SeriesBody]
 
 
@@ -225,6 +242,7 @@ class ReturnBody(TypedDict):
 REGISTER: TypeAdapter[Any] = TypeAdapter(RegisterBody)
 BEAT: TypeAdapter[Any] = TypeAdapter(BeatBody)
 CLAIM: TypeAdapter[Any] = TypeAdapter(ClaimBody)
+UNHEARD: TypeAdapter[Any] = TypeAdapter(UnheardBody)
 REPORT: TypeAdapter[Any] = TypeAdapter(ReportBody)
 LOGS: TypeAdapter[Any] = TypeAdapter(LogsBody)
 SCRIPTS: TypeAdapter[Any] = TypeAdapter(ScriptsBody)
@@ -249,6 +267,7 @@ BODIES: dict[str, tuple[TypeAdapter[Any], dict[str, Any]]] = {
             "series": {"target": 1800, "longest": 86_400, "most": 200, "overhead": 0.05},
         },
     ),
+    "UnheardBody": (UNHEARD, {"session": "a1b2", "offer": CAPACITY["free"], "limit": 10, "tasks": [ONE]}),
     "ReportBody": (
         REPORT,
         {

@@ -23,7 +23,8 @@ EXTRA: dict[str, tuple[int, ...]] = {
     "edit_recipe": (409, 412, 428),
     "register_engine": (409,), "heartbeat": (409,), "claim": (409,), "report": (409,), "upload_logs": (409,),
     "upload_scripts": (409,),
-    "list_leases": (409,), "return_tasks": (409,), "leave_engine": (409,), "get_content": (409, 416), "unset_share": (404,),
+    "list_leases": (409,), "unheard_claims": (409,),
+    "return_tasks": (409,), "leave_engine": (409,), "get_content": (409, 416), "unset_share": (404,),
     "split_dataset": (409,), "drain_node": (404, 409), "undrain_node": (404, 409),
 }  # fmt: skip
 """Statuses of single routes, beside those that any route may give."""

@@ -1,4 +1,4 @@
-"""Routes of engine hosts: register, heartbeat, claim, report, logs, scripts, leases, return. Every one takes a batch."""
+"""Routes of engine hosts: register, heartbeat, claim, report, logs, scripts, leases, return... Every one takes a batch."""
 
 from __future__ import annotations
 
@@ -117,7 +117,23 @@ async def claim(name: EngineName, request: Request, services: Have, body: Body) 
     plain = batches.CLAIM.validate_json(body)
     offer, limit = Shape.from_plain(plain["offer"]), min(plain["limit"], services.limits.claim)
     grouping = Grouping(**plain["series"]) if plain.get("series") else None
-    return ready(await shared_of(request).claim(Claim(name, plain["session"], offer, limit, grouping)))
+    lease = int(plain["lease"], 16) if "lease" in plain else None
+    return ready(await shared_of(request).claim(Claim(name, plain["session"], offer, limit, grouping, lease)))
+
+
+@router.post(
+    "/{name}/unheard", name="unheard_claims", response_model=views.Claims, openapi_extra=body_of("UnheardBody"),
+    summary="Tell again what claims leased whose answers were lost",
+)  # fmt: skip
+def unheard_claims(name: EngineName, request: Request, body: Body) -> Response:
+    """Tell once more what was leased to this engine by claims of which it never heard the answer; nothing new is leased.
+
+    Left out is what it no longer has, and what is not to begin as it was claimed: it is to be given back.
+    """
+    plain = batches.UNHEARD.validate_json(body)
+    grouping = Grouping(**plain["series"]) if plain.get("series") else None
+    claim = Claim(name, plain["session"], Shape.from_plain(plain["offer"]), plain["limit"], grouping)
+    return ready(shared_of(request).unheard(claim, plain["tasks"]))
 
 
 @router.post(

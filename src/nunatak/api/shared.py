@@ -29,9 +29,10 @@ from nunatak.tasks.claim import Asked
 from nunatak.tasks.health.drain import Health
 from nunatak.tasks.lessons import Lessons
 from nunatak.tasks.looking import look
-from nunatak.tasks.rows import Claimed
+from nunatak.tasks.rows import Claimed, Durations
 from nunatak.tasks.sharing.fits import Offer
-from nunatak.tasks.standings import Excluded
+from nunatak.tasks.standings import NOBODY, Excluded
+from nunatak.tasks.unheard import tell_again
 
 LARGE = 50
 """From so many tasks on, a claim has a transaction of its own: it is a batch already."""
@@ -49,6 +50,7 @@ class Claim:
     offer: Shape
     limit: int
     grouping: Grouping | None = None
+    lease: int | None = None  # the key that its tasks get; None: one of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Shared:
         """Share transactions among the requests of this process."""
         self._services, self._demand = services, demand
         self._lessons = Lessons(services.chance)
+        self._durations = Durations()
         lane = ThreadPoolExecutor(1, thread_name_prefix="engines")
         self._claims = Together(self._claim, lane)
         self._reports = Together(self._report, lane)
@@ -78,6 +81,17 @@ class Shared:
         if asked.limit >= LARGE:
             return (await run_in_threadpool(self._claim, [asked]))[0]
         return await self._claims(asked)
+
+    def unheard(self, asked: Claim, tasks: Sequence[Mapping[str, Any]]) -> bytes:
+        """Tell again what claims leased whose answers were lost. Raises `Conflict` for an unknown session."""
+        contexts, now = self._services.contexts, self._services.clock()
+        with self._services.database.read() as tx:
+            engine = _engines(tx, [asked])[asked.name, asked.session]
+            attempts = keys.Attempts(tx, contexts, [item["address"] for item in tasks])
+            own = [key for item in tasks if (key := attempts.key(item)) is not None]
+            wanted = _asked(engine, asked, asked.limit, NOBODY, 0)
+            items = tell_again(tx, contexts, own, wanted, self._durations, now)
+            return dumps({"tasks": self._plain(tx, items), **_series(items)})
 
     async def report(self, name: str, body: bytes) -> bytes:
         """Take reports and return the receipt. Raises `ValidationError`, or `Conflict` for an unknown session."""
@@ -108,7 +122,10 @@ class Shared:
         rows = [engines[item.name, item.session] for item in asked]
         limits = [_limit(tx, found, row, item.limit) for row, item in zip(rows, asked, strict=True)]
         open_ = [n for n, limit in enumerate(limits) if limit]
-        wanted = [_asked(rows[n], asked[n], limits[n], found, self._services.keys()) for n in open_]
+        leases = [asked[n].lease or self._services.keys() for n in open_]
+        if len(set(leases)) < len(leases):
+            raise Conflict("two claims have one lease key", code="same-lease", hint="make up another for each claim")
+        wanted = [_asked(rows[n], asked[n], limits[n], found, lease) for n, lease in zip(open_, leases, strict=True)]
         taken = self._demand.claim(tx, self._services.contexts, wanted, now) if wanted else []
         plain = iter(self._plain(tx, [item for items in taken for item in items]))
         tasks = {n: [next(plain) for _ in items] for n, items in zip(open_, taken, strict=True)}

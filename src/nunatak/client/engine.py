@@ -62,6 +62,13 @@ def places(claims: Sequence[Claim]) -> int:
     return sum(claim.series is None for claim in claims) + len({claim.series for claim in claims} - {None})
 
 
+def within(claims: Sequence[Claim], most: int) -> list[Claim]:
+    """Return those claims of one answer that take the first `most` places of an engine; a series is taken whole."""
+    keys = [at if claim.series is None else ("series", claim.series) for at, claim in enumerate(claims)]
+    first = set(list(dict.fromkeys(keys))[: max(0, most)])
+    return [claim for key, claim in zip(keys, claims, strict=True) if key in first]
+
+
 @quickly_made
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -121,12 +128,23 @@ class EngineClient:
         self.looked = tuple(_keys(plain.get("looked") or ()))
         return _keys(plain["stops"])
 
-    def claim(self, offer: Shape, limit: int, grouping: Grouping | None = None) -> list[Claim]:
-        """Lease tasks that fit `offer` for up to `limit` places; with `grouping`, short ones in series."""
-        asked: dict[str, Any] = {"series": grouping.to_plain()} if grouping and grouping.target else {}
-        plain = self._hear(self._post("claim", offer=offer.to_plain(), limit=limit, **asked))
-        together = list(_shapes(plain.get("series") or ()))
-        return [_claim(*pair, together) for pair in zip(plain["tasks"], _shapes(plain["tasks"]), strict=True)]
+    def claim(self, offer: Shape, limit: int, grouping: Grouping | None = None, lease: str = "") -> list[Claim]:
+        """Lease tasks that fit `offer` for up to `limit` places; with `grouping`, short ones in series.
+
+        `lease` is the key they get, another one for each claim; "": one that the server makes up.
+        """
+        asked: dict[str, Any] = {"lease": lease} if lease else {}
+        return _claims(
+            self._hear(self._post("claim", offer=offer.to_plain(), limit=limit, **asked, **_in_series(grouping)))
+        )
+
+    def unheard(self, keys: Sequence[Key], offer: Shape, limit: int, grouping: Grouping | None = None) -> list[Claim]:
+        """Return what was leased by claims whose answers were lost, as they would tell it now.
+
+        What is missing, and what is beyond `limit` places, is to be given back.
+        """
+        tasks = [{"address": address, "lease": lease} for address, lease in keys]
+        return _claims(self._post("unheard", offer=offer.to_plain(), limit=limit, tasks=tasks, **_in_series(grouping)))
 
     def _hear(self, plain: Any) -> Any:
         """Take note of the nodes that are not fine, of which claims and heartbeats tell."""
@@ -180,6 +198,15 @@ class EngineClient:
         """Return a plan by its content hash."""
         plan: Mapping[str, Any] = self._to.get(f"{API}/recipes/{digest}")["plan"]
         return plan
+
+
+def _in_series(grouping: Grouping | None) -> dict[str, Any]:
+    return {"series": grouping.to_plain()} if grouping and grouping.target else {}
+
+
+def _claims(plain: Mapping[str, Any]) -> list[Claim]:
+    together = list(_shapes(plain.get("series") or ()))
+    return [_claim(*pair, together) for pair in zip(plain["tasks"], _shapes(plain["tasks"]), strict=True)]
 
 
 def _shapes(items: Iterable[Mapping[str, Any]]) -> Iterator[Shape]:

@@ -136,8 +136,9 @@ class EngineHost:
             self._holdings.doubtful = True  # it was silent: leases may have been taken back
             self._beat(given, now)  # first of all: to tell what piled up may take as long as is left of the leases
         if self._holdings.doubtful or now - self._reconciled >= self._pace.reconcile:
-            self._holdings.reconcile(self._reports.ended)
+            unheard = self._holdings.reconcile(self._reports.ended)
             self._reconciled = now
+            self._claims.hear_again(unheard, given)
         moved = self._reports.report(changes, given.report_limit, now)
         if moved:
             self._claims.hurry(now)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nunatak.client.engine import Claim, EngineClient, Registration, places
-from nunatak.core.clock import Clock
+from nunatak.client.engine import Claim, EngineClient, Key, Registration, places, within
+from nunatak.core.clock import Clock, Keys, system_keys
 from nunatak.core.errors import NunatakError, Unavailable
 from nunatak.core.work import Grouping
 from nunatak.engines.protocol import CarriesFiles, Engine
-from nunatak.loops.engine_holdings import Holdings
+from nunatak.loops.engine_holdings import RETURNED, Holdings
 from nunatak.loops.engine_pace import Pace
 from nunatak.loops.engine_specs import Specs
 
@@ -20,10 +20,18 @@ class Claims:
     While there is plenty, little is not asked for at once: it is put together for a second, or until it is a large claim.
     """
 
-    def __init__(self, engine: Engine, server: EngineClient, holdings: Holdings, pace: Pace, clock: Clock) -> None:
-        """Begin with a claim that is due."""
+    def __init__(
+        self,
+        engine: Engine,
+        server: EngineClient,
+        holdings: Holdings,
+        pace: Pace,
+        clock: Clock,
+        keys: Keys = system_keys,
+    ) -> None:
+        """Begin with a claim that is due; `keys` makes up lease keys."""
         self._engine, self._server, self._holdings = engine, server, holdings
-        self._pace, self._clock = pace, clock
+        self._pace, self._clock, self._keys = pace, clock, keys
         self._specs = Specs(server, engine.carries if isinstance(engine, CarriesFiles) else None)
         self._most = 1  # the largest number of attempts the engine ever asked for
         self._pause, self._at, self._room = 0.0, float("-inf"), False
@@ -50,10 +58,11 @@ class Claims:
             return False
         self._asked = now
         want = min(want, given.claim_limit)
-        grouping: Grouping | None = getattr(self._engine, "grouping", None)  # of an engine that takes series
+        lease = f"{self._keys():x}"
         try:
-            claims = self._server.claim(self._engine.capacity().total, want, grouping)
+            claims = self._server.claim(self._engine.capacity().total, want, self._grouping, lease)
         except Unavailable:
+            self._holdings.unheard.append(lease)
             self._holdings.doubtful = True  # the answer may have been lost, with leases in it
             raise
         least = max(self._pace.claim, 0.0 if claims else 2 * self._pause)
@@ -62,6 +71,27 @@ class Claims:
         self._submit(claims, given)
         self._holdings.pass_on_nodes()
         return bool(claims)
+
+    @property
+    def _grouping(self) -> Grouping | None:
+        found: Grouping | None = getattr(self._engine, "grouping", None)  # of an engine that takes series
+        return found
+
+    def hear_again(self, keys: Sequence[Key], given: Registration) -> None:
+        """Have told again what claims leased whose answers were lost, and submit it; the rest is given back."""
+        for start in range(0, len(keys), RETURNED):
+            part, want = keys[start : start + RETURNED], min(max(0, self._engine.capacity().queue), given.claim_limit)
+            try:
+                claims = self._server.unheard(part, self._engine.capacity().total, want, self._grouping)
+            except NunatakError:
+                self._holdings.doubtful = True  # they are still there, and asked for at the next time
+                raise
+            claims = within(claims, want)
+            told = {(claim.address, claim.lease) for claim in claims}
+            self._holdings.give_back([key for key in part if key not in told], "not to begin any more", unbegun=True)
+            if claims:
+                self._submit(claims, given)
+        self._holdings.heard({lease for _, lease in keys})
 
     def _submit(self, claims: Sequence[Claim], given: Registration) -> None:
         holdings = self._holdings

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 
 from nunatak.client.engine import EngineClient, Key
 from nunatak.core.work import Outcome
@@ -11,7 +13,9 @@ from nunatak.engines.protocol import Engine, Handle, Nodes
 from nunatak.loops.engine_logs import LogCarrier
 
 RETURNED = 1000
-"""Attempts given back in one request."""
+"""Attempts given back in one request, or told again in one."""
+UNHEARD = 100
+"""Claims that failed whose leases are remembered: what they leased may be written down later than they failed."""
 
 
 class Holdings:
@@ -26,6 +30,8 @@ class Holdings:
         )
         self.refused: list[Outcome] = []
         """Ends of attempts that never reached the engine."""
+        self.unheard: deque[str] = deque(maxlen=UNHEARD)
+        """Lease keys of claims whose answers may have been lost."""
         self.doubtful = True
         """Whether engine and server may disagree on what the engine has."""
 
@@ -70,14 +76,26 @@ class Holdings:
         self._logs.follow(self._handles.values())
         return set(ours)
 
-    def reconcile(self, ended: set[Key]) -> None:
-        """Compare what the server believes with what the engine has, and settle the differences."""
+    def reconcile(self, ended: set[Key]) -> list[Key]:
+        """Compare what the server believes with what the engine has, and settle the differences.
+
+        Returns what was leased by claims whose answers were lost: nobody has begun it.
+        """
         ours = self.adopt(ended)
         theirs = set(self._server.leases())
         refused = {(item.address, item.lease) for item in self.refused}
-        self.give_back(sorted(theirs - ours - refused), "the engine lost it")
+        missing = sorted(theirs - ours - refused)
+        unheard = [key for key in missing if key[1] in self.unheard]
+        self.give_back([key for key in missing if key[1] not in self.unheard], "the engine lost it")
         self.cancel(ours - theirs)
         self.doubtful = False
+        return unheard
+
+    def heard(self, leases: Collection[str]) -> None:
+        """Know that it was told what claims with these keys leased: if it is missing from now on, the engine lost it."""
+        for lease in leases:
+            with suppress(ValueError):
+                self.unheard.remove(lease)
 
     # ---- nodes that are not fine
 

@@ -41,8 +41,8 @@ class Asked:
 
     `grouping` says how short tasks share a place; None: not at all.
 
-    `lease` is the key that all of them get; no two have the same. `node` is its only one, if it has not several; `last`
-    that no other engine is alive: then it gets what should be tried elsewhere as well.
+    `lease` is the key that all of them get; no two in one transaction have the same. `node` is its only one, if it has not
+    several; `last` that no other engine is alive: then it gets what should be tried elsewhere as well.
     """
 
     engine: int
@@ -96,7 +96,7 @@ class _Round:
                 kind = Kind(allotment.dataset, allotment.task, allotment.shape, allotment.asked)
                 chosen[kind].append((item, allotment))
         known = self.known
-        known.update(_free(self.tx, self.contexts, {kind.dataset for kind in chosen} - known.keys()))
+        known.update(free(self.tx, self.contexts, {kind.dataset for kind in chosen} - known.keys()))
         rules = _fill(self.tx, known, places, chosen, self.durations, self.now)
         short = False
         for kind, of_kind in chosen.items():
@@ -210,7 +210,7 @@ def _sort(
         taken[item.lease] += rows.in_rows(own, rule, first) if rule and rule.each > 1 else own
 
 
-def _free(tx: Connection, contexts: Contexts, datasets: set[int]) -> dict[int, Context]:
+def free(tx: Connection, contexts: Contexts, datasets: set[int]) -> dict[int, Context]:
     """Return the contexts of those datasets that may be worked on now: open, and neither held nor cancelled."""
     free = datasets_store.FREE(tx, wanted=[(dataset,) for dataset in sorted(datasets)]) if datasets else ()
     return contexts.at(tx, {row.dataset: row.revision for row in free})

@@ -71,6 +71,13 @@ OPEN_ATTEMPTS = Statement(
     f" FROM {{v}} JOIN tasks ON {KEY} AND tasks.attempt = v.attempt AND tasks.lease = v.lease {{wait}}",
     v=REPORTED,
 )
+UNBEGUN_WITH = Statement(
+    "SELECT tasks.dataset, tasks.job, tasks.task, tasks.attempt, tasks.lease, COALESCE(tasks.asked, tasks.shape) AS asked,"
+    f" tasks.avoid, COALESCE(tasks.revision, 1) AS revision FROM {{v}} JOIN tasks ON {KEY} AND tasks.attempt = v.attempt"
+    " AND tasks.lease = v.lease AND tasks.engine = :engine AND tasks.state = 'queued'"
+    " ORDER BY tasks.dataset, tasks.task, tasks.job",
+    v=REPORTED,
+)
 END = Statement(
     "UPDATE tasks SET state = v.state, shape = CASE WHEN v.shape = 0 THEN tasks.shape ELSE v.shape END,"
     " tries = tasks.tries + v.tried, free = tasks.free + 1 - v.tried,"
