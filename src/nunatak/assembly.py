@@ -31,6 +31,7 @@ from nunatak.db.aside import Aside
 from nunatak.db.bounds import Bounds
 from nunatak.db.database import Database
 from nunatak.db.kept import Kept
+from nunatak.db.outage import Outage
 from nunatak.loops import logging
 from nunatak.loops.garbage import search_seldom
 from nunatak.loops.maintenance import Maintenance, loops_of
@@ -319,22 +320,31 @@ def migrate(settings: Settings, tell: Callable[[str], None] = lambda _: None, *,
 
 def doctor(settings: Settings, *, repair: bool) -> Report:
     """Look at the whole installation; with `repair`, correct kept counts that are wrong."""
-    from nunatak.tasks.doctor import examine  # late: servers start faster without it
+    from nunatak.loops.premises import look_around
+    from nunatak.tasks.doctor import Report, examine, no_database  # late: servers start faster without it
 
+    now = system_clock()
+    others = {"store": settings.store, "blobs": str(settings.blobs), "logs": str(settings.logs)}
+    around = look_around(settings.data, others, settings.host, settings.port, now)
+    absent = no_database(settings.database)
+    if absent:  # to open it would make one
+        return Report([*around.faults, absent], list(around.warnings))
     long = bounds(settings).for_long(settings.long_statement_timeout)
     database = Database(settings.database, long, name="nunatak doctor")
+    database.outage = Outage(aloud=False)  # the report says it
     try:
-        missing = ContentStore(settings.blobs).missing
-        return examine(
+        report = examine(
             database,
             Contexts(decay=Decay(settings.half_life)),
             repair=repair,
-            now=system_clock(),
-            missing=missing,
+            now=now,
+            missing=ContentStore(settings.blobs).missing,
             data=settings.data,
+            clocks=True,
         )
     finally:
         database.close()
+    return report.beside(around.faults, around.warnings)
 
 
 def local_token(services: Services, path: Path, principal: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from nunatak.cli.group import talking
 from nunatak.cli.main import VERBS, app
 from nunatak.cli.misuse import ELSEWHERE, OPTIONS
 
@@ -70,3 +72,13 @@ def test_options_of_other_systems_lead_to_options_that_are_there() -> None:
         for verb in (["submit"], ["run"], ["get"], ["ls"], ["hold"], ["edit"], ["logs"])
     )
     assert [own for own in OPTIONS.values() if own not in shown] == []
+
+
+def test_a_full_disk_is_no_internal_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUNATAK_DEBUG", raising=False)
+    with pytest.raises(SystemExit) as ended, talking():
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/api.log")
+    assert ended.value.code == 6
+    assert (
+        "nunatak: /data/api.log cannot be written: No space left on device\nhint: make room" in capsys.readouterr().err
+    )

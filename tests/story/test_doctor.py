@@ -156,11 +156,39 @@ def test_a_damaged_database_file_is_found(tmp_path: Path) -> None:
 
 def test_where_there_is_no_database_the_doctor_makes_none(tmp_path: Path) -> None:
     found = assembly.doctor(Settings(data=tmp_path), repair=True)
-    assert found.faults == [f"there is no database {tmp_path}/nunatak.db"]
+    assert [fault.partition(":")[0] for fault in found.faults] == [f"there is no database {tmp_path}/nunatak.db"]
+    assert "nunatak up makes one" in found.faults[0]
     assert not (tmp_path / "nunatak.db").exists()
+    nowhere = assembly.doctor(Settings(data=tmp_path / "nowhere"), repair=False)
+    assert "there is no database" in nowhere.faults[0]
+    assert not (tmp_path / "nowhere").exists()
+    (tmp_path / "file").touch()
+    assert "is not a directory" in assembly.doctor(Settings(data=tmp_path / "file"), repair=False).faults[0]
 
 
-def test_a_database_that_does_not_answer_is_a_fault_and_no_traceback(tmp_path: Path) -> None:
-    settings = Settings(data=tmp_path, database="postgresql://nobody@127.0.0.1:1/nothing")
+def test_a_database_that_does_not_answer_is_a_fault_and_no_traceback(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(data=tmp_path, database="postgresql://nobody:secret@127.0.0.1:1/nothing")
     (fault,) = assembly.doctor(settings, repair=False).faults
-    assert fault.startswith("the database did not answer")
+    assert fault.startswith("the database does not answer: ")
+    assert "is the setting database right (postgresql" in fault
+    assert "secret" not in fault
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_empty_database_and_a_file_that_is_none_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "nunatak.db").touch()
+    assert assembly.doctor(Settings(data=tmp_path), repair=False).faults == [
+        "the database is empty: nunatak up or nunatak migrate makes its tables"
+    ]
+    (tmp_path / "nunatak.db").write_text("this is no database at all" * 100)
+    (fault,) = assembly.doctor(Settings(data=tmp_path), repair=False).faults
+    assert "put a backup in its place" in fault
+
+
+def test_the_clock_of_the_database_is_compared_where_asked_to(world: World) -> None:
+    """The clock of this world is that of its tests, and PostgreSQL has that of its machine."""
+    found = look(world, clocks=True).warnings
+    behind = [text for text in found if "the clock of the database is" in text and "of this machine: set both" in text]
+    assert len(behind) == (world.database.dialect == "postgresql")

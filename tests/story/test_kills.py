@@ -183,7 +183,7 @@ def test_a_database_that_crashes_and_comes_back_loses_nothing(tmp_path: Path) ->
                 server.pg_ctl("stop", "-m", "immediate")
                 with pytest.raises(Unavailable), house.client(patience=0.0) as client:
                     client.dataset(1)
-                until(lambda: doctor_says(house, "the database did not answer"), "the doctor to say what is wrong")
+                until(lambda: doctor_says(house, "the database does not answer"), "the doctor to say what is wrong")
                 server.pg_ctl("start")
             house.until_state("done")
             house.assert_each_done_once(50)

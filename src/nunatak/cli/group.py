@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -19,11 +20,12 @@ from typer.models import CommandInfo
 from nunatak.cli.misuse import Misused, hint_of, misuse
 from nunatak.cli.placeholders import readable
 from nunatak.cli.talk import plain
-from nunatak.core.errors import NunatakError
+from nunatak.core.errors import NunatakError, Unavailable
 
 WORK_FAILED = 7
 """Exit code of a command that did its part, while the work it waited for failed or was held."""
 INTERRUPTED = 130
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 AS_JSON = "nunatak.json"
 """Where a command notes that JSON was asked for."""
 OPEN = ExitStack()
@@ -152,6 +154,14 @@ def talking() -> Iterator[None]:
     except Exception as error:
         if os.environ.get("NUNATAK_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            said = Unavailable(
+                f"{error.filename or 'a file'} cannot be written: {error.strerror}",
+                code="no-room",
+                hint="make room (df -h), then type it again; nunatak doctor names disks of an installation that are full",
+            )
+            complain(said, as_json="--json" in sys.argv)
+            sys.exit(said.exit_code)
         print(f"nunatak: internal error: {type(error).__name__}: {error}", file=sys.stderr)
         print("hint: set NUNATAK_DEBUG=1 to see where", file=sys.stderr)
         sys.exit(1)

@@ -14,7 +14,7 @@ VERBS = (
     Verb("serve", "operate", "Start one part of an installation: api, loops or an engine."),
     Verb("migrate", "operate", "Bring the database to the form this version needs."),
     Verb("config", "config", "Check and show the settings of an installation."),
-    Verb("doctor", "operate", "Check that states, counts and history agree."),
+    Verb("doctor", "operate", "Check an installation: books, directories, disks, clocks."),
     Verb("check", "recipes", "Check a recipe file, without a server."),
     Verb("try", "recipes", "Run one job of a recipe, or of what was submitted, here in the foreground."),
     Verb("simulate", "simulate", "Say when a recipe would be done on given engines, without a server."),

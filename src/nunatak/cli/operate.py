@@ -248,7 +248,10 @@ def doctor(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check that states, counts, history, leases and attempts agree; exit 7 if they do not."""
+    """Check that states, counts, history, leases and attempts agree, and what it all stands on; exit 7 if anything is wrong.
+
+    That is: directories and who may write them, room on their disks, database, clocks, and who listens. Nothing is changed.
+    """
     with importing():
         from nunatak import assembly
 

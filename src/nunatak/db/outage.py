@@ -23,8 +23,9 @@ WRITING = frozenset({"database-read-only", "database-full"})
 class Outage:
     """The errors of one process with its database since all was well."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Begin with all well."""
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic, *, aloud: bool = True) -> None:
+        """Begin with all well; what is not `aloud` is said by whoever asked."""
+        self._aloud = aloud
         self._monotonic, self._lock = monotonic, threading.Lock()
         self._said: dict[str, float] = {}
         self._errors, self._since, self._last = 0, 0.0, 0.0
@@ -38,7 +39,7 @@ class Outage:
                 self.on, self._since, self._errors = True, now, 0
             self._errors += 1
             self._last = now
-            say = now - self._said.get(error.code, float("-inf")) >= REPEAT
+            say = self._aloud and now - self._said.get(error.code, float("-inf")) >= REPEAT
             if say:
                 self._said[error.code] = now
             errors = self._errors

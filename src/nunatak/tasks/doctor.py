@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DBAPIError
 
 from nunatak.core.clock import iso
 from nunatak.core.errors import NunatakError
+from nunatak.core.settings import without_secrets
 from nunatak.core.units import count_text, time_text
 from nunatak.datasets.plan import Plan
 from nunatak.db import migrate
@@ -57,6 +58,14 @@ class Report:
         """Tell whether nothing is wrong (any more)."""
         return not self.faults
 
+    def beside(self, faults: Sequence[str], warnings: Sequence[str]) -> Report:
+        """Return the same with what else is wrong with the installation, each thing once."""
+        return replace(
+            self,
+            faults=list(dict.fromkeys([*faults, *self.faults])),
+            warnings=list(dict.fromkeys([*warnings, *self.warnings])),
+        )
+
     def to_plain(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""
         return {
@@ -91,32 +100,32 @@ def examine(
     now: float,
     missing: Missing | None = None,
     data: Path | None = None,
+    clocks: bool = False,
 ) -> Report:
     """Look at everything; with `repair`, correct kept counts that are wrong.
 
-    `missing` tells which blobs are not kept, `data` is the directory of the installation. Nothing is raised for what is
-    found, not even for a database that does not answer.
+    `missing` tells which blobs are not kept, `data` is the directory of the installation, `clocks`: `now` is to be that of
+    the database's machine as well. Nothing is raised for what is found, not even for a database that does not answer.
     """
     report = Report()
     if data is not None:
         _directory(report, data)
     try:
-        if _database(report, database):
+        if _database(report, database, now if clocks else None):
             for dataset in _numbers(database):
                 _dataset(report, database, contexts, dataset, repair=repair, now=now)
             _engines(report, database, now)
             if missing is not None:
                 _blobs(report, database, missing)
     except (NunatakError, DBAPIError) as error:
-        report.faults.append(f"the database did not answer: {_said(error)}")
+        report.faults.append(_said(error, database.url))
     return report
 
 
-def _database(report: Report, database: Database) -> bool:
+def _database(report: Report, database: Database, now: float | None) -> bool:
     """Look whether the database answers, is whole and has this version's schema; if not, there is no use to go on."""
-    file = database.writer.url.database or ""
-    if database.dialect == "sqlite" and not Path(file).exists():  # to open it would make one
-        report.faults.append(f"there is no database {file}")
+    if absent := no_database(database.url):  # to open it would make one
+        report.faults.append(absent)
         return False
     with database.read() as tx:
         if database.dialect == "sqlite":
@@ -125,11 +134,25 @@ def _database(report: Report, database: Database) -> bool:
                 report.faults += [f"the database file is damaged: {text}" for text in damage]
                 return False
         found, newest = migrate.current(tx), migrate.head()
-    if found is not None and found > newest:
+        if database.dialect == "postgresql" and now is not None:
+            _clock(report, float(tx.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one()), now)
+    if found is None:
+        report.faults.append("the database is empty: nunatak up or nunatak migrate makes its tables")
+    elif found > newest:
         report.faults.append(f"{(new := migrate.too_new(found, newest)).message}: {new.hint}")
     elif found != newest:
         report.faults.append(f"the database is at revision {found}, this version needs {newest}: run nunatak migrate")
     return found == newest
+
+
+def _clock(report: Report, theirs: float, now: float) -> None:
+    """Compare the clock of the database's machine with ours."""
+    ahead = theirs - now
+    if abs(ahead) > SKEW:
+        which = "ahead of" if ahead > 0 else "behind"
+        report.warnings.append(
+            f"the clock of the database is {time_text(round(abs(ahead)))} {which} that of this machine: set both by NTP"
+        )
 
 
 def _numbers(database: Database) -> Iterator[int]:
@@ -231,5 +254,27 @@ def _directory(report: Report, data: Path) -> None:
             report.faults.append(f"{file} holds a secret and can be read by others: chmod 600 {file}")
 
 
-def _said(error: Exception) -> str:
-    return str(error.orig) if isinstance(error, DBAPIError) else str(error)
+def no_database(url: str) -> str:
+    """Say that a database in a file is not there; "" for all others."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return ""
+    try:
+        if Path(parsed.database or "").exists():
+            return ""
+    except OSError as error:
+        return f"{parsed.database} cannot be looked at: {error.strerror}"
+    return (
+        f"there is no database {parsed.database}: nunatak up makes one, --data or NUNATAK_DATA names another directory"
+    )
+
+
+def _said(error: Exception, url: str) -> str:
+    """Say why nothing could be looked at, and what helps."""
+    where = without_secrets(url)
+    if isinstance(error, NunatakError):
+        helps = f"does it run, and is the setting database right ({where})?" if error.code == "database" else error.hint
+        return f"{error.message}; {helps.removeprefix('it is tried again; ')}"
+    said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    broken = "not a database" in said or "malformed" in said
+    return f"{where}: {said}" + ("; put a backup in its place: docs/how-to/back-up.md" if broken else "")
