@@ -163,6 +163,29 @@ def test_on_a_phone_the_part_that_is_shown_is_seen_among_the_others(open_tab: Op
     expect(page.locator(".tabs [aria-current]")).to_be_in_viewport(ratio=0.9)
 
 
+def test_on_paper_it_is_whole_and_light_and_has_nothing_to_press(tab: Tab) -> None:
+    page = tab.page
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 720, "height": 1000})
+    tab.open(f"/datasets/{RUNNING}")
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(245, 247, 249)"
+    assert [item.is_visible() for item in page.locator("button, summary, nav, footer").all()].count(True) == 0
+    for name in ("task matrix", "curve of progress"):
+        wide = page.get_by_role("region", name=name)
+        assert wide.evaluate("wide => wide.scrollWidth - wide.clientWidth") <= 0, name
+    exact = "time => getComputedStyle(time, '::after').content"
+    assert "UTC" in page.locator(".dshead time").first.evaluate(exact)
+
+
+def test_what_has_no_row_yet_is_not_said_to_be_missing(tab: Tab) -> None:
+    page = tab.open("/datasets/4")
+    waiting = page.locator(".dshead .parts .p-waiting a")
+    n = int(waiting.inner_text().split()[0])
+    waiting.click()
+    page.wait_for_url("**state=waiting*")
+    expect(page.locator("#rows")).to_contain_text(f"{n}\u00a0tasks: each is listed when its turn comes")
+
+
 def test_reading_needs_no_javascript(open_tab: Open) -> None:
     tab = open_tab("alice", java_script_enabled=False)
     for part in PARTS:
@@ -254,6 +277,39 @@ def test_every_action_does_what_it_says(open_tab: Open, tmp_path: Path) -> None:
         assert verbs == ["submit", "retry", "retry", "retry", "hold", "release", "more", "edit", "close", "cancel"]
         deeds = tab.open(f"/datasets/{number}/history").locator("#rows strong").all_inner_texts()
         assert {"submitted", "tried again", "more jobs", "changed", "cancelled"} <= set(deeds)
+        made.close()
+
+
+def test_tasks_are_chosen_and_tried_again_together(open_tab: Open, tmp_path: Path) -> None:
+    with house(tmp_path) as server:
+        made = Campaign(server)
+        number = made.submit("alice", recipe("first light", 6))
+        for _ in range(2):
+            made.run(6, fail=1.0)
+            server.clock.behind -= 60  # the next try comes later
+        tab = open_tab("alice", of=server)
+        page = tab.open(f"/datasets/{number}/tasks?state=failed")
+        boxes, bar = page.locator("tbody input[type=checkbox]"), page.locator("#chosen")
+        total = boxes.count()
+        assert total > 3
+        expect(bar).to_be_hidden()
+        for key in "jxjxk":
+            page.keyboard.press(key)
+        expect(page.locator("#chosen-n")).to_have_text("2\u00a0tasks chosen")
+        page.keyboard.press("x")
+        expect(page.locator("#chosen-n")).to_have_text("1\u00a0task chosen")
+        page.get_by_label("choose all that are shown").click()
+        expect(page.locator("#chosen-n")).to_have_text(f"{total}\u00a0tasks chosen")
+        assert faults_of(page) == []
+        boxes.first.uncheck()
+        bar.get_by_text("Cancel").first.click()
+        page.keyboard.press("Escape")
+        expect(bar.locator("details")).not_to_have_attribute("open", "")
+        expect(bar.locator("summary")).to_be_focused()
+        bar.get_by_role("button", name="Retry").click()
+        expect(page.locator(".said")).to_contain_text(f"{total - 1}\u00a0tasks: ")
+        assert made.person("alice").get(f"/api/v1/status/{number}")["tasks"]["failed"] == 1
+        expect(boxes).to_have_count(1)
         made.close()
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
 from nunatak.api import ownership
 from nunatak.api.requests import Caller, Have, address_of
+from nunatak.core.address import Address
 from nunatak.core.errors import Invalid
 from nunatak.tasks import control
 from nunatak.tasks.orders import order
@@ -43,8 +46,15 @@ def act(request: Request, services: Have, caller: Caller, sent: Sent) -> Respons
 
     changed = services.database.run(work)
     request.app.state.demand.forget()
-    several = len(given.addresses) > 1
-    what = plural(len(given.addresses), "address", "addresses") if several else str(given.addresses[0])
+    what = _told(given.addresses)
     return go_on(
         request, sent, f"{what}: {plural(changed, 'change')}, {DONE[verb]}" if changed else f"{what}: nothing to do"
     )
+
+
+def _told(addresses: Sequence[Address]) -> str:
+    """Return what a form was about: the address, or how many of what."""
+    if len(addresses) == 1:
+        return str(addresses[0])
+    levels = {address.level for address in addresses}
+    return plural(len(addresses), levels.pop()) if len(levels) == 1 else plural(len(addresses), "address", "addresses")

@@ -1,4 +1,4 @@
-// The keyboard: / search, g + letter to a page, j and k along rows, Enter opens, f failed only, l log, r retry, n next page, ? help.
+// The keyboard: / search, g + letter to a page, j and k along rows, Enter opens, f failed only, l log, r retry, x choose, n next page, ? help, Escape closes.
 (() => {
   "use strict";
   const help = document.getElementById("help");
@@ -17,11 +17,20 @@
     next.scrollIntoView({ block: "nearest" });
   };
   const toggle = () => { if (help) help.open ? help.close() : help.showModal(); };
+  // What is open over the page closes, and the focus goes back to what opened it.
+  const shut = () => {
+    const open = [...document.querySelectorAll("details.menu[open], details.sure[open]")].pop();
+    if (!open) return false;
+    open.open = false;
+    open.querySelector("summary").focus();
+    return true;
+  };
   const press = (key) => {
     const inside = current() && current().querySelector(`[data-key="${key}"]`);
     const found = inside || document.querySelector(`[data-key="${key}"]`);
     if (!found) return false;
-    if (found.matches("input, select, textarea")) { found.focus(); found.select?.(); }
+    if (key === "x" && found !== inside) return false;
+    if (found.matches("input:not([type=checkbox]), select, textarea")) { found.focus(); found.select?.(); }
     else if (key === "r") found.focus();
     else if (found.getAttribute("aria-current") && found.dataset.back) location.assign(found.dataset.back);
     else found.click();
@@ -30,7 +39,8 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, select, textarea, [contenteditable]")) {
+    if (event.key === "Escape" && shut()) return;
+    if (event.target.closest("input:not([type=checkbox]), select, textarea, [contenteditable]")) {
       if (event.key === "Escape") event.target.blur();
       return;
     }
@@ -45,7 +55,7 @@
     else if (event.key === "j") move(1);
     else if (event.key === "k") move(-1);
     else if (event.key === "?") toggle();
-    else if ("/flrn".includes(event.key) && event.key.length === 1) done = press(event.key);
+    else if ("/flrnx".includes(event.key) && event.key.length === 1) done = press(event.key);
     else if (event.key === "Enter" && event.target === document.body && current()) current().querySelector("[data-open]")?.click();
     else done = false;
     if (done) event.preventDefault();
@@ -57,6 +67,6 @@
   }
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-help]")) toggle();
-    for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+    for (const menu of document.querySelectorAll("details.menu[open], details.sure[open]")) if (!menu.contains(event.target)) menu.open = false;
   });
 })();
