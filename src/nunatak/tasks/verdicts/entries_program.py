@@ -22,7 +22,7 @@ PROGRAM: Mapping[Kind, Entry] = {
     K.USER_ERROR: Entry(
         "NUN-USER",
         "the program fails the same way wherever it runs",
-        "The same error came on different nodes, or three times on the only one: the program, its parameters "
+        "The same error came on different nodes, or again and again on the only one: the program, its parameters "
         "or its input is to blame.",
         "Stops, even if there are tries left. The lines of the log that say why are shown; of a Python "
         "traceback the last line comes first. When at least twenty tasks, and a tenth of those that ended, "

@@ -55,6 +55,6 @@ def act(request: Request, services: Have, caller: Caller, sent: Sent) -> Respons
 def _told(addresses: Sequence[Address]) -> str:
     """Return what a form was about: the address, or how many of what."""
     if len(addresses) == 1:
-        return str(addresses[0])
+        return f"{addresses[0].level} {addresses[0]}"
     levels = {address.level for address in addresses}
     return plural(len(addresses), levels.pop()) if len(levels) == 1 else plural(len(addresses), "address", "addresses")
