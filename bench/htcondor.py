@@ -189,14 +189,14 @@ def events(place: Path) -> None:
         ledger = made._ledger
         jobs = min(JOBS, 999)
         made.submit(batch(place, 0, jobs), Nodes(drained=NEVER))
-        until(lambda: not made._ledger.learn(10**9) and not made.poll("").changes)
+        until(lambda: not made._hearing.learn(10**9) and not made.poll("").changes)
         real = {item.job: item for item in ledger.attempts.values()}
         first = min(cluster for cluster, _ in real)
         text = io.StringIO()
         for number in range(EVENTS):
             kind = STARTED if number < jobs else MEASURED
             text.write(kind.format(number % jobs).replace("(001.", f"({first:03d}."))
-        log = next(iter(ledger._logs.values()))
+        log = next(iter(ledger.logs._logs.values()))
         with log.path.open("a") as stream:
             stream.write(text.getvalue())
         begin, before, cpu = time.perf_counter(), log.position, time.process_time()

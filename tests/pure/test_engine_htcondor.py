@@ -26,6 +26,7 @@ from nunatak.engines.htcondor.boxes import Boxes
 from nunatak.engines.htcondor.description import Item, describe, names
 from nunatak.engines.htcondor.engine import from_settings, room
 from nunatak.engines.htcondor.events import Seen, Word, home_in, host_in, moment, read
+from nunatak.engines.htcondor.hearing import Hearing
 from nunatak.engines.htcondor.ledger import Ledger
 from nunatak.engines.htcondor.log import EventLog, News
 from nunatak.engines.htcondor.options import HTCondorSettings
@@ -810,6 +811,12 @@ BEGINS = """\
 """
 
 
+def opened(place: Path, condor: Condor) -> tuple[Ledger, Hearing]:
+    boxes = Boxes(place / "boxes", lambda *_: None)
+    ledger = Ledger(place, condor, boxes, "t", 10**6)
+    return ledger, Hearing(ledger, boxes, lambda: 0.0)
+
+
 @pytest.mark.parametrize(
     ("queue", "log", "told"),
     [
@@ -825,19 +832,19 @@ BEGINS = """\
 def test_a_job_that_is_begun_again_at_once_was_taken_and_two_words_of_one_beginning_are_one(
     condor: Condor, tmp_path: Path, queue: tuple[int, ...], log: tuple[int, ...], told: set[str]
 ) -> None:
-    ledger = Ledger(tmp_path, condor, Boxes(tmp_path / "boxes", lambda *_: None), "t", 10**6, lambda: 0.0)
+    ledger, hearing = opened(tmp_path, condor)
     (attempt,) = ledger.add([piece(spec())])
     ledger.assign(attempt, (7, 0))
     for second in queue:
-        ledger.apply(Seen((7, 0), Word.BEGUN, moment(f"2026-01-01T12:00:{second:02d}"), "n1"))
+        hearing.apply(Seen((7, 0), Word.BEGUN, moment(f"2026-01-01T12:00:{second:02d}"), "n1"))
     for second in log:
-        with ledger.log().open("a") as stream:
+        with ledger.logs.for_new().open("a") as stream:
             stream.write(BEGINS.format(second))
-        ledger.learn(10)
+        hearing.learn(10)
     changes = ledger.since("").changes
     assert {change.what.value for change in changes} == told
     assert [change.outcome.reason for change in changes if change.outcome] == [Reason.TERMINATED] * (len(told) - 1)
-    assert ledger.unwanted == ({(7, 0)} if "ended" in told else set())
+    assert ledger.lives.unwanted == ({(7, 0)} if "ended" in told else set())
 
 
 PARTED = """\
@@ -871,22 +878,19 @@ ELSEWHERE = BEGINS.replace("slot1_1@n1", "slot1_2@n1")
 def test_a_job_whose_beginning_is_told_again_when_its_node_was_found_again_was_not_begun_again(
     condor: Condor, tmp_path: Path, log: tuple[str, ...], told: set[str], restarted: bool
 ) -> None:
-    def opened() -> Ledger:
-        return Ledger(tmp_path, condor, Boxes(tmp_path / "boxes", lambda *_: None), "t", 10**6, lambda: 0.0)
-
-    ledger = opened()
+    ledger, hearing = opened(tmp_path, condor)
     (attempt,) = ledger.add([piece(spec())])
     ledger.assign(attempt, (7, 0))
     for number, text in enumerate(log):
-        with ledger.log().open("a") as stream:
+        with ledger.logs.for_new().open("a") as stream:
             stream.write(text.format(10 + 5 * number))
         if number != 2:  # what comes when the node is found again is read at once, or not
-            ledger.learn(10)
+            hearing.learn(10)
         if restarted and number == 1:
             ledger.save()
             ledger.close()
-            ledger = opened()
-    ledger.learn(10)
+            ledger, hearing = opened(tmp_path, condor)
+    hearing.learn(10)
     assert {change.what.value for change in ledger.since("").changes} == told - (
         {"ended"} if restarted and log[-1] is ELSEWHERE else set()  # where it began is not kept
     )

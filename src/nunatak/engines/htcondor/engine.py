@@ -12,6 +12,7 @@ from nunatak.core.errors import Unavailable
 from nunatak.core.work import Grouping, Reason, Series, Shape, TaskSpec
 from nunatak.engines.htcondor.bindings import Condor
 from nunatak.engines.htcondor.boxes import Boxes, missing, troubles
+from nunatak.engines.htcondor.hearing import Hearing
 from nunatak.engines.htcondor.ledger import Ledger, handle
 from nunatak.engines.htcondor.options import HTCondorSettings
 from nunatak.engines.htcondor.pieces import Piece
@@ -72,12 +73,14 @@ class HTCondorEngine:
         self.grouping = Grouping(options.target, options.time, overhead=BETWEEN)
         self._tails = tails
         self._boxes = Boxes(root / "boxes", options.keep, tails.order if tails else None)
-        self._ledger = Ledger(root, self._condor, self._boxes, f"{keys():x}", options.log_size, monotonic)
+        self._ledger = Ledger(root, self._condor, self._boxes, f"{keys():x}", options.log_size)
+        self._hearing = Hearing(self._ledger, self._boxes, monotonic)
         self._boxes.sweep(self._ledger.jobs())
         self._submission = Submission(self._condor, self._ledger, self._boxes, options)
         self._upkeep = Upkeep(
             self._condor,
             self._ledger,
+            self._hearing,
             self._boxes,
             self._submission,
             interval=options.reconcile,
@@ -108,7 +111,7 @@ class HTCondorEngine:
         """Read the event logs, now and then the queue, and return what changed since `cursor`."""
         self._ledger.acknowledge(cursor)
         self._watch.look()
-        if self._ledger.learn(EVENTS):
+        if self._hearing.learn(EVENTS):
             self._upkeep.compare_soon()
         self._listen()
         self._ledger.save_if_possible()
@@ -172,7 +175,7 @@ class HTCondorEngine:
         if self._tails:
             now = self._clock()
             self._tails.tend()
-            self._tails.began(lambda key: self._ledger.heard(key, now))
+            self._tails.began(lambda key: self._hearing.heard(key, now))
 
     def _heed_caps(self) -> None:
         options, now = self._options, self._monotonic()

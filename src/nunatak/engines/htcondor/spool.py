@@ -17,7 +17,8 @@ from nunatak.engines.htcondor import expressions, reconcile
 from nunatak.engines.htcondor.bindings import Condor, Job
 from nunatak.engines.htcondor.boxes import Boxes
 from nunatak.engines.htcondor.events import Seen, Word
-from nunatak.engines.htcondor.ledger import Ledger, Left
+from nunatak.engines.htcondor.hearing import Hearing
+from nunatak.engines.htcondor.lives import Left
 
 ASKED = ("ClusterId", "ProcId", "JobStatus", "SpooledOutputFiles", "RemoveReason", "HoldReason", "HoldReasonCode",
          "HoldReasonSubCode", "LastHoldReason", "LastHoldReasonCode", "LastHoldReasonSubCode")  # fmt: skip
@@ -32,13 +33,13 @@ REMOVED = 3
 class Spool:
     """The place of jobs in the schedd's spool."""
 
-    def __init__(self, condor: Condor, ledger: Ledger, boxes: Boxes) -> None:
+    def __init__(self, condor: Condor, hearing: Hearing, boxes: Boxes) -> None:
         """Begin with nothing known of the spool."""
-        self._condor, self._ledger, self._boxes = condor, ledger, boxes
+        self._condor, self._hearing, self._boxes = condor, hearing, boxes
 
     def salvage(self) -> None:
         """End attempts whose jobs left their nodes, by what they left there as well. Raises `Unavailable`."""
-        left = self._ledger.left_their_nodes()[:TOGETHER]
+        left = self._hearing.left_their_nodes()[:TOGETHER]
         if not left:
             return
         end = time.monotonic() + SECONDS
@@ -46,7 +47,7 @@ class Spool:
         for item in left:
             ad = ads.get(item.seen.job, {})
             back = bool(ad.get("SpooledOutputFiles")) and self._bring(item)
-            self._ledger.end_left(replace(item, seen=explained(item.seen, ad)), back)
+            self._hearing.end_left(replace(item, seen=explained(item.seen, ad)), back)
             if time.monotonic() > end:
                 break
 

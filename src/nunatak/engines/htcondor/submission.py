@@ -76,7 +76,7 @@ class Submission:
         if self.full != self._told_full:
             self._told_full = None  # what waits does not agree: all is told the next time
         for kind, alike in by_kind(pieces, self._options.container).items():
-            log = self._ledger.log()
+            log = self._ledger.logs.for_new()
             attempts = [self._ledger.attempts[piece.head] for piece in alike]
             self._ledger.write_to(attempts, log)
             self._ledger.save()

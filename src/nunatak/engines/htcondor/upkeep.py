@@ -9,6 +9,7 @@ from nunatak.core.work import Outcome, Reason
 from nunatak.engines.htcondor import reconcile
 from nunatak.engines.htcondor.bindings import Condor
 from nunatak.engines.htcondor.boxes import Boxes
+from nunatak.engines.htcondor.hearing import Hearing
 from nunatak.engines.htcondor.ledger import Ledger
 from nunatak.engines.htcondor.records import Attempt
 from nunatak.engines.htcondor.spool import Spool
@@ -28,6 +29,7 @@ class Upkeep:
         self,
         condor: Condor,
         ledger: Ledger,
+        hearing: Hearing,
         boxes: Boxes,
         submission: Submission,
         *,
@@ -36,9 +38,10 @@ class Upkeep:
         monotonic: Clock,
     ) -> None:
         """Begin with the queue to be asked at once, then every `interval` seconds."""
-        self._condor, self._ledger, self._boxes, self._submission = condor, ledger, boxes, submission
+        self._condor, self._ledger, self._hearing, self._boxes = condor, ledger, hearing, boxes
+        self._submission, self._lives = submission, ledger.lives
         self._interval, self._clock, self._monotonic = interval, clock, monotonic
-        self._spool = Spool(condor, ledger, boxes)
+        self._spool = Spool(condor, hearing, boxes)
         self._compare_at = float("-inf")
         self._missing: set[Key] = set()
         self._stopping = {item.key: item for item in ledger.attempts.values() if item.stop and item.ended is None}
@@ -51,12 +54,12 @@ class Upkeep:
         """Do all that is due."""
         self.remove_stopped()
         self._spool.salvage()
-        if self._ledger.leftover:
-            self._condor.remove(sorted(self._ledger.leftover), "its files were fetched", by_force=True)
-            self._ledger.leftover.clear()
-        if self._ledger.unwanted:
-            self._condor.remove(sorted(self._ledger.unwanted), "Nunatak has ended this attempt")
-            self._ledger.unwanted.clear()
+        if self._lives.leftover:
+            self._condor.remove(sorted(self._lives.leftover), "its files were fetched", by_force=True)
+            self._lives.leftover.clear()
+        if self._lives.unwanted:
+            self._condor.remove(sorted(self._lives.unwanted), "Nunatak has ended this attempt")
+            self._lives.unwanted.clear()
         self._submission.tell_nodes()
         if self._monotonic() >= self._compare_at:
             self._compare()
@@ -64,7 +67,7 @@ class Upkeep:
     def stop(self, attempts: Iterable[Attempt]) -> None:
         """Note that attempts are cancelled; `remove_stopped` does it."""
         for attempt in attempts:
-            began = any(item.begun is not None for item in self._ledger.together(attempt))
+            began = self._ledger.has_begun(attempt)
             self._ledger.stop(attempt, "it was cancelled" if began else "it was cancelled before it started")
             self._stopping[attempt.key] = attempt
 
@@ -79,8 +82,7 @@ class Upkeep:
         jobs = {attempt.job: None for attempt in goes if attempt.job}
         self._condor.remove(jobs, "Nunatak has cancelled this attempt")
         for attempt in stopped:
-            together = self._ledger.together(attempt)
-            if any(item.begun is not None for item in together):
+            if self._ledger.has_begun(attempt):
                 continue
             if attempt.job not in jobs:
                 self._boxes.take_away(attempt)
@@ -101,13 +103,13 @@ class Upkeep:
         """Ask the queue, then read on in the logs up to there, and settle the differences."""
         before = self._ledger.jobs()
         ads = self._condor.queue(self._submission.ours, reconcile.ASKED)
-        self._ledger.learn(ALL_EVENTS)
+        self._hearing.learn(ALL_EVENTS)
         told = reconcile.compare(ads, before, self._clock())
         for home, job in told.found.items():
             if before[home].job is None:
                 self._ledger.assign(before[home], job)
         for seen in told.seen:
-            self._ledger.apply(seen)
+            self._hearing.apply(seen)
         self._condor.remove(told.unwanted, "no Nunatak engine waits for this job")
         self._condor.remove(told.stuck, "it did not go", by_force=True)
         missing = [item for home in told.missing for item in self._ledger.left(home)]
@@ -136,7 +138,7 @@ class Upkeep:
         """End attempts whose jobs are neither in the queue nor spoken of in the log, by what came back of them."""
         for attempt in attempts:
             if self._boxes.of(attempt).has("outcome.json"):
-                self._ledger.conclude(attempt, "it is no longer in the queue", self._clock())
+                self._hearing.conclude(attempt, "it is no longer in the queue", self._clock())
             elif attempt.stop:
                 self.say(attempt, Reason.TERMINATED, attempt.stop)
             else:
