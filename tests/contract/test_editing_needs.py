@@ -238,3 +238,28 @@ def carried(world: World, item: Claimed) -> int:
     (row,) = [row for row in world.rows() if (row.job, row.task) == (item.job, item.task)]
     with world.database.read() as tx:
         return world.contexts.book.shapes(tx, [row.shape])[row.shape].memory
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_needs_that_cannot_be_worked_out_for_one_job_fail_its_task_alone(world: World, edited: bool) -> None:
+    """The check of a recipe tries a sample of jobs: one beyond must not keep every claim from being answered."""
+    wrong, right = plan(151, MODULO, MODULO), plan(151, FIXED, MODULO)
+    wrong = replace(
+        wrong, tasks=tuple(replace(of, needs={"memory": "{1 + 12 // abs(job - 150)} GB"}) for of in wrong.tasks)
+    )
+    dataset = world.submit(right if edited else wrong)
+    if edited:
+        world.end(claims(world, 10))
+        edit(world, dataset, wrong)
+    while items := claims(world, 40):
+        world.end(items)
+    status = world.status(str(dataset))
+    assert (status["tasks"]["failed"], status["tasks"]["waiting"], status["jobs"]["failed"]) == (1, 1, 1)
+    failed = world.status(f"{dataset}/150/a")
+    assert "cannot be worked out" in failed["reason"]
+    assert failed["shape"] is None
+    assert world.faults() == []
+    edit(world, dataset, right, since=2 if edited else 1)
+    world.act("retry", str(dataset))
+    assert len(run_to_end(world, right)) == 2
+    assert world.status(str(dataset))["state"] == "done"

@@ -245,7 +245,8 @@ def _take(
     """
     if kind.asked == NOT_KNOWN:
         n = sum(of.n for of in seats)
-        if number_anew(tx, contexts, context, kind, n, moves) < n and kind.task in context.graph.roots:
+        n -= number_anew(tx, contexts, context, kind, n, moves, now)
+        if n > 0 and kind.task in context.graph.roots and kind.shape == context.base[kind.task]:
             take_fresh(tx, contexts, context, kind, seats, moves, now)
         return []
     past, ranges = 0, []

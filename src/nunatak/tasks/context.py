@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
+from nunatak.core.errors import Invalid
 from nunatak.core.work import Shape
 from nunatak.datasets import store as datasets_store
 from nunatak.datasets.expand import shape_of
@@ -19,7 +20,7 @@ from nunatak.db.kept import Kept
 from nunatak.db.statement import Row
 from nunatak.tasks import store
 from nunatak.tasks.asking import Learnt
-from nunatak.tasks.shapes import ShapeBook, number_of
+from nunatak.tasks.shapes import ANYTHING, NOT_KNOWN, ShapeBook, number_of
 from nunatak.tasks.sharing.usage import Decay
 
 MOST = 10_000
@@ -145,7 +146,10 @@ class Contexts:
     def shape_numbers(
         self, tx: Connection, context: Context, keys: Iterable[tuple[int, int]]
     ) -> dict[tuple[int, int], int]:
-        """Return the shape number of each (job, task), working out those that depend on the job."""
+        """Return the shape number of each (job, task), working out those that depend on the job.
+
+        One that cannot be worked out is `NOT_KNOWN`: it fails when its turn comes.
+        """
         numbers: dict[tuple[int, int], int] = {}
         varying: dict[int, dict[tuple[int, int], Shape]] = defaultdict(dict)
         for job, task in keys:
@@ -153,11 +157,21 @@ class Contexts:
             if number:
                 numbers[job, task] = number
             else:
-                varying[since][job, task] = shape_of(context.plan, task, job)
+                varying[since][job, task] = shape_or_none(context.plan, task, job) or ANYTHING
         for since, shapes in sorted(varying.items()):
             self.book.enter(tx, shapes.values(), since)
-            numbers.update({key: number_of(shape, since) for key, shape in shapes.items()})
+            numbers.update(
+                {key: NOT_KNOWN if shape is ANYTHING else number_of(shape, since) for key, shape in shapes.items()}
+            )
         return numbers
+
+
+def shape_or_none(plan: Plan, task: int, job: int) -> Shape | None:
+    """Return what a task asks for in a job; None where an expression fails for it."""
+    try:
+        return shape_of(plan, task, job)
+    except Invalid:
+        return None
 
 
 def shape_for(context: Context, task: int) -> Shape:

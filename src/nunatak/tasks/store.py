@@ -50,7 +50,7 @@ CLAIM = Statement(
 )
 
 NUMBERED = Statement(
-    "SELECT job, attempt FROM tasks WHERE dataset = :dataset AND task = :task AND shape = :shape AND state = 'ready'"
+    "SELECT job, attempt, tries FROM tasks WHERE dataset = :dataset AND task = :task AND shape = :shape AND state = 'ready'"
     " ORDER BY not_before, job LIMIT :n {lock}"
 )
 NUMBER = Statement(

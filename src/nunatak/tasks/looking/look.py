@@ -28,6 +28,7 @@ from nunatak.tasks.looking import following_look, spent
 from nunatak.tasks.looking import look_store as store
 from nunatak.tasks.looking.outlook import outlook
 from nunatak.tasks.numbering import Waiting, present
+from nunatak.tasks.shapes import NOT_KNOWN
 
 S = TaskState
 Plain = dict[str, Any]
@@ -203,8 +204,9 @@ def _asks(tx: Connection, contexts: Contexts, context: Context, number: int, row
     written = contexts.book.shapes(tx, [shape])[shape]
     learnt = lessons.of_task(tx, context.dataset, number)
     asked = asked_for(shape, written, learnt) if learnt else written
-    if asked is None and row is not None:
-        asked = present(tx, contexts, context, number, [Waiting(row.job, row.attempt, written)])[row.job]
+    if row is not None and (asked is None or shape == NOT_KNOWN):
+        now = present(tx, contexts, context, number, [Waiting(row.job, row.attempt, written)])[row.job]
+        asked = now if isinstance(now, Shape) else None
     return asked
 
 
