@@ -100,6 +100,7 @@ def test_an_engine_that_forgets_all_when_it_is_killed_starts_again_what_it_had(t
 
 def test_what_a_server_leased_when_it_was_killed_begins_as_if_nothing_had_been(tmp_path: Path) -> None:
     with installation(tmp_path / "data", start=False) as house:
+        house.variables["NUNATAK_HEARTBEAT"] = "2"  # so soon does the engine find a server that is back
         house.start_server()
         house.submit(TASKS.format(place=tmp_path).replace("jobs: 1", "jobs: 12"))
         with house.client() as client:
