@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from sqlalchemy import select
 from nunatak.api.app import create_app
 from nunatak.client.connection import Connection
 from nunatak.client.engine import EngineClient
+from nunatak.core.address import parse
 from nunatak.core.clock import ManualClock
 from nunatak.core.errors import Unavailable
 from nunatak.core.work import Outcome, Reason, Series, TaskSpec
@@ -186,6 +188,51 @@ def test_what_somebody_reads_is_carried_in_each_round_and_the_engine_knows_as_lo
         assert "1/3/first#1" in engine.__dict__["asked"]
     site.until(lambda: len(looks) > 1)  # nobody reads it any more
     assert looks[1:] == [[]]
+
+
+class Measuring(SimulatedEngine):
+    """An engine that knows what its attempts used so far."""
+
+    def using(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+        self.__dict__.setdefault("measured", []).append([address for address, _ in keys])
+        plain = {
+            "wall": self._clock() - 1_800_000_000,
+            "cpu": 30.5,
+            "memory": 2_500_000_000,
+            "started": 1,
+            "disk": None,
+        }
+        return {key: json.dumps(plain).encode() for key in keys}
+
+
+def test_what_a_running_attempt_uses_is_told_while_somebody_looks_and_never_beside_what_it_used_in_the_end(
+    api: Api,
+) -> None:
+    site = Site(api, duration=100.0)
+    engine = Measuring(clock=site.clock, world=site.world)
+    site.start(lambda _: engine)
+    api.submit(RECIPE)
+    site.until(lambda: site.status()["tasks"]["running"] == 5)
+    site.until(lambda: "claim" in site.wire.asked[-3:], most=20)
+    assert "measured" not in engine.__dict__
+
+    def used(job: int = 3) -> dict[str, Any]:
+        return dict(api.get(f"/status/1/{job}/first")["attempts"][0])
+
+    assert used()["wall"] is None  # but that was a look
+    site.until(lambda: used()["wall"] is not None)
+    first = used()
+    assert (first["cpu"], first["memory"], first["disk"]) == (30.5, 2_500_000_000, None)
+    assert api.get("/status/1/3/first%231")["memory"] == 2_500_000_000
+    site.until(lambda: used()["wall"] > first["wall"])
+    assert {tuple(keys) for keys in engine.__dict__["measured"]} == {("1/3/first#1",)}
+    site.until(site.is_done)
+    ended = used()
+    assert ended["verdict"] == "ok"
+    assert (ended["wall"], ended["cpu"]) != (first["wall"], first["cpu"])
+    assert ended["memory"] != 2_500_000_000
+    api.clock.advance(100.0)
+    assert api.services.logs.using(parse("1/3/first#1")) is None
 
 
 class Showing(SimulatedEngine):

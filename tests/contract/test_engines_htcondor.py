@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from nunatak.core.errors import Unavailable
+from nunatak.core.using import read_using
 from nunatak.core.work import Command, Environment, Input, Outcome, Output, Reason, Shape, TaskSpec
 from nunatak.engines.protocol import Handle, Nodes, What
 from nunatak.worker import build
@@ -585,6 +586,11 @@ def test_what_runs_is_seen_while_it_does_where_that_is_wanted_and_members_of_a_s
     host.until(lambda: host.begun("2/1/a#1"))  # which no event log tells
     assert not host.ended("2/1/a#1")
     assert not host.begun("2/2/a#1")
+    keys = [(address, "a1") for address in ("1/0/a#1", "2/0/a#1", "2/1/a#1", "2/2/a#1")]
+    host.until(lambda: len(host.engine.using(keys)) == 2)
+    using = {address: read_using(data) for (address, _), data in host.engine.using(keys).items()}
+    assert set(using) == {"1/0/a#1", "2/1/a#1"}
+    assert all(found and found["wall"] and found["memory"] for found in using.values())
     host.engine.cancel(handles)
     ends = [end_of(host, name) for name in ("1/0/a#1", "2/0/a#1", "2/1/a#1", "2/2/a#1")]
     assert [item.reason for item in ends] == [Reason.TERMINATED, Reason.OK, Reason.TERMINATED, Reason.TERMINATED]

@@ -146,6 +146,12 @@ def test_what_an_attempt_prints_is_seen_while_it_runs(often: House, worker: Path
     until(lambda: key in house.heard())
     (sandbox / "more").touch()
     until(lambda: house.told(box) == "one\ntwo\n")
+    until(lambda: house.told(box, "usage"))
+    using = json.loads(house.told(box, "usage"))
+    assert set(using) == {"wall", "cpu", "memory", "disk", "gpu"}
+    assert using["wall"] > 0
+    assert using["memory"] > 0
+    until(lambda: json.loads(house.told(box, "usage"))["wall"] > using["wall"])
     assert process.poll() is None
     (sandbox / "go").touch()
     outcome = end(process, sandbox)

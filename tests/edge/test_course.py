@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from nunatak.cli.show import show_status
+from nunatak.core.units import memory_text
 from nunatak.tasks.logs import course
 from nunatak.tasks.looking import look_store
 from tests.edge.live import NEEDS, installation
@@ -48,3 +51,38 @@ def test_what_was_used_over_time_is_on_the_page_and_not_in_the_database(
         with live.services.database.read() as tx:
             rows = look_store.ATTEMPTS(tx, dataset=made.dataset, job=0, task=0)
         assert "course" not in json.loads(rows[0].detail)
+
+
+WAITS = f"""\
+name: waits
+needs: {NEEDS}
+tasks:
+  wait: {{shell: true, run: "until [ -e PLACE/go ]; do sleep 0.1; done"}}
+"""
+
+
+def test_what_a_running_attempt_uses_is_on_its_page_and_told_by_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "waits.yaml").write_text(WAITS.replace("PLACE", str(tmp_path)))
+    with installation(tmp_path / "data", impatient(tmp_path / "workers")) as live, live.client() as client:
+        made = client.submit(tmp_path / "waits.yaml")
+        address = f"{made.dataset}/0/wait"
+        end = time.monotonic() + 120
+        while (found := client.status(address)).attempts == () or found.attempts[-1].wall is None:
+            assert time.monotonic() < end, found
+            time.sleep(0.1)
+        running = found.attempts[-1]
+        assert running.verdict is None
+        assert running.memory
+        assert running.cpu is not None
+        show_status(found.plain)
+        assert memory_text(running.memory) in capsys.readouterr().out
+        assert str(found).startswith(f"{address}: running for ")
+        assert f"{memory_text(running.memory)} of memory" in str(found)
+        with httpx2.Client(base_url=live.url, headers={"Authorization": f"Bearer {live.token}"}, timeout=30) as http:
+            page = http.get(f"/datasets/{address}").text
+        assert "So far, as its worker measured it last" in page
+        (tmp_path / "go").touch()
+        *_, last = client.watch(made)
+        assert last.state == "done"

@@ -59,6 +59,9 @@ class EngineProcess:
     def logs(self, offsets: dict[tuple[str, str, str], int]) -> list[LogPart]:
         return self._tell("logs", offsets)
 
+    def using(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+        return self._tell("using", list(keys))
+
     def die_in(self, function: str) -> None:
         """Have the process kill itself -9 when it comes to call `MODULE:CLASS.METHOD`, or with a + when that returned."""
         self._tell("die_in", function)

@@ -19,6 +19,7 @@ from nunatak.api.views import answers
 from nunatak.api.views import looking as views
 from nunatak.core.address import Address
 from nunatak.core.errors import Invalid, NotFound
+from nunatak.tasks.logs import using
 from nunatak.tasks.logs.keeping import LogSlice
 from nunatak.tasks.looking import errors, explain, lists, look, snapshot
 
@@ -48,6 +49,8 @@ def get_status(address: AddressText, request: Request, services: Have) -> Respon
     wanted = address_of(address)
     with services.database.read() as tx:
         plain = look.status(tx, services.contexts, wanted, services.clock(), services.rules)
+    if wanted.level in ("task", "attempt"):
+        using.fill(services.logs, plain.get("attempts", [plain]), wanted)
     return answer(with_url(request, plain) if wanted.level == "dataset" else plain)
 
 

@@ -179,12 +179,12 @@ class ReportBody(TypedDict):
 
 
 class LogPartBody(TypedDict):
-    """Bytes of a log, in base64, from `offset` on."""
+    """Bytes of a log, in base64, from `offset` on; of `using`, all there is, as JSON: what a running attempt used so far."""
 
     __pydantic_config__ = IGNORE  # type: ignore[misc]
     address: Attempt
     lease: Lease
-    stream: Annotated[str, StringConstraints(pattern=r"^(stdout|stderr|course)$")]
+    stream: Annotated[str, StringConstraints(pattern=r"^(stdout|stderr|course|using)$")]
     offset: Annotated[int, Field(ge=0, le=2**53)]
     data: Base64Bytes
 

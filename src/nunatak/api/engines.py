@@ -20,6 +20,7 @@ from nunatak.core.clock import iso
 from nunatak.core.errors import Invalid
 from nunatak.core.work import Grouping, Shape
 from nunatak.tasks import fleet
+from nunatak.tasks.logs.using import USING
 from nunatak.tasks.looking import lists
 from nunatak.tasks.sites import held
 from nunatak.tasks.verdicts.kinds import Kind
@@ -164,11 +165,14 @@ def upload_logs(name: EngineName, services: Have, body: Body) -> Response:
     parts = [
         (addresses[item["address"]], item["stream"], item["offset"], item["data"])
         for key, item in found
-        if key in own and "data" in item
+        if key in own and "data" in item and item["stream"] != USING
     ]
+    for key, item in found:
+        if key in own and item.get("stream") == USING:
+            services.logs.keep_using(addresses[item["address"]], item["data"])
     ended = [addresses[item["address"]] for key, item in found if "data" not in item and key[:4] in mine]
     services.logs.take(parts, ended)
-    return answer({"taken": len(parts)})
+    return answer({"taken": sum(key in own for key, item in found if "data" in item)})
 
 
 @router.post(

@@ -20,21 +20,29 @@ _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 def follow(changes: Iterator[Status], as_json: bool) -> Mapping[str, Any]:
     """Show every change; return the last status."""
     last: Mapping[str, Any] = {}
-    lines = 0
+    lines, before = 0, None
     for status in changes:
         last = status.plain
         if as_json:
             out_json(last)
             sys.stdout.flush()
-        elif sys.stdout.isatty() and isinstance(status, DatasetStatus):
-            lines = _redraw(_fitting(dataset_lines(last), *shutil.get_terminal_size()), lines)
-        else:
+        elif sys.stdout.isatty():
+            whole = isinstance(status, DatasetStatus)
+            found = dataset_lines(last) if whole else [str(status)]
+            lines = _redraw(_fitting(found, *shutil.get_terminal_size()), lines)
+        elif isinstance(status, DatasetStatus) or _step(last) != before:
             say(str(status))
-    if lines:
+        before = _step(last)
+    if lines and "jobs" in last:
         _redraw(dataset_lines(last), lines)
     elif last and not as_json:
         show_status(last)
     return last
+
+
+def _step(plain: Mapping[str, Any]) -> object:
+    """Return what is a change of its own of a part of a dataset, beside what a task that runs used so far."""
+    return plain["state"], plain.get("attempt"), plain.get("tasks")
 
 
 def _fitting(lines: list[str], columns: int, rows: int) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from nunatak.client.counts import NO_JOBS, NO_TASKS, SHOWN, Counts, JobCounts
 from nunatak.client.notebook import dataset_html
 from nunatak.client.results import MOMENT, Plain, Result
-from nunatak.core.units import count_text
+from nunatak.core.units import count_text, memory_text, time_text
 
 
 def _table(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -108,6 +108,19 @@ class AttemptStatus(Status):
     disk: int | None = None
     gpu: float | None = None
 
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self.address}: {self.state}{self.said_so_far}"
+
+    @property
+    def said_so_far(self) -> str:
+        """Return what it used so far, of one that runs and of which that is known."""
+        if self.ended is not None or self.wall is None:
+            return ""
+        cores = f", {self.cpu / self.wall:.1f} processors busy" if self.cpu is not None and self.wall >= 1.0 else ""
+        memory = f", {memory_text(self.memory)} of memory" if self.memory else ""
+        return f" for {time_text(round(self.wall))}{cores}{memory}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class TaskStatus(Status):
@@ -127,6 +140,10 @@ class TaskStatus(Status):
     attempts: tuple[AttemptStatus, ...] = field(
         default=(), metadata={"read": lambda rows: tuple(AttemptStatus.of(row) for row in rows)}
     )
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self.address}: {self.state}{self.attempts[-1].said_so_far if self.attempts else ''}"
 
 
 def status_of(plain: Plain) -> Status:

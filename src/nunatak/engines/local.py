@@ -14,6 +14,7 @@ from typing import Any
 
 from nunatak.core.clock import Clock, Keys, system_clock, system_keys
 from nunatak.core.errors import Unavailable
+from nunatak.core.using import MOST as MOST_USING
 from nunatak.core.work import TARGET, Grouping, Outcome, Reason, Series, Shape, TaskSpec
 from nunatak.engines.attempts import BEGUN, Attempt, Worker
 from nunatak.engines.conclusions import concluded, if_possible
@@ -145,6 +146,13 @@ class LocalEngine:
         return parts
 
     # ---- beside the protocol
+
+    def using(self, keys: Sequence[Key]) -> dict[Key, bytes]:
+        """Return what attempts used so far, as their workers left it last."""
+        found = {
+            key: self._attempts[key].box.read("usage.json", most=MOST_USING) for key in keys if key in self._attempts
+        }
+        return {key: data for key, data in found.items() if data}
 
     @property
     def node(self) -> str:

@@ -158,3 +158,11 @@ class HeedsLooks(Protocol):
 
     def look(self, keys: Sequence[tuple[str, str]]) -> None:
         """Know by address and lease of which attempts somebody reads the logs now; it need not have all of them."""
+
+
+@runtime_checkable
+class TellsUse(Protocol):
+    """Beside `Engine`: one that knows what attempts use while they run."""
+
+    def using(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+        """Return what those of some attempts (address, lease) used so far that measured it, as bytes of a `usage.json`."""

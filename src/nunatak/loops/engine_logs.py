@@ -9,6 +9,7 @@ from nunatak.core.errors import Invalid
 from nunatak.engines.protocol import Engine, Handle, HeedsLooks, LogPart, ShowsScripts
 from nunatak.loops.engine_courses import COURSE
 from nunatak.loops.engine_scripts import ScriptCarrier
+from nunatak.loops.engine_using import Using
 
 NOTHING = {"stdout": 0, "stderr": 0}
 """Bytes sent of each stream, of an attempt of which nothing was sent yet."""
@@ -34,6 +35,7 @@ class LogCarrier:
         self._courses: dict[Key, bytes] = {}  # what was used over time, of those that ended
         self._whole: set[Key] = set()  # complete, and not forgotten by the engine yet
         self._looked: tuple[Key, ...] = ()  # what somebody reads
+        self._using = Using(engine)
 
     def follow(self, handles: Iterable[Handle]) -> None:
         """Carry once what was submitted for attempts."""
@@ -91,8 +93,9 @@ class LogCarrier:
         whole = [key for key in ending if key not in rest]
         written = {(part.address, part.lease) for part in (*parts, *courses)}
         over = [key[0] for key in whole if self._shows or key in written or key in self._sent]
-        if parts or over:
-            self._send([*courses, *parts], over)
+        using = self._using.parts([key for key in self._looked if key in self._running]) if live else []
+        if parts or over or using:
+            self._send([*courses, *using, *parts], over)
         for part in parts:
             sent = self._sent.setdefault((part.address, part.lease), dict(NOTHING))
             sent[part.stream] = part.offset + len(part.data)

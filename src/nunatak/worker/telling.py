@@ -1,4 +1,4 @@
-"""Tells the engine now and then what a running attempt printed, where its order says how: a process of its own.
+"""Tells the engine now and then what a running attempt printed and used, where its order says how: a process of its own.
 
 Nothing waits for it, and nobody hears of what goes wrong here: it tries again later and later, and stays silent where it
 is refused. It is killed when the attempt is over.
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 STREAMS = ("stdout", "stderr")
 MOST = 49152
 """Bytes of all streams that are told at a time."""
+USED = ("at", "wall", "cpu", "memory", "disk", "gpu")
+"""What is told of `usage.json`."""
 TIMEOUT = 10.0
 """Seconds for which each step of a connection is waited for."""
 FIRST, LAST = 30.0, 1800.0
@@ -28,7 +30,7 @@ LONGEST = 7200.0
 """Seconds after which it tells again at the latest, whatever it was answered."""
 ROUNDS = 4
 """Requests of one connection at most."""
-_MOST_ORDER, _MOST_ANSWER = 256000000, 65536
+_MOST_ORDER, _MOST_ANSWER, _MOST_USAGE = 256000000, 65536, 65536
 _BUSY = (408, 425, 429)
 
 
@@ -147,7 +149,7 @@ class Teller:
         return http.client.HTTPSConnection(self.host, timeout=TIMEOUT, context=context)
 
     def words(self) -> "Dict[str, Any]":
-        """Return what to say: how large the logs are, and what is wanted of them, each as (stream, offset, base64)."""
+        """Return what to say: how large the logs are, what is wanted of them, each as (stream, offset, base64), what was used."""
         room = MOST
         sizes: "Dict[str, int]" = {}
         parts: "List[Tuple[str, int, str]]" = []
@@ -159,19 +161,35 @@ class Teller:
             if data:
                 room -= len(data)
                 parts.append((stream, self.wanted[stream], binascii.b2a_base64(data).decode("ascii").strip()))
-        return dict(self.told, sizes=sizes, parts=parts)
+        return dict(self.told, sizes=sizes, parts=parts, **self._used())
+
+    def _used(self) -> "Dict[str, Any]":
+        """Return what was used so far as `usage`; nothing while nothing was measured."""
+        found = self._look("usage.json", _MOST_USAGE, 0)
+        try:
+            plain = document.load(found[1] if found else b"")
+        except ValueError:
+            return {}
+        return {"usage": {name: plain.get(name) for name in USED}} if isinstance(plain, dict) else {}
 
     def _read(self, stream: str, most: int) -> "Optional[Tuple[int, bytes]]":
-        """Return the size of a log and what is wanted of it; None if there is none. A link or a pipe is none."""
+        """Return the size of a log and what is wanted of it; None if there is none."""
+        return self._look(stream, most, self.wanted.get(stream))
+
+    def _look(self, name: str, most: int, offset: "Optional[int]") -> "Optional[Tuple[int, bytes]]":
+        """Return the size of a file and bytes from `offset`, None for none of them; None if there is no file.
+
+        A link or a pipe is none.
+        """
         try:
-            file = os.open(os.path.join(self.sandbox, stream), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            file = os.open(os.path.join(self.sandbox, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             return None
         try:
             found = os.fstat(file)
             if not stat.S_ISREG(found.st_mode):
                 return None
-            return found.st_size, os.pread(file, most, self.wanted[stream]) if stream in self.wanted else b""
+            return found.st_size, os.pread(file, most, offset) if offset is not None else b""
         finally:
             os.close(file)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from nunatak.core.clock import Clock, Keys, system_clock, system_keys
 from nunatak.core.errors import Unavailable
+from nunatak.core.using import MOST as MOST_USING
 from nunatak.core.work import TARGET, Grouping, Reason, Series, TaskSpec
 from nunatak.engines.batch import fits
 from nunatak.engines.batch.attempts import Attempt, Worker
@@ -190,6 +191,12 @@ class BatchEngine:
             self._there.listen(running)
 
     # ---- beside the protocol
+
+    def using(self, keys: Sequence[Key]) -> dict[Key, bytes]:
+        """Return what attempts used so far, where their sandboxes are shared with the nodes."""
+        known = self._book.attempts
+        found = {key: known[key].box.read("usage.json", most=MOST_USING) for key in keys if key in known}
+        return {key: data for key, data in found.items() if data}
 
     def scripts(self, handles: Sequence[Handle]) -> list[Script]:
         """Return what was submitted for attempts, those together that share a submission."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from nunatak.core.clock import Clock, Keys, system_clock, system_keys
 from nunatak.core.errors import Unavailable
+from nunatak.core.using import MOST as MOST_USING
 from nunatak.core.work import Grouping, Reason, Series, Shape, TaskSpec
 from nunatak.engines.htcondor.bindings import Condor
 from nunatak.engines.htcondor.boxes import Boxes, missing, troubles
@@ -27,6 +28,7 @@ from nunatak.engines.keys import Key, check, key_of, specs_of, unknown
 from nunatak.engines.protocol import ALL_FINE, Capacity, Changes, Handle, LogPart, Nodes
 from nunatak.engines.sandbox import possess
 from nunatak.engines.settings import read
+from nunatak.engines.tails.keeping import USING
 from nunatak.engines.tails.tails import Tails
 
 STREAMS = ("stdout", "stderr")
@@ -154,6 +156,12 @@ class HTCondorEngine:
                 if data:
                     parts.append(LogPart(handle(attempt), stream, offset, data))
         return parts
+
+    def using(self, keys: Sequence[Key]) -> dict[Key, bytes]:
+        """Return what running attempts told last of what they used, where they tell anything."""
+        attempts = self._ledger.attempts if self._tails else {}
+        boxes = {key: self._boxes.of(item) for key in keys if (item := attempts.get(key)) and item.ended is None}
+        return {key: data for key, box in boxes.items() if (data := box.read(USING, most=MOST_USING))}
 
     def look(self, keys: Sequence[Key]) -> None:
         """Have the logs of running attempts told soon, which somebody reads."""

@@ -1,16 +1,19 @@
-"""The files in a box in which is kept what a running attempt told of its logs, until the whole comes back.
+"""The files in a box in which is kept what a running attempt told of its logs and its use, until the whole comes back.
 
-They only grow, by who has the attempt's key, up to a bound; those that came back have other names and come first.
+Logs only grow, by who has the attempt's key, up to a bound; those that came back have other names and come first.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from nunatak.engines.tails.told import STREAMS, Piece, Told
 
 PREFIX = "live."
+USING = PREFIX + "usage"
+"""What an attempt told last of what it used."""
 OVER = "outcome.json"
 """What is in a box whose attempt has ended and left word."""
 MOST_KEPT = 5_000_000
@@ -39,6 +42,8 @@ def take(box: Path, told: Told) -> dict[str, int] | None:
         for piece in told.pieces:
             if piece.data:
                 _add(place, piece)
+        if told.using:
+            _replace(place, told.using)
         return {stream: _size(place, PREFIX + stream) or 0 for stream in STREAMS}
     finally:
         os.close(place)
@@ -65,6 +70,19 @@ def _add(place: int, piece: Piece) -> None:
             left = left[os.write(file, left) :]
     finally:
         os.close(file)
+
+
+def _replace(place: int, using: bytes) -> None:
+    """Write what was used in the place of what was told before: whole or not at all, and never through a link."""
+    draft = USING + ".new"
+    with suppress(FileNotFoundError):
+        os.unlink(draft, dir_fd=place)
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=place)
+    try:
+        os.write(file, using)
+    finally:
+        os.close(file)
+    os.rename(draft, USING, src_dir_fd=place, dst_dir_fd=place)
 
 
 def wanted(kept: dict[str, int]) -> dict[str, int]:

@@ -52,8 +52,8 @@ class LiveSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     live: Annotated[str, AfterValidator(_address)] = ""
-    """URL by which workers reach this engine, to show logs while attempts run, as `https://submit.example.org:9620`; without
-    it, workers open no connection, and logs are seen at the end."""
+    """URL by which workers reach this engine, to show logs and use while attempts run, as `https://submit.example.org:9620`;
+    without it, workers open no connection, and logs are seen at the end."""
     live_listen: Annotated[str, AfterValidator(_socket)] = ""
     """Where the engine listens for that, as `127.0.0.1:9620` behind a proxy; without it, the host and port of `live`."""
     live_certificate: File | None = None

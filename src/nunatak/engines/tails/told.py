@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from nunatak.core.using import text_of, using_of
+
 STREAMS = ("stdout", "stderr")
 MOST = 49_152
 """Bytes of all streams that are told at a time."""
@@ -30,7 +32,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Whose logs, how large each is, and what comes of them. `place` is a box below the root of all, and nowhere else."""
+    """Whose logs, how large each is, what comes of them, and what was used. `place` is a box below the root of all."""
 
     address: str
     lease: str
@@ -38,6 +40,7 @@ class Told:
     key: str
     sizes: dict[str, int]
     pieces: tuple[Piece, ...]
+    using: bytes = b""  # what it used so far, as JSON
 
 
 def read(body: bytes) -> Told:
@@ -58,7 +61,8 @@ def read(body: bytes) -> Told:
     pieces = tuple(_piece(part) for part in parts)
     if sum(len(piece.data) for piece in pieces) > MOST:
         raise ValueError("too much at a time")
-    return Told(address, lease, place, key, known, pieces)
+    using = using_of(plain.get("usage"))
+    return Told(address, lease, place, key, known, pieces, text_of(using) if using else b"")
 
 
 def _piece(plain: Any) -> Piece:

@@ -33,6 +33,7 @@ from nunatak.tasks.logs.places import (
     packed_of,
     path_of,
 )
+from nunatak.tasks.logs.using import Uses
 from nunatak.tasks.logs.whole import Part, Streams, create, split_wholes
 
 LAST_OFFSET = 2**53
@@ -77,6 +78,7 @@ class LogStore:
         self._empty = Extent.for_limit(limit)
         self._locks, self._journal = Locks(f"{root}/locks"), Journal(root / "ended")
         self._looks = Looks(root / "looked-at")
+        self._uses = Uses(root / "uses")
 
     def take(self, parts: Sequence[Part], finished: Sequence[Address]) -> None:
         """Add bytes to logs and compress those that are `finished`: as `append` and `finish`, with less work for small ones."""
@@ -156,6 +158,17 @@ class LogStore:
     def looked_at(self) -> list[Address]:
         """Return the attempts whose logs are read and may go on; 200 at most."""
         return self._looks.now(self.clock())
+
+    def keep_using(self, address: Address, data: bytes) -> None:
+        """Keep what a running attempt used so far, for a moment."""
+        with disk():
+            self._uses.keep(address, data, self.clock())
+
+    def using(self, address: Address) -> dict[str, float | int | None] | None:
+        """Return what a running attempt used so far; None where that is not known yet, and soon will be, or never."""
+        now = self.clock()
+        self._looks.note(address, now)
+        return self._uses.of(address, now)
 
     def counted(self, address: Address, stream: str) -> list[tuple[int, int]]:
         """Return positions of a log that was compressed, rising from 0, with the lines before each; one that grows has none."""

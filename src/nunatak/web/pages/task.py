@@ -15,7 +15,7 @@ from nunatak.api.services import Services
 from nunatak.core.address import Address, parse
 from nunatak.core.errors import NotFound
 from nunatak.datasets import store as datasets_store
-from nunatak.tasks.logs import course
+from nunatak.tasks.logs import course, using
 from nunatak.tasks.looking import lists, look, task_look
 from nunatak.web.pages.task_course import curves
 from nunatak.web.render import View
@@ -64,6 +64,9 @@ def task(request: Request, services: Have, caller: Caller) -> View:
         shown = _shown(data, address)
         which = shown["number"] if shown else 1
         data["program"] = task_look.program(tx, services.contexts, address, which, services.store, services.blobs_url)
+    using.fill(services.logs, data["attempts"], address)
+    for attempt in data["attempts"]:
+        attempt["against"] = task_look.against(attempt)
     data["script"] = _script(services, address.of(which)) if shown else ""
     data["course"] = _course(services, address.of(which), shown)
     data |= {"shown": which if shown else None, "sentence": sentence(data, now), "mine": _may(data, caller)}
