@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nunatak.core.using import read_using
 from nunatak.core.work import Reason, Series, Shape
 from nunatak.engines.protocol import Nodes, What
 from tests.contract import test_engines as suite
@@ -119,6 +120,9 @@ def test_a_restarted_engine_adopts_what_waits_and_runs_and_ended(host: Host, rig
         ("1/2/a#1", What.RUNNING),
     ]
     assert host.engine.submit([long("1/1/a#1"), long("1/2/a#1"), long("1/3/a#1")]) == known
+    keys = [(handle.address, handle.lease) for handle in known]
+    host.until(lambda: len(host.engine.using(keys)) == 2)  # what they used so far, of those that run
+    assert all(found and found["memory"] for found in map(read_using, host.engine.using(keys).values()))
     host.engine.cancel(known)
     host.until(lambda: all(host.ended(f"1/{job}/a#1") for job in (1, 2, 3)))
     assert {outcome.reason for job in (1, 2, 3) for outcome in host.ended(f"1/{job}/a#1")} == {Reason.TERMINATED}
