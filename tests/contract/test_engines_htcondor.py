@@ -433,12 +433,16 @@ def test_a_real_schedd_takes_gpus_with_memory_and_capability_and_images_of_its_c
 
 def test_attempts_are_spread_over_several_schedds_and_found_again(pool: Pool, make: Callable[..., Host]) -> None:
     name = pool.admin("condor_status", "-schedd", "-af", "Name").split()[0]
-    host = make(schedd=(name, name.upper()), depth=10, busy=1)  # the pool has one: here it goes by two names
+    live = {"live": f"http://127.0.0.1:{free_port()}", "live_after": 0.2, "live_every": 0.2}
+    host = make(schedd=(name, name.upper()), depth=10, busy=1, **live)  # the pool has one: here it goes by two names
     host.until(lambda: 10 < host.engine.capacity().queue <= 20)  # less than 20 while the schedd is much at work
     handles = host.engine.submit([*map(spec, names(5)), long("2/0/a#1"), series(long("2/1/a#1"), long("2/2/a#1"))])
     at = {path.parts[-4] for path in (host.rig.place / "engine").glob("*/boxes/*/*")}
     assert at == {name, name.upper()}
     assert [end_of(host, item).reason for item in names(5)] == [Reason.OK] * 5
+    host.until(
+        lambda: set(host.engine.using([("2/0/a#1", "a1"), ("2/1/a#1", "a1")])) == {("2/0/a#1", "a1"), ("2/1/a#1", "a1")}
+    )
     host.rig.restart()
     host.cursor, host.changes = "", []
     host.step()

@@ -28,6 +28,9 @@ class Member(Engine, Protocol):
     def look(self, keys: Sequence[Key]) -> None:
         """Heed what somebody reads, of what it has."""
 
+    def using(self, keys: Sequence[Key]) -> dict[Key, bytes]:
+        """Return what attempts used so far, of what it has."""
+
     def close(self) -> None:
         """Let go of its directory."""
 
@@ -104,6 +107,10 @@ class Spread:
         """Have each heed what somebody reads of what it has."""
         for engine in self._engines:
             engine.look(keys)
+
+    def using(self, keys: Sequence[Key]) -> dict[Key, bytes]:
+        """Return what attempts used so far, each as who has it tells it."""
+        return {key: data for engine in self._engines for key, data in engine.using(keys).items()}
 
     def close(self) -> None:
         """Let go of all directories."""
