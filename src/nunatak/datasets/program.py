@@ -240,12 +240,11 @@ class TaskProgram:
         plan, text, _ = self.outputs[number]
         if not plan.url and text.constant is not None:
             return Output(plan.name, self._usual(where, job, plan.name), plan.optional, plan.temporary)
-        if not self.follow_inputs:
-            return self.name_outputs(self.scope(where, job), where, job)[number]
         made = where.made.get((self.task.name, job))
         if made is None:
             scope = self.scope(where, job)
-            self.name_inputs(scope, where, job, None)
+            if self.follow_inputs:
+                self.name_inputs(scope, where, job, None)
             made = self.name_outputs(scope, where, job)
             if len(where.made) < MOST_MADE:
                 where.made[self.task.name, job] = made

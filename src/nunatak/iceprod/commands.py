@@ -17,6 +17,8 @@ from nunatak.iceprod.words import VARIABLE, by_shell, literal_of, one_word, perh
 
 CLEAN = {"PYTHONNOUSERSITE": "1", "SHELL": "/bin/sh"}
 """What IceProd sets with `env_clear`; the worker gives every command a clean environment."""
+MOST_WORDS = 5000
+"""Arguments of one command: a recipe's has no room for more."""
 RUNNER = "iceprod_class.py"
 """The file that calls a class of IceProd's first version."""
 WRITER = "iceprod_write.py"
@@ -111,6 +113,9 @@ def arguments(args: Any, path: Path, scope: Scope) -> list[Any]:
     args = as_json(args, path, scope.whole.findings)
     if args in ("", None, [], {}):
         return []
+    if isinstance(args, list | dict) and len(args) > MOST_WORDS:
+        scope.whole.findings.wrong(path, f"over {MOST_WORDS} arguments", "write them into a file, with `configs`")
+        return []
     if isinstance(args, str):
         return split_words(scope.text(args, path), path, scope.whole.findings)
     if isinstance(args, list):
@@ -119,6 +124,10 @@ def arguments(args: Any, path: Path, scope: Scope) -> list[Any]:
         return [str(args)]
     if set(args) == {"args", "kwargs"}:
         given, named = args["args"], args["kwargs"]
+        if given is not None and not isinstance(given, list | str):
+            scope.whole.findings.wrong((*path, "args"), "it is no list of arguments", "write [ ... ]")
+        if named is not None and not isinstance(named, dict):
+            scope.whole.findings.wrong((*path, "kwargs"), "it is no table of arguments", "write { ... }")
         listed = arguments(given, (*path, "args"), scope) if isinstance(given, list | str) else []
         return listed + _named(named if isinstance(named, dict) else {}, (*path, "kwargs"), scope)
     return _named(args, path, scope)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nunatak.core.errors import Invalid
@@ -13,6 +15,10 @@ from nunatak.iceprod.findings import Findings, Path
 
 MOST_BYTES = 4_000_000
 """Size of a configuration."""
+MOST_DIGITS = 300
+"""Digits of a number, its sign among them: recipes have no longer ones."""
+MOST_STRANGERS = 1000
+"""Keys of one table that are not known."""
 MOST_NESTED = 100
 """How deep lists and tables of a configuration stand in each other."""
 
@@ -58,7 +64,7 @@ def load(text: str | bytes, filename: str) -> dict[str, Any]:
     if len(text) > MOST_BYTES:
         raise Invalid(f"{filename} is over {MOST_BYTES:,} bytes", code="bad-configuration")
     try:
-        plain = json.loads(decoded(text), object_pairs_hook=_pairs)
+        plain = json.loads(decoded(text), object_pairs_hook=_pairs, parse_int=_whole_number)
         json.dumps(plain, ensure_ascii=False).encode()  # half a character, as \\ud800, is none
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
@@ -87,6 +93,24 @@ def _too_deep(plain: Any) -> bool:
     return True
 
 
+def no_numbers(plain: Any) -> Iterator[Path]:
+    """Give the paths of numbers that are none to count with: NaN, without end, or of too many digits."""
+    level: list[tuple[Path, Any]] = [((), plain)]
+    while level:
+        inner: list[tuple[Path, Any]] = []
+        for path, outer in level:
+            for key, item in outer.items() if isinstance(outer, dict) else enumerate(outer):
+                if isinstance(item, dict | list):
+                    inner.append(((*path, key), item))
+                elif isinstance(item, float) and not math.isfinite(item):
+                    yield (*path, key)
+        level = inner
+
+
+def _whole_number(text: str) -> int | float:
+    return int(text) if len(text) <= MOST_DIGITS else math.inf
+
+
 def decoded(text: str | bytes) -> str:
     """Return a configuration as text. Raises `ValueError` for what is not UTF-8."""
     return text.decode("utf-8-sig") if isinstance(text, bytes) else text
@@ -95,7 +119,8 @@ def decoded(text: str | bytes) -> str:
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        twice = next(key for number, (key, _) in enumerate(pairs) if key in [other for other, _ in pairs[:number]])
+        counts = Counter(key for key, _ in pairs)
+        twice = next(key for key in counts if counts[key] > 1)
         raise ValueError(f'the key "{twice}" stands twice in one object')
     return found
 
@@ -104,9 +129,13 @@ def complete(plain: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
     """Return the configuration with all defaults, of one form whatever its version; note what is unknown or of no use."""
     whole = _filled(plain, _TOP, (), "the configuration", findings, strangers=True)
     _version(plain.get("version"), findings)
+    whole["categories"] = [item for _, item in _items(whole["categories"], ("categories",), findings)]
     if whole["categories"]:
         findings.add("translated", ("categories",), "categories are a line of the description")
     whole["options"] = _table(whole["options"], ("options",), findings)
+    if "job" in whole["options"]:
+        said = "$(job) is this in every job, and not the number of the job"
+        findings.add("translated", ("options", "job"), said, "take it out, unless that is meant")
     steering = _table(whole["steering"], ("steering",), findings)
     whole["steering"] = _filled(steering, _STEERING, ("steering",), "steering", findings)
     _files(whole["steering"], ("steering",), findings)
@@ -177,6 +206,10 @@ def _filled(
 ) -> dict[str, Any]:
     table = _table(plain, path, findings)
     known = {**defaults, **_OLD.get(what, {})}
+    strange = [key for key in table if key not in known]
+    if len(strange) > MOST_STRANGERS:
+        findings.wrong(path, f"{what} has over {MOST_STRANGERS} keys that have no meaning", "take them out")
+        table = {key: table[key] for key in table if key in known}
     for key in table:
         if key not in known:
             _stranger(key, defaults, (*path, key), what, findings, strangers)
@@ -204,7 +237,9 @@ def _fits(key: str, value: Any, default: Any) -> bool:
     """Tell whether a value may stand for a key: a table where the default is one, a text where that is one."""
     if isinstance(default, dict):
         return isinstance(value, dict)
-    return not isinstance(default, str) or key in ("args", "description") or isinstance(value, str)
+    if key == "description":
+        return not isinstance(value, dict | list)
+    return not isinstance(default, str) or key == "args" or isinstance(value, str)
 
 
 def _stranger(

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from nunatak.iceprod.arithmetic import NotArithmetic, calculate
-from nunatak.iceprod.bounds import MOST_KEPT, Meter, bounded_text, refuse
+from nunatak.iceprod.bounds import MOST_KEPT, Meter, refuse
 from nunatak.iceprod.names import TABLES, GivenUp, Names, Unresolved, look_up
 from nunatak.iceprod.printing import NotPrintable, print_exact
 
@@ -69,7 +69,7 @@ def _key(key: Any, names: Names, meter: Meter, depth: int) -> Any:
 def _until_still(text: str, names: Names, meter: Meter, depth: int) -> Any:
     seen: set[str] = set()
     while True:
-        bounded_text(text)
+        meter.weigh(text)
         if text in seen or len(seen) > MOST_PASSES:
             raise refuse("the text never ends to change", "values refer to each other in a circle")
         seen.add(text)
@@ -237,7 +237,7 @@ class _Machine:
         name = self.stack.pop()[1] or ""
         self.stack.pop()
         try:
-            self.stack.append(("word", _pasted(self._worked_out(name, value))))
+            self.stack.append(("word", self.meter.gather(_pasted(self._worked_out(name, value)))))
         except (Unresolved, NotArithmetic, NotPrintable):
             self.stack.append(("word", f"${name}({value})"))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nunatak.core.errors import Invalid
-from nunatak.iceprod.bounds import Meter
+from nunatak.iceprod.bounds import Meter, refuse
 from nunatak.iceprod.exact import MOST_PASSES, expand_exact
 from nunatak.iceprod.names import Names
 from nunatak.iceprod.strict import expand_strict
@@ -33,9 +33,10 @@ def expand(
     if mode not in MODES:
         raise Invalid(f'"{mode}" is no mode of expansion', code="bad-mode", hint=f"known: {', '.join(MODES)}")
     names = Names(job, env or {}, seed)
-    if mode == STRICT:
-        return expand_strict(text, names, Meter())
-    return _settled(text, names)
+    try:
+        return expand_strict(text, names, Meter()) if mode == STRICT else _settled(text, names)
+    except RecursionError:
+        raise refuse("phrases and the values they refer to stand too deep in each other") from None
 
 
 def _settled(value: Any, names: Names) -> Any:

@@ -73,6 +73,9 @@ class Findings:
                 error.hint,
             )
             return instead
+        except RecursionError:
+            self.wrong(path, "phrases and the values they refer to stand too deep in each other", "use fewer of them")
+            return instead
 
     def of(self, kind: str) -> list[Finding]:
         """Return those of a kind."""

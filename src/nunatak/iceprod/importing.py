@@ -12,9 +12,11 @@ import yaml
 
 from nunatak.core.errors import Invalid
 from nunatak.core.units import count_text
-from nunatak.iceprod.configuration import complete, decoded, load
+from nunatak.iceprod.bounds import TooMuch, bounded_work
+from nunatak.iceprod.configuration import complete, decoded, load, no_numbers
 from nunatak.iceprod.expansion import MODES, STRICT
 from nunatak.iceprod.findings import Finding, Findings
+from nunatak.iceprod.linking import Makers
 from nunatak.iceprod.recipe import Draft, draft, parameters
 from nunatak.iceprod.scope import Whole
 from nunatak.iceprod.taskfiles import TaskFiles, read_task_files
@@ -53,12 +55,16 @@ def import_config(
         raise Invalid(f'"{mode}" is no mode of expansion', code="bad-mode", hint=f"known: {', '.join(MODES)}")
     plain = load(text, filename)
     findings = Findings(decoded(text))
+    for path in no_numbers(plain):
+        findings.wrong(path, "this is no number that can be counted with", "put it in quotes if text is meant")
     config = complete(plain, findings)
     config["options"].update(options or {})
     attached = read_task_files(task_files, TASK_FILES)
     count = _count(config, jobs, attached)
     samples = attached.rows[0] if attached.rows else {}
-    made = draft(Whole(config, mode, count, findings, samples=samples, datasets=datasets or {}), attached)
+    with bounded_work() as work:
+        whole = Whole(config, mode, count, findings, samples=samples, datasets=datasets or {}, work=work)
+        made = _draft(whole, attached)
     findings.raise_if_wrong(filename)
     helpers = {name: resources.files("nunatak.iceprod").joinpath(name).read_bytes() for name in sorted(made.helpers)}
     written = {name: content.encode() for name, content in made.written.items()}
@@ -70,6 +76,20 @@ def import_config(
     )  # fmt: skip
 
 
+def _draft(whole: Whole, attached: TaskFiles) -> Draft:
+    """Return all tasks; what is wrong is noted, and so is the place where it became too much work."""
+    try:
+        return draft(whole, attached)
+    except TooMuch:
+        hint = "do values refer to each other in lists? Use fewer parameters, or several configurations"
+        whole.findings.wrong(
+            whole.at, "up to here the configuration takes more work than any that does something", hint
+        )
+    except RecursionError:
+        whole.findings.wrong(whole.at, "phrases and the values they refer to stand too deep in each other")
+    return Draft(whole, attached, Makers(whole.findings, whole.jobs))
+
+
 def _count(config: Mapping[str, Any], jobs: int | None, attached: TaskFiles) -> int:
     if attached.jobs and jobs not in (None, attached.jobs):
         raise Invalid(
@@ -78,14 +98,14 @@ def _count(config: Mapping[str, Any], jobs: int | None, attached: TaskFiles) -> 
             hint="leave --jobs out",
         )
     given = config["options"].get("jobs_submitted")
-    return jobs or attached.jobs or (given if isinstance(given, int) and given > 0 else 1)
+    return jobs or attached.jobs or (given if type(given) is int and given > 0 else 1)
 
 
 def _document(config: Mapping[str, Any], jobs: int, made: Draft, attached: TaskFiles) -> dict[str, Any]:
     lines = str(config["description"]).strip().splitlines() or ["IceProd dataset"]
     recipe: dict[str, Any] = {"name": re.sub(r"[\x00-\x1f]", " ", lines[0])[:200] or "IceProd dataset"}
     more = lines if len(lines) > 1 or len(lines[0]) > 200 else []
-    named = [str(item) for item in config["categories"]] if isinstance(config["categories"], list) else []
+    named = [str(item) for item in config["categories"]]
     if named:
         more = [*more, f"Categories: {', '.join(named)[:1000]}"]
     if more:

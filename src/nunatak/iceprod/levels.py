@@ -109,6 +109,30 @@ class _Before(Mapping[str, Any]):
         return sum(1 for _ in self)
 
 
+class Around(Mapping[str, Any]):
+    """What one parameter of a level stands among: its neighbours, and what is outside; its own name is that of outside."""
+
+    def __init__(self, outside: Mapping[str, Any], own: Mapping[str, Any], name: str) -> None:
+        """Take both as they are: there is one of these for each parameter, and no copy of all."""
+        self.outside, self.own, self.name = outside, own, name
+
+    def __getitem__(self, name: str) -> Any:
+        return self.own[name] if name in self.own and name != self.name else self.outside[name]
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, name: object) -> bool:
+        return (name in self.own and name != self.name) or name in self.outside
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.outside
+        yield from (name for name in self.own if name != self.name and name not in self.outside)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 def expand_levels(text: str, names: Mapping[str, Any], options: Mapping[str, Any], task: str) -> Any:
     """Return a text worked out for one job; `options` win over those of `names`.
 

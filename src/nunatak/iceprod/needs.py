@@ -17,6 +17,8 @@ UNITS = {"memory": "GB", "disk": "GB", "time": "h"}
 """What IceProd counts in."""
 MOST = {"cpu": 1024, "gpu": 64}
 """What a recipe may ask for."""
+MOST_AMOUNT = 10**15
+"""A number that is more of anything than there is."""
 OS_IMAGE = "/cvmfs/singularity.opensciencegrid.org/opensciencegrid/osgvo-el{}:latest"
 """The image that IceProd takes for an operating system such as RHEL_7_x86_64."""
 
@@ -59,6 +61,9 @@ def _amount(key: str, value: Any, path: Path, scope: Scope) -> Any:
         scope.whole.findings.wrong(
             place, f"{amount} is too little", f"at least {least}" if not unit else f"more than 0{unit}"
         )
+        return None
+    if isinstance(amount, int) and amount > MOST_AMOUNT:
+        scope.whole.findings.wrong(place, f"{place[-1]} is too much", f"at most {MOST_AMOUNT:,}{unit}")
         return None
     if not unit:
         if amount != amount or amount > MOST[key] or amount != int(amount):

@@ -35,7 +35,11 @@ class Partial(Strict):
         parts: list[str | tuple[Deferred, str]] = []
         for part in text.parts:
             value = part.text if isinstance(part, Literal) else self.part(part)
-            parts += pieces_of(value)
+            pieces = pieces_of(value)
+            for piece in pieces:
+                if isinstance(piece, str):
+                    self.meter.weigh(piece)
+            parts += pieces
         return mixed(parts)
 
     @staticmethod
@@ -133,11 +137,18 @@ class Partial(Strict):
             value = self.text(phrase.value)
             if not depends(value):
                 return plainly(phrase)
-            if isinstance(value, Deferred) and isinstance(value.known, list):
-                return Deferred(f"{function.__name__}({value.code})", kind="number")
+            if isinstance(value, Deferred) and value.known is not UNKNOWN and not depends(value.known):
+                numbers = Strict._numbers(phrase, value.known)
+                if isinstance(value.known, list) and all(map(_is_number, value.known)):
+                    return Deferred(f"{function.__name__}({value.code})", kind="number")
+                return function(numbers)  # texts that are numbers, or names in a table: no list that a recipe sums
             items = [
                 item.numeric if isinstance(item, Deferred) else code(number(item)) for item in self._values(phrase)
             ]
             return Deferred(f"{function.__name__}([{', '.join(items)}])", kind="number")
 
         return reduced
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

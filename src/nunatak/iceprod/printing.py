@@ -9,9 +9,9 @@ from typing import Any
 
 from nunatak.iceprod.bounds import MOST_KEPT, MOST_WIDTH, bounded_text, refuse
 
-CONVERSION = re.compile(r"%[#0\- +]?[0-9]*\.?[0-9]*[csridufegExXo]")
+CONVERSION = re.compile(r"%[#0\- +]?[0-9]*+\.?[0-9]*+[csridufegExXo]")
 """A conversion IceProd knows: at most one flag, width, precision, kind."""
-STRICT_CONVERSION = re.compile(r"%(?:%|[#0\- +]*[0-9]*(?:\.[0-9]*)?([csridufegExXo]))")
+STRICT_CONVERSION = re.compile(r"%(?:%|[#0\- +]*+[0-9]*+(?:\.[0-9]*+)?([csridufegExXo]))")
 """A conversion of strict mode: any flags, and `%%` for the sign itself."""
 
 _NUMBERS = re.compile(r"[0-9]+")

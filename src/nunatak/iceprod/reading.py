@@ -120,11 +120,13 @@ class _Reading:
             end += 1
         if self.text[end : end + 1] != "(":
             return None
-        name = self.text[start + 1 : end]
+        name, chained = self.text[start + 1 : end], 0
         self.at = end + 1
         found: Phrase | LookUp = Phrase(name, self.upto(")", depth + 1), start, self.text[start : self.at])
         while self.text[self.at : self.at + 1] == "[":
-            place = self.at
+            place, chained = self.at, chained + 1
+            if chained > MOST_DEPTH:
+                raise refuse(f"over {MOST_DEPTH} parts of parts of a phrase", at=self.at)
             self.at += 1
             found = LookUp(found, self.upto("]", depth + 1), place, self.text[start : self.at])
         return found

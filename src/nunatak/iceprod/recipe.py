@@ -50,6 +50,7 @@ def draft(shared: Whole, task_files: TaskFiles) -> Draft:
         shared.findings.wrong(("tasks",), "there are no tasks")
     task_files.strangers(tasks, shared.findings)
     names, known = recipe_names(tasks, shared.findings), numbered(tasks)
+    shared.at = ("steering", "parameters")
     outer = Scope(shared, {**DEFAULTS, **config["options"]}).inside(config["steering"]["parameters"])
     for number, (task, name) in enumerate(zip(tasks, names, strict=True)):
         if name is not None:
@@ -73,6 +74,7 @@ def _but_after(entry: Mapping[str, Any]) -> dict[str, Any]:
 def _task(made: Draft, number: int, name: str, task: Mapping[str, Any], after: list[str], outer: Scope) -> Made:
     path: Path = ("tasks", number)
     shared = made.shared
+    shared.at = path
     files, run = Files(tokens=tuple(filter(None, task["token_scopes"]))), Run()
     address = Mixed(((Deferred("dataset"), ""), "-", (Deferred("job"), ""), f"-{task['name']}"))
     named = outer.with_options(task=task["name"], task_id=address, debug=False)
@@ -201,7 +203,7 @@ def parameters(made: Draft) -> dict[str, Any]:
         name = pending.pop(0)
         if name not in found:
             found[name] = template(made.shared.used[name][1])
-            pending += [other for other in made.shared.used if other in _words(found[name])]
+            pending += [other for other in _words(found[name]) if other in made.shared.used]
     order = [name for name in made.shared.config["steering"]["parameters"] if name in found]
     listed = {name: found[name] for name in order}
     for number, table in enumerate(made.shared.tables):

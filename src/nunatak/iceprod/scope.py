@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nunatak.core.errors import Invalid
-from nunatak.iceprod.bounds import MOST_TEXT, Meter, refuse
+from nunatak.iceprod.bounds import MOST_TEXT, Meter, Work, refuse
 from nunatak.iceprod.deferred import UNKNOWN, Deferred, Mixed, depends, literal, template
 from nunatak.iceprod.exact import coerce
 from nunatak.iceprod.expansion import EXACT, STRICT, expand
 from nunatak.iceprod.findings import Findings, Path
-from nunatak.iceprod.levels import ENVIRONMENT, surroundings
+from nunatak.iceprod.levels import ENVIRONMENT, Around, surroundings
 from nunatak.iceprod.names import Names
 from nunatak.iceprod.partial import Partial
 
@@ -56,9 +56,18 @@ class Whole:
     used: dict[str, tuple[Deferred, Any]] = field(default_factory=dict)  # steering parameters that the recipe needs
     samples: Mapping[str, str] = field(default_factory=dict)  # names of `foreach`, as they are in the first job
     tables: list[Mapping[str, Any]] = field(default_factory=list)  # what texts that are worked out later refer to
-    exporting: set[str] = field(default_factory=set)  # those whose values are being worked out
+    written_out: set[str] = field(default_factory=set)  # steering parameters that no recipe can have as its own
+    at: Path = ()  # the place of the text that is being worked out
     named: frozenset[str] | None = None
+    top: frozenset[str] | None = None
     datasets: Mapping[str, int] = field(default_factory=dict)  # numbers here of datasets there; 0: it is done already
+    work: Work | None = None
+
+    def begin(self, path: Path) -> None:
+        """Begin with a text. Raises `TooMuch` if there are too many."""
+        self.at = path
+        if self.work is not None:
+            self.work.spend(1)
 
     def mentioned(self) -> frozenset[str]:
         """Return the names that steering parameters refer to by `$(name)`."""
@@ -111,14 +120,10 @@ class Scope:
         values = dict(self.parameters)
         inner = replace(self, levels=(*self.levels, own), around={})
         for key, raw in own.items():
-            around = {**self.parameters, **own}
-            if key in self.parameters:
-                around[key] = self.parameters[key]  # a name in its own value is that of outside
-            else:
-                around.pop(key)
+            around = Around(self.parameters, own, key)
             try:
                 values[key] = Known(inner._worker(around).value(raw))
-            except Invalid:
+            except (Invalid, RecursionError):
                 values[key] = Unsettled(raw, inner, around)  # what is wrong is said where it is used, if it is
         return replace(inner, parameters=values)
 
@@ -135,15 +140,18 @@ class Scope:
         if (table in ("options", "args") or (plain and key not in parameters)) and self._is_later(key):
             return LATER[key]
         outermost = key in parameters and not any(key in level for level in self.levels[1:])
-        if table == "steering" or (plain and (outermost or key not in {**parameters, **self.options})):
+        if table == "steering" or (plain and (outermost or (key not in parameters and key not in self.options))):
             return self._exported(key)
         return None
 
     def _is_later(self, key: str) -> bool:
         return key in LATER and key not in self.whole.config["options"]
 
-    def _top(self) -> set[str]:
-        return {key for key, value in self.whole.config.items() if not isinstance(value, dict)}
+    def _top(self) -> frozenset[str]:
+        if self.whole.top is None:
+            config = self.whole.config
+            self.whole.top = frozenset(key for key, value in config.items() if not isinstance(value, dict))
+        return self.whole.top
 
     def _exported(self, key: str) -> Deferred | None:
         """Return a steering parameter as a parameter of the recipe; None where it has to be written out."""
@@ -153,16 +161,14 @@ class Scope:
         inner = {name for level in self.levels[1:] for name in level}
         if inner & self.whole.mentioned() and "$(" in json.dumps(steering[key]):
             return None  # what it stands for depends on where it is used
-        if key in self.whole.exporting:
-            return None  # a circle, which is said where it is worked out
+        if key in self.whole.written_out:
+            return None  # none that a recipe can have, or one being worked out: a circle, which is said there
         if key not in self.whole.used:
-            self.whole.exporting.add(key)
+            self.whole.written_out.add(key)
             try:
                 value = Scope(self.whole, self.whole.config["options"])._worker({}).value(steering[key])
-            except Invalid:
+            except (Invalid, RecursionError):
                 return None
-            finally:
-                self.whole.exporting.discard(key)
             if depends(value) and not isinstance(value, Deferred | Mixed):
                 return None
             if isinstance(value, Deferred):
@@ -170,10 +176,12 @@ class Scope:
             else:
                 found = Deferred(key, UNKNOWN if isinstance(value, Mixed) else value)
             self.whole.used[key] = (found, value)
+            self.whole.written_out.discard(key)
         return self.whole.used[key][0]
 
     def text(self, raw: Any, path: Path) -> Any:
         """Return a value worked out as far as it can be; what is wrong is noted, and gives ""."""
+        self.whole.begin(path)
         if isinstance(raw, int | float) or (isinstance(raw, str) and _stands(raw)):
             return raw  # the same in both modes
         if self.whole.mode == EXACT:
@@ -333,7 +341,7 @@ def _plain(value: Any) -> bool:
 
 def _stands(text: str) -> bool:
     """Tell whether a text is no number, phrase or JSON: it stands for itself in both modes."""
-    return bool(_WORD.match(text)) or (not _SIGNS.search(text) and len(text) <= MOST_TEXT and coerce(text) is text)
+    return len(text) <= MOST_TEXT and (bool(_WORD.match(text)) or (not _SIGNS.search(text) and coerce(text) is text))
 
 
 def _shown(value: Any) -> str:

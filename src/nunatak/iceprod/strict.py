@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from nunatak.core.errors import Invalid
 from nunatak.core.spelling import nearest
 from nunatak.iceprod.arithmetic import NotArithmetic, calculate
-from nunatak.iceprod.bounds import MOST_DEPTH, Meter, bounded_text, refuse
+from nunatak.iceprod.bounds import MOST_DEPTH, Meter, refuse
 from nunatak.iceprod.names import TABLES, GivenUp, Names, Unresolved, look_up
 from nunatak.iceprod.printing import NotPrintable, print_strict
 from nunatak.iceprod.reading import Literal, LookUp, Phrase, Text, read, split
 
+MOST_NEAR = 200
+"""Names among which the nearest to one that is wrong is looked for."""
 FUNCTIONS = ("eval", "sum", "min", "max", "len", "choice", "sprintf")
 """The phrases that work something out."""
 
@@ -40,7 +43,7 @@ class Strict:
         if depth > MOST_DEPTH:
             raise refuse(f"lists and tables stand over {MOST_DEPTH} deep in each other")
         if isinstance(value, str):
-            return self.text(read(value)) if "$" in value or "\\" in value else bounded_text(value)
+            return self.text(read(value)) if "$" in value or "\\" in value else self.meter.weigh(value)
         self.meter.step()
         if isinstance(value, list | tuple):
             return [self.value(item, depth + 1) for item in value]
@@ -55,7 +58,7 @@ class Strict:
         return self._joined(text)
 
     def _joined(self, text: Text) -> str:
-        return bounded_text("".join([
+        return self.meter.weigh("".join([
             part.text if isinstance(part, Literal) else self._shown(self.part(part)) for part in text.parts
         ]))  # fmt: skip
 
@@ -92,18 +95,21 @@ class Strict:
         try:
             found = look_up(self.names, table, key) if table else self.names.general(key)
         except (Unresolved, GivenUp):
-            raise refuse(f'"{label}" stands for nothing', nearest(key, self._known(table))) from None
+            if self.meter.work is not None:
+                self.meter.work.spend(MOST_NEAR // 10)
+            near = nearest(key, islice(self._known(table), MOST_NEAR))
+            raise refuse(f'"{label}" stands for nothing', near) from None
         self.chain.append(label)
         try:
             return self.value(found)
         finally:
             self.chain.pop()
 
-    def _known(self, table: str) -> list[str]:
+    def _known(self, table: str) -> Iterable[str]:
         job, env = self.names.job, self.names.env
         options, steering = self.names.part("options"), self.names.part("steering")
         if not table:
-            return [*env.get("parameters", ()), *options, *self.names.parameters()]
+            return chain(env.get("parameters", ()), options, self.names.parameters())
         if table in ("options", "args"):
             return list(options)
         if table == "environ":
@@ -200,13 +206,18 @@ class Strict:
 
     def _reduced(self, function: Callable[[Any], Any]) -> Callable[[Phrase], Any]:
         def reduced(phrase: Phrase) -> Any:
-            values = self._values(phrase)
-            numbers = [number(value) for value in values]
-            if not values or any(value is None for value in numbers):
-                raise refuse(f"{phrase.text} needs numbers", "a list of numbers, or numbers with commas between")
-            return function(numbers)
+            return function(self._numbers(phrase, self._values(phrase)))
 
         return reduced
+
+    @staticmethod
+    def _numbers(phrase: Phrase, values: Any) -> list[int | float]:
+        """Return the numbers of a reduction. Raises `Invalid`."""
+        numbers = [number(value) for value in (values if isinstance(values, list | tuple | dict) else [values])]
+        found = [value for value in numbers if value is not None]
+        if not found or len(found) < len(numbers):
+            raise refuse(f"{phrase.text} needs numbers", "a list of numbers, or numbers with commas between")
+        return found
 
 
 def structure(text: str) -> Any:

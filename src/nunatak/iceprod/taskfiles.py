@@ -14,6 +14,9 @@ from nunatak.iceprod.deferred import PERHAPS, Deferred, Mixed
 from nunatak.iceprod.findings import Findings, Path, spelled
 from nunatak.iceprod.positions import nearest, places
 
+MOST_FILES = 100_000
+"""Files of all tasks and jobs together, those of jobs that have fewer than others counted as well: no recipe has room for more."""
+
 
 @dataclass(slots=True)
 class TaskFiles:
@@ -78,6 +81,7 @@ class _Listed:
         """Return its entries, completed."""
         try:
             entries = json.loads(self.text)
+            json.dumps(entries, ensure_ascii=False).encode()  # half a character, as \\ud800, is none
         except json.JSONDecodeError as error:
             place = (error.lineno, error.colno)
             raise self.bad(f"{self.filename} is no JSON: {error.msg}", place=place) from None
@@ -95,6 +99,8 @@ class _Listed:
             raise self.bad(f"file {number} needs a job_index from 0", path=(number,))
         if not isinstance(entry.get("task_name"), str):
             raise self.bad(f"file {number} needs a task_name", path=(number,))
+        if not isinstance(entry.get("local") or "", str):
+            raise self.bad(f"file {number}: its name on the machine is no text", path=(number, "local"))
         movement = entry.get("movement", "input")
         if movement not in ("input", "output", "both"):
             message = f'file {number}: "{movement}" is no movement'
@@ -135,6 +141,10 @@ def read_task_files(text: str | bytes | None, filename: str) -> TaskFiles:
             )
         found.rows[job][column] = rest if separator else entry["filename"]
         found.rows[job][f"{column}_name"] = entry["local"]
+    if jobs * len(found.schemes) > MOST_FILES:
+        raise given.bad(
+            f"{jobs} jobs with {len(found.schemes)} files each are over {MOST_FILES:,}", "submit it in parts"
+        )
     for job, row in enumerate(found.rows):
         for column, first in (pair for columns in found.columns.values() for pair in columns if pair[0] not in row):
             if first["movement"] != "input":
