@@ -118,6 +118,19 @@ def test_many_watchers_share_one_look_which_ends_with_the_last(live: Live) -> No
         _until(lambda: not pollers)
 
 
+@pytest.mark.parametrize("path", ["/api/v1/datasets/1/events", "/datasets/1.live"])
+def test_a_token_that_is_revoked_ends_what_it_watches(live: Live, path: str) -> None:
+    live.submit()
+    shown = live.token("read", "guest")
+    with live.http.stream("GET", path, headers=shown) as answer:
+        lines = answer.iter_lines()
+        assert next(lines).startswith("event: ")
+        number = next(item["id"] for item in live.get("/tokens")["items"] if item["principal"] == "guest")
+        live.call("DELETE", f"/api/v1/tokens/{number}")
+        assert "event: end" not in list(lines)  # it ends, though there was no end of what is watched
+    assert live.http.get(path, headers=shown).status_code == 401
+
+
 def test_a_done_dataset_ends_at_once(live: Live) -> None:
     live.submit("name: one\ntasks:\n  a: {run: x}\n")
     live.engine()

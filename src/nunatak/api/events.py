@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from nunatak.api.requests import base_url, dumps
 from nunatak.api.sending import KEEP_ALIVE, Event, Pieces, Sending
 from nunatak.api.services import Services
+from nunatak.api.staying import Staying
 from nunatak.api.watched import Watched
 from nunatak.tasks.looking import look
 
@@ -75,12 +76,12 @@ async def watch(request: Request, dataset: int) -> Response:
     services: Services = request.app.state.services
     first = await run_in_threadpool(Poller(services, dataset).read)
     sending = Sending(request)
-    stream = _stream(pollers, services, dataset, first, base_url(request), sending)
+    stream = _stream(pollers, services, dataset, first, request, sending)
     return StreamingResponse(stream, headers=sending.headers, media_type="text/event-stream")
 
 
 async def _stream(
-    pollers: dict[int, Poller], services: Services, dataset: int, first: Plain, base: str, sending: Sending
+    pollers: dict[int, Poller], services: Services, dataset: int, first: Plain, request: Request, sending: Sending
 ) -> AsyncIterator[bytes]:
     poller = pollers.get(dataset)
     if poller is None or poller.ended:
@@ -88,9 +89,12 @@ async def _stream(
     poller.watchers += 1
     try:
         poller.begin(first)
-        version = 0
+        version, base, staying = 0, base_url(request), Staying(request)
         while True:
-            if not await poller.after(version, services.limits.keep_alive):
+            told = await poller.after(version, services.limits.keep_alive)
+            if not await staying.holds():
+                return
+            if not told:
                 yield sending.next(KEEP_ALIVE, poller.pieces)
                 continue
             if poller.version > version:

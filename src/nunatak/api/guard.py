@@ -55,6 +55,6 @@ class GuardedRoute(APIRoute):
 
 async def _identify(scope: Scope) -> Principal:
     verifier: Verifier = scope["app"].state.services.tokens
-    digest = digest_of(bearer(scope))
+    digest = scope["nunatak.digest"] = digest_of(bearer(scope))
     principal = verifier.known(digest)
     return principal if principal is not None else await run_in_threadpool(verifier.verify, digest)

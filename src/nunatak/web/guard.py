@@ -65,7 +65,7 @@ async def identify(scope: Scope, text: str) -> Principal:
     if not text:
         raise Refused("you are not signed in", code="no-token", hint="sign in with a token")
     verifier: Verifier = scope["app"].state.services.tokens
-    digest = digest_of(text)
+    digest = scope["nunatak.digest"] = digest_of(text)
     known = verifier.known(digest)
     return known if known is not None else await run_in_threadpool(verifier.verify, digest)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -14,9 +13,8 @@ from starlette.responses import Response, StreamingResponse
 from nunatak.api.requests import dumps, principal_of
 from nunatak.api.sending import KEEP_ALIVE, Event, Pieces, Sending
 from nunatak.api.services import Services
+from nunatak.api.staying import Staying
 from nunatak.api.watched import Watched
-from nunatak.core.errors import NunatakError
-from nunatak.web import guard
 from nunatak.web.render import MARKED
 
 SHARE = 0.2
@@ -151,12 +149,13 @@ async def watch(request: Request, look: Look, *, shared: bool) -> Response:
 async def _stream(request: Request, key: Key, look: Look, seen: Seen | None, sending: Sending) -> AsyncIterator[bytes]:
     feeds: Feeds = request.app.state.feeds
     feed = feeds.join(key, look, seen)
-    version = 0
+    version, staying = 0, Staying(request)
     try:
         while True:
-            if not await feed.after(version, feeds.services.limits.keep_alive):
-                if not await _still_in(request):
-                    return
+            told = await feed.after(version, feeds.services.limits.keep_alive)
+            if not await staying.holds():
+                return
+            if not told:
                 yield sending.next(KEEP_ALIVE, feed.pieces)
             elif feed.version > version:
                 event, version = feed.since(version), feed.version
@@ -165,15 +164,3 @@ async def _stream(request: Request, key: Key, look: Look, seen: Seen | None, sen
                 return
     finally:
         await feeds.leave(key, feed)
-
-
-async def _still_in(request: Request) -> bool:
-    """Tell whether the session of a watcher still holds."""
-    scope: Any = request.scope
-    if "authorization" in request.headers:
-        return True
-    try:
-        await guard.identify(scope, guard.cookie_of(request, "session"))
-    except NunatakError:
-        return False
-    return True
