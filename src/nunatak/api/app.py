@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from threading import BoundedSemaphore
 
 from fastapi import FastAPI
 
@@ -66,6 +67,7 @@ def create_app(services: Services, more: Callable[[FastAPI], None] | None = None
     state.services = services
     state.metrics = Metrics()
     state.demand = DemandMemory(Chooser(services.rules), services.limits.demand)
+    state.uploads = BoundedSemaphore(blobs.UPLOADS)
     state.shared = Shared(services, state.demand)
     iceprod.mount(app)
     app.add_middleware(BodyLimit, limit=services.limits.body, blob_limit=services.limits.blob)
