@@ -623,3 +623,28 @@ def test_use_and_what_was_lost_are_shown(cli: Run, tmp_path: Path) -> None:
     assert "one of user, group, dataset, site, cause, day, month" in wrong.stderr
     assert "no attempt ended in these days" in cli("usage", "--since", "2001-01-01", "--until", "2001-01-31").stderr
     assert "is after" in cli("usage", "--since", "2001-02-01", "--until", "2001-01-31", code=2).stderr
+
+
+# ---- what a shell offers
+
+
+def offered(words: str) -> list[str]:
+    """Return what bash would offer for the last of some words, which may be empty."""
+    typed = words.split(" ")
+    environ = {"_NUNATAK_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(typed) - 1)}
+    return nunatak(env=environ).stdout.split()
+
+
+def test_a_shell_completes_verbs_options_words_and_addresses(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = submitted(cli, hello(tmp_path))
+    assert offered("nunatak st") == ["status"]
+    assert offered("nunatak status --js") == ["--json"]
+    assert offered("nunatak ls --state h") == ["held"]
+    assert offered("nunatak usage --by d") == ["dataset", "day"]
+    assert offered("nunatak status ")[0] == number
+    assert offered(f"nunatak retry {number}/0/") == [f"{number}/0/first", f"{number}/0/second"]
+    assert offered("nunatak logs 999999/") == []
+    monkeypatch.setenv("NUNATAK_URL", "http://127.0.0.1:9")
+    assert offered("nunatak status ") == []

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from nunatak.cli.completing import one_of
 from nunatak.cli.look import client
 from nunatak.cli.talk import AsJson, clock_time, out, out_json, say, table
 from nunatak.core.errors import Invalid
@@ -76,7 +77,15 @@ def _has_display(environ: Mapping[str, str]) -> bool:
 @token.command("create")
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is called, as laptop.")],
-    scopes: Annotated[list[str], typer.Option("--scope", "-s", help="read, submit, engine or admin; repeatable.")],
+    scopes: Annotated[
+        list[str],
+        typer.Option(
+            "--scope",
+            "-s",
+            help="read, submit, engine or admin; repeatable.",
+            autocompletion=one_of("read", "submit", "engine", "admin"),
+        ),
+    ],
     days: Annotated[float | None, typer.Option(min=0.001, help="How long it is valid.")] = None,
     principal: Annotated[str | None, typer.Option("--for", metavar="WHO", help="Whom it speaks for; else you.")] = None,
     as_json: AsJson = False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nunatak.cli.completing import addresses
 from nunatak.cli.group import INTERRUPTED
 from nunatak.cli.look import client
 from nunatak.cli.recipes import Sets, parameters_of
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 
-Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="The number of the dataset.")]
+Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="The number of the dataset.", autocompletion=addresses)]
 Recipe = Annotated[
     Path | None,
     typer.Argument(metavar="[RECIPE]", help="The edited recipe file; else an editor opens the present one."),

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nunatak.cli.completing import addresses
 from nunatak.cli.look import client
 from nunatak.cli.talk import AsJson, clock_time, out, out_json, plain, say
 from nunatak.core.errors import Invalid
@@ -19,7 +20,10 @@ SHOWN_LINES = 8
 SHOWN_PLACES = 3
 
 Address = Annotated[
-    str | None, typer.Argument(metavar="[ADDRESS]", help="42, 42/17 or 42/17/propagate; without one: all datasets.")
+    str | None,
+    typer.Argument(
+        metavar="[ADDRESS]", help="42, 42/17 or 42/17/propagate; without one: all datasets.", autocompletion=addresses
+    ),
 ]
 
 

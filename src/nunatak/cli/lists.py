@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nunatak.cli.completing import task_states
 from nunatak.cli.look import client
 from nunatak.cli.talk import AsJson, Where, out, out_json, plain, say, table
 from nunatak.core.units import memory_text
@@ -17,7 +18,7 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def tasks(
     where: Where,
-    state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only in this state.", autocompletion=task_states)] = None,
     task: Annotated[str | None, typer.Option(help="Only of this name.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
     as_json: AsJson = False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from nunatak.cli.completing import addresses, dataset_states
 from nunatak.cli.group import INTERRUPTED, OPEN, WORK_FAILED, importing
 from nunatak.cli.show import show_status
 from nunatak.cli.talk import AsJson, Where, age, clock_time, out, out_json, plain, say, table
@@ -28,7 +29,10 @@ def client() -> Client:
 
 @app.command("ls")
 def list_datasets(
-    state: Annotated[str | None, typer.Option(help="Only in this state: open, done, failed or held.")] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(help="Only in this state: open, done, failed or held.", autocompletion=dataset_states),
+    ] = None,
     owner: Annotated[str | None, typer.Option(help="Only of this owner.")] = None,
     name: Annotated[str | None, typer.Option(help="Only of this name.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
@@ -66,6 +70,7 @@ def status(
         typer.Argument(
             metavar="[ADDRESS]",
             help="42, 42/17, 42/17/propagate, 42/17/propagate#2, 42/analyze; without one: the open datasets.",
+            autocompletion=addresses,
         ),
     ] = None,
     as_json: AsJson = False,

@@ -22,8 +22,11 @@ Data goes to stdout, talk to stderr. `--json` prints JSON in place of text; an e
 `{"error": {"code": ..., "detail": ..., "hint": ..., "exit_code": ...}}`, with a `code` that stays the same from version to
 version. Colours are for terminals only, and `NO_COLOR` turns them off. `NUNATAK_URL` and `NUNATAK_TOKEN` override what
 `nunatak login` saved; without either, the installation that `nunatak up` runs on this machine is used (`NUNATAK_DATA` says
-where it is, if not in the usual place). `NUNATAK_DEBUG=1` shows where an error came from. `nunatak --install-completion`
-completes words in the shell.
+where it is, if not in the usual place). `NUNATAK_DEBUG=1` shows where an error came from.
+
+`nunatak --install-completion` lets bash, zsh, fish and PowerShell complete words from the next terminal on: verbs, options,
+states, and addresses, which come from the server: datasets, the newest first, then what is in them. `--show-completion`
+prints what it installs.
 
 An ADDRESS is `42` (dataset), `42/17` (job), `42/17/propagate` (task), `42/17/propagate#2` (attempt) or `42/analyze` (a task
 done once a dataset).

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nunatak.cli.completing import one_of
 from nunatak.cli.look import client
 from nunatak.cli.talk import AsJson, out, out_json, say, table
 
@@ -14,7 +15,14 @@ app = typer.Typer(rich_markup_mode=None)
 shares = typer.Typer(rich_markup_mode=None, help="Show who gets how much, or change it.")
 app.add_typer(shares, name="shares")
 
-Kind = Annotated[str, typer.Argument(metavar="KIND", help="group, user, dataset or site.")]
+Kind = Annotated[
+    str,
+    typer.Argument(
+        metavar="KIND",
+        help="group, user, dataset or site.",
+        autocompletion=one_of("group", "user", "dataset", "site"),
+    ),
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name; '*': all that have no cap of their own.")]
 
 

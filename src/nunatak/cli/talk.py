@@ -11,13 +11,20 @@ from typing import Annotated, Any
 
 import typer
 
+from nunatak.cli.completing import addresses
 from nunatak.core.units import time_text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Where = Annotated[
-    str, typer.Argument(metavar="ADDRESS", help="42, 42/17, 42/17/propagate, 42/17/propagate#2, 42/analyze")
+    str,
+    typer.Argument(
+        metavar="ADDRESS", help="42, 42/17, 42/17/propagate, 42/17/propagate#2, 42/analyze", autocompletion=addresses
+    ),
 ]
-Wheres = Annotated[list[str], typer.Argument(metavar="ADDRESS", help="One or more of 42, 42/17, 42/17/propagate")]
+Wheres = Annotated[
+    list[str],
+    typer.Argument(metavar="ADDRESS", help="One or more of 42, 42/17, 42/17/propagate", autocompletion=addresses),
+]
 
 STYLES: Mapping[str, str] = {
     "done": "32", "running": "34", "queued": "36", "ready": "33", "waiting": "2", "held": "35", "failed": "31;1",

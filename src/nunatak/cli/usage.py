@@ -8,16 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
+from nunatak.cli.completing import one_of
 from nunatak.cli.look import client
 from nunatak.cli.talk import AsJson, out_json, say, table
 
 app = typer.Typer(rich_markup_mode=None)
 DAYS = ["%Y-%m-%d"]
+SPANS = one_of("user", "group", "dataset", "site", "cause", "day", "month")
 
 
 @app.command()
 def usage(
-    by: Annotated[str, typer.Option(metavar="WHAT", help="user, group, dataset, site, cause, day or month.")] = "user",
+    by: Annotated[
+        str, typer.Option(metavar="WHAT", help="user, group, dataset, site, cause, day or month.", autocompletion=SPANS)
+    ] = "user",
     since: Annotated[datetime | None, typer.Option(metavar="DAY", formats=DAYS, help="From this day (UTC) on.")] = None,
     until: Annotated[datetime | None, typer.Option(metavar="DAY", formats=DAYS, help="To this day.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
