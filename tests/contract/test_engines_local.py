@@ -60,7 +60,9 @@ class Bench:
         for old in self._engines:
             old.close()
         script = self.directory / "worker.py"
-        script.write_text(PRELUDE + textwrap.dedent(worker))
+        text = PRELUDE + textwrap.dedent(worker)
+        if not script.exists() or script.read_text() != text:  # a worker of the engine before may be reading it
+            script.write_text(text)
         argv = self._real if worker == REAL else (sys.executable, "-I", "-S", str(script))
         made = LocalEngine(
             self.root,

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from nunatak.core.errors import NotFound
 from nunatak.web.live import Feeds, Seen
 
+T = TypeVar("T")
+
 KEY = ("/datasets/1.live", "", "")
+
+
+def apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run something in a thread of its own: where a browser was driven before, this one has a loop already."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result(60)
 
 
 def tried_by_many(look: Any, release: threading.Event) -> list[object]:
@@ -23,7 +32,7 @@ def tried_by_many(look: Any, release: threading.Event) -> list[object]:
         release.set()
         return list(await asyncio.gather(*waiting[1:], return_exceptions=True))
 
-    return asyncio.run(many())
+    return apart(many())
 
 
 def test_many_who_come_at_once_share_one_look() -> None:
@@ -59,7 +68,7 @@ def test_a_look_that_is_over_is_not_kept() -> None:
             await asyncio.sleep(0)
         return len(looks)
 
-    assert asyncio.run(twice()) == 2
+    assert apart(twice()) == 2
 
 
 def test_what_was_tried_is_what_is_seen_first_and_not_looked_at_again() -> None:
@@ -77,4 +86,4 @@ def test_what_was_tried_is_what_is_seen_first_and_not_looked_at_again() -> None:
         await feeds.leave(KEY, feed)
         return len(looks), feed._parts
 
-    assert asyncio.run(watched()) == (1, {"part": (1, "look 1")})
+    assert apart(watched()) == (1, {"part": (1, "look 1")})
