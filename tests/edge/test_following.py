@@ -60,7 +60,7 @@ def test_a_failure_there_needs_you_here(api: Api) -> None:
     assert "needs you: nunatak why 1/0/second" in api.get("/why/2/0/a")["sentence"]
     assert "2 of that failed or are held and need you: nunatak errors 1" in json.dumps(api.get("/why/2")["reasons"])
     api.post("/actions", {"verb": "cancel", "addresses": ["1"], "reason": "no more"})
-    assert "dataset 1 was cancelled: nunatak retry 1 lets it go on" in json.dumps(api.get("/why/2"))
+    assert "dataset 1 was cancelled: `nunatak retry 1` lets it go on" in json.dumps(api.get("/why/2"))
 
 
 def test_pages_say_it_with_links(pages: Api) -> None:
@@ -85,8 +85,7 @@ def test_what_is_stuck_is_on_top_of_ones_work(pages: Api) -> None:
     shown = pages.http.get("/datasets?owner=*").text
     assert "it waits for another dataset that failed, is held or was cancelled" in shown
     why = pages.http.get("/why?address=2").text
-    assert "dataset 1 is held: " in why
-    assert "nunatak release 1" in why
+    assert why.count("dataset 1 is held: <code>nunatak release 1</code> lets it go on") > 0
 
 
 def test_everything_goes_on_when_the_other_is_done(api: Api) -> None:

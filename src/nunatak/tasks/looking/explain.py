@@ -163,7 +163,7 @@ def _counted(context: Context, plain: Plain) -> list[Hindrance]:
             parts.append(f"{failed} you: nunatak errors {context.dataset}")
         if counts["held"]:
             it, held = "it" if counts["held"] == 1 else "them", count_text(counts["held"], "task is", "tasks are")
-            parts.append(f"{held} held: nunatak release ADDRESS lets {it} go on")
+            parts.append(f"{held} held: `nunatak release ADDRESS` lets {it} go on")
         _, lost = stuck(context, plain)
         behind = sum(lost.values())
         if behind:

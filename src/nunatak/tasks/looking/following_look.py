@@ -75,11 +75,11 @@ def _stuck(tx: Connection, follow: Follow, of: Standing) -> str:
     """Say what keeps what is waited for from ever being done by itself."""
     head = datasets_store.DATASET(tx, dataset=follow.dataset)[0]
     if head.cancelled:
-        return f"dataset {follow.dataset} was cancelled: nunatak retry {follow.dataset} lets it go on"
+        return f"dataset {follow.dataset} was cancelled: `nunatak retry {follow.dataset}` lets it go on"
     if of.needy:
         return f"{of.needy} of that failed or are held and need you: nunatak errors {follow.dataset}"
     if head.held:
-        return f"dataset {follow.dataset} is held: nunatak release {follow.dataset} lets it go on"
+        return f"dataset {follow.dataset} is held: `nunatak release {follow.dataset}` lets it go on"
     jobs = datasets_store.FRONTIER(tx, dataset=follow.dataset)[0].total
     if of.each and jobs < of.total:
         last = f"jobs from {jobs} on cannot begin"
