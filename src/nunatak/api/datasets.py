@@ -230,8 +230,8 @@ def list_tasks(
     """Return tasks in order of job and task, perhaps of one state, name or job."""
     with services.database.read() as tx:
         context = services.contexts.one(tx, dataset)
-        where = {"state": state, "task": task, "after": page_after(after)}
-        return answer(lists.tasks(tx, context, **where, within=job, limit=limit))
+        found = lists.tasks(tx, context, state=state, task=task, within=job, after=page_after(after), limit=limit)
+        return answer(found)
 
 
 @router.get(

@@ -18,9 +18,9 @@ from nunatak.api.views import answers
 from nunatak.api.views import engines as views
 from nunatak.core.clock import iso
 from nunatak.core.errors import Invalid
+from nunatak.core.using import STREAM
 from nunatak.core.work import Grouping, Shape
 from nunatak.tasks import fleet
-from nunatak.tasks.logs.using import USING
 from nunatak.tasks.looking import lists
 from nunatak.tasks.sites import held
 from nunatak.tasks.verdicts.kinds import Kind
@@ -165,10 +165,10 @@ def upload_logs(name: EngineName, services: Have, body: Body) -> Response:
     parts = [
         (addresses[item["address"]], item["stream"], item["offset"], item["data"])
         for key, item in found
-        if key in own and "data" in item and item["stream"] != USING
+        if key in own and "data" in item and item["stream"] != STREAM
     ]
     for key, item in found:
-        if key in own and item.get("stream") == USING:
+        if key in own and item.get("stream") == STREAM:
             services.logs.keep_using(addresses[item["address"]], item["data"])
     ended = [addresses[item["address"]] for key, item in found if "data" not in item and key[:4] in mine]
     services.logs.take(parts, ended)

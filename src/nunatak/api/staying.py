@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
 
 from nunatak.accounts.tokens import Verifier
+from nunatak.api.guard import verified
 from nunatak.api.requests import services_of
 from nunatak.core.errors import NunatakError, Refused
 
@@ -30,12 +30,8 @@ class Staying:
         if now < self._due:
             return True
         self._due = now + self._seconds
-        if self._verifier.known(self._digest) is not None:
-            return True
         try:
-            await run_in_threadpool(self._verifier.verify, self._digest)
-        except Refused:
-            return False
-        except NunatakError:
-            return True
+            await verified(self._verifier, self._digest)
+        except NunatakError as error:
+            return not isinstance(error, Refused)
         return True

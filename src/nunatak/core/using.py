@@ -9,6 +9,8 @@ from typing import Any
 
 AMOUNTS = ("wall", "cpu", "memory", "disk", "gpu")
 """As in the usage of an outcome: seconds and bytes, up to now."""
+STREAM = "using"
+"""Its name as a stream of logs, each part of which is all there is."""
 MOST = 32_768
 """Bytes of which it is read."""
 _MOST_AMOUNT = 2**62

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nunatak.client.engine import Key, Part
-from nunatak.core.using import read_using, text_of
+from nunatak.core.using import STREAM, read_using, text_of
 from nunatak.engines.protocol import Engine, TellsUse
-
-USING = "using"
-"""Its name as a stream of logs, each part of which is all there is."""
 
 
 class Using:
@@ -24,6 +21,6 @@ class Using:
         """Return what is new of some running attempts; of others it is forgotten what was sent."""
         found = self._engine.using(keys) if self._engine and keys else {}
         texts = {key: text_of(using) for key, data in found.items() if (using := read_using(data)) is not None}
-        new = [Part(*key, USING, 0, text) for key, text in texts.items() if self._sent.get(key) != text]
+        new = [Part(*key, STREAM, 0, text) for key, text in texts.items() if self._sent.get(key) != text]
         self._sent = texts
         return new

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from nunatak.core import ports
 from nunatak.core.units import memory_text, time_text
+from nunatak.loops.up import noted
 
 TIGHT = 1_000_000_000
 """Free bytes below which a disk is worth a warning."""
@@ -136,11 +137,7 @@ def about_server(
 
 def running_in(data: Path) -> Running:
     """Find out who runs `nunatak up` in a directory, without disturbing."""
-    try:
-        noted = json.loads((data / "up.json").read_text())
-        pid, url = int(noted["pid"]), str(noted["url"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pid, url = 0, ""
+    pid, url = noted(data)
     try:
         lock = os.open(data / "up.lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

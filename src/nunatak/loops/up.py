@@ -254,12 +254,18 @@ def owned(data: Path) -> Iterator[Callable[[str], None]]:
         os.close(lock)
 
 
-def _running(data: Path) -> Conflict:
+def noted(data: Path) -> tuple[int, str]:
+    """Return the process that last took possession of a data directory, and its address; 0 and "" where nothing is noted."""
     try:
-        noted = json.loads((data / "up.json").read_text())
-        who = f"process {noted['pid']} at {noted['url']}"
+        plain = json.loads((data / "up.json").read_text())
+        return int(plain["pid"]), str(plain["url"])
     except (OSError, ValueError, KeyError, TypeError):
-        who = "another process"
+        return 0, ""
+
+
+def _running(data: Path) -> Conflict:
+    pid, url = noted(data)
+    who = f"process {pid} at {url}" if pid else "another process"
     return Conflict(
         f"{who} runs nunatak in {data}", code="already-up", hint="stop it first, or name another directory with --data"
     )

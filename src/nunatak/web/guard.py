@@ -8,7 +8,6 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -16,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from nunatak.accounts import policy
 from nunatak.accounts.policy import Principal
 from nunatak.accounts.tokens import Verifier, digest_of
-from nunatak.api.guard import GuardedRoute, bearer
+from nunatak.api.guard import GuardedRoute, bearer, verified
 from nunatak.api.requests import services_of
 from nunatak.core.errors import Refused
 
@@ -66,8 +65,7 @@ async def identify(scope: Scope, text: str) -> Principal:
         raise Refused("you are not signed in", code="no-token", hint="sign in with a token")
     verifier: Verifier = scope["app"].state.services.tokens
     digest = scope["nunatak.digest"] = digest_of(text)
-    known = verifier.known(digest)
-    return known if known is not None else await run_in_threadpool(verifier.verify, digest)
+    return await verified(verifier, digest)
 
 
 def is_secure(request: Request) -> bool:

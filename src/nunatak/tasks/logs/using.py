@@ -17,8 +17,6 @@ from urllib.parse import quote
 from nunatak.core.address import Address
 from nunatak.core.using import read_using
 
-USING = "using"
-"""Its name as a stream of logs."""
 LASTS = 60.0
 """Seconds after which it is too old to be told: its attempt has ended, or nobody measures it any more."""
 MOST = 1024
